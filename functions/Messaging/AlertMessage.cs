@@ -1,0 +1,46 @@
+namespace DingFlow.Messaging;
+
+/// <summary>How much an alert matters.</summary>
+public enum AlertSeverity
+{
+    /// <summary>Good to know.</summary>
+    Information,
+
+    /// <summary>Somebody should look today.</summary>
+    Warning,
+
+    /// <summary>Somebody must act now.</summary>
+    Critical,
+}
+
+/// <summary>Something that people must learn of. Whoever has one enqueues it to <see cref="Queues.Alerts"/>; the Alerts feature delivers it.</summary>
+public sealed record AlertMessage
+{
+    /// <summary>Deterministic: the same trouble has the same id, so that it is told once.</summary>
+    public required string AlertId { get; init; }
+
+    /// <summary>Dotted type, such as <c>offboarding.needs_human</c>; the documentation lists them.</summary>
+    public required string Type { get; init; }
+
+    /// <summary>How much it matters.</summary>
+    public required AlertSeverity Severity { get; init; }
+
+    /// <summary>When it arose.</summary>
+    public required DateTimeOffset OccurredAt { get; init; }
+
+    /// <summary>One sentence in plain English, without personal data but the employee id.</summary>
+    public required string Summary { get; init; }
+
+    /// <summary>The case, exporter, source or queue it is about.</summary>
+    public string? About { get; init; }
+
+    /// <summary>Further facts, without personal data.</summary>
+    public IReadOnlyDictionary<string, string> Details { get; init; } = new Dictionary<string, string>();
+}
+
+/// <summary>Sends an alert on its way. It is durable when the call returns.</summary>
+public interface IAlertSender
+{
+    /// <summary>Enqueues the alert under its own id.</summary>
+    Task SendAsync(AlertMessage alert, CancellationToken cancellationToken);
+}

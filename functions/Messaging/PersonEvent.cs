@@ -1,0 +1,54 @@
+namespace DingFlow.Messaging;
+
+/// <summary>What happened to a person, whoever said so and in whatever dialect.</summary>
+public enum PersonEventKind
+{
+    /// <summary>The employment ends (HR).</summary>
+    Terminated,
+
+    /// <summary>An announced end was called off (HR).</summary>
+    TerminationCancelled,
+
+    /// <summary>The person works here again (HR).</summary>
+    Rehired,
+
+    /// <summary>The person was removed from the DingTalk organisation or DingTalk's HR recorded the leave.</summary>
+    LeftOrganisation,
+}
+
+/// <summary>One normalised event about one person. Identifiers are personal data: never in a log, a URL, a trace or an error.</summary>
+public sealed record PersonEvent
+{
+    /// <summary>What happened.</summary>
+    public required PersonEventKind Kind { get; init; }
+
+    /// <summary>Who says so: <c>hr/{source}</c> or <c>dingtalk/{tenant}</c>.</summary>
+    public required string Source { get; init; }
+
+    /// <summary>The HR system's opaque id of the person; the only identifier that may be shown.</summary>
+    public string? EmployeeId { get; init; }
+
+    /// <summary>Company e-mail address.</summary>
+    public string? Email { get; init; }
+
+    /// <summary>DingTalk user id, unique within its organisation.</summary>
+    public string? DingTalkUserId { get; init; }
+
+    /// <summary>The DingTalk tenants to act in; <see langword="null"/> means all that are configured.</summary>
+    public IReadOnlyList<string>? Tenants { get; init; }
+
+    /// <summary>When the change takes effect; <see langword="null"/> means at once.</summary>
+    public DateTimeOffset? EffectiveAt { get; init; }
+
+    /// <summary>Act at once whatever <see cref="EffectiveAt"/> says.</summary>
+    public bool Immediate { get; init; }
+
+    /// <summary>The reason that HR gave; kept with the case, never logged.</summary>
+    public string? Reason { get; init; }
+
+    /// <summary>When it happened at the sender, if it said so.</summary>
+    public DateTimeOffset? OccurredAt { get; init; }
+
+    /// <summary>Plan and remember, change nothing (<c>HrSources:{source}:DryRun</c>).</summary>
+    public bool DryRun { get; init; }
+}
