@@ -1,0 +1,120 @@
+using DingFlow.Hosting;
+
+namespace DingFlow.DingTalk;
+
+/// <summary>One DingTalk organisation and the app through which we act in it (<c>DingTalk:Tenants:{tenant}</c>).</summary>
+public sealed record DingTalkTenant
+{
+    /// <summary>The host of the new API in mainland China.</summary>
+    public static Uri DefaultBaseUrl { get; } = new("https://api.dingtalk.com");
+
+    /// <summary>The host of the legacy API in mainland China.</summary>
+    public static Uri DefaultLegacyBaseUrl { get; } = new("https://oapi.dingtalk.com");
+
+    private readonly string? _ownerKey;
+
+    /// <summary>Our name of it: part of the callback's address and of every report.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>The organisation's id, <c>ding…</c>.</summary>
+    public required string CorpId { get; init; }
+
+    /// <summary>The app's key (Client ID).</summary>
+    public required string AppKey { get; init; }
+
+    /// <summary>The app's secret (Client Secret).</summary>
+    public required string AppSecret { get; init; }
+
+    /// <summary>The callback's signing token; <see langword="null"/> when no callbacks are subscribed.</summary>
+    public string? Token { get; init; }
+
+    /// <summary>The callback's key, 43 letters and digits; <see langword="null"/> when no callbacks are subscribed.</summary>
+    public string? AesKey { get; init; }
+
+    /// <summary>The suffix that callbacks must carry; the app's key unless configured otherwise.</summary>
+    public string OwnerKey { get => _ownerKey ?? AppKey; init => _ownerKey = value; }
+
+    /// <summary>Where the new API is. The app's secret and its tokens go to this host and <see cref="LegacyBaseUrl"/> only.</summary>
+    public Uri BaseUrl { get; init; } = DefaultBaseUrl;
+
+    /// <summary>Where the legacy API is.</summary>
+    public Uri LegacyBaseUrl { get; init; } = DefaultLegacyBaseUrl;
+
+    /// <summary>Where the organisation's data lie, as declared by its administrators: DingTalk has no API that tells.</summary>
+    public string? DataRegion { get; init; }
+
+    /// <summary>The legal entity that this organisation belongs to, for the counting of transfers.</summary>
+    public string? Exporter { get; init; }
+
+    /// <summary>Calls per second to one API; DingTalk's standard edition allows 20 per app and API.</summary>
+    public int MaxCallsPerSecond { get; init; } = 20;
+
+    /// <summary>The name only: the record holds secrets.</summary>
+    public override string ToString() => $"DingTalk tenant {Name}";
+}
+
+/// <summary>The DingTalk organisations that are configured.</summary>
+public sealed class DingTalkOptions(IReadOnlyDictionary<string, DingTalkTenant> tenants)
+{
+    private const int AesKeyLength = 43;
+    private const int TenantNameLength = 40;
+
+    /// <summary>By name, in any case.</summary>
+    public IReadOnlyDictionary<string, DingTalkTenant> Tenants { get; } = tenants;
+
+    /// <summary>Reads <c>DingTalk:Tenants</c>; what is wrong is added to the faults.</summary>
+    public static DingTalkOptions Read(IConfiguration configuration, SettingsFaults faults)
+    {
+        var reader = new SettingsReader(configuration, "DingTalk", faults);
+        var tenants = new Dictionary<string, DingTalkTenant>(StringComparer.OrdinalIgnoreCase);
+        foreach (var name in reader.Children("Tenants"))
+        {
+            tenants[name] = ReadTenant(name, reader.Section($"Tenants:{name}"));
+        }
+
+        return new(tenants);
+    }
+
+    private static DingTalkTenant ReadTenant(string name, SettingsReader reader)
+    {
+        if (name.Length > TenantNameLength || !name.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_'))
+        {
+            reader.Fault("CorpId", "the tenant's name must be at most 40 letters, digits, '-' or '_'");
+        }
+
+        var aesKey = reader.Text("AesKey");
+        if (aesKey is not null && (aesKey.Length != AesKeyLength || !aesKey.All(char.IsAsciiLetterOrDigit)))
+        {
+            reader.Fault("AesKey", "must be the 43 letters and digits shown in the developer console");
+        }
+
+        var token = reader.Text("Token");
+        if (token is null != aesKey is null)
+        {
+            reader.Fault(token is null ? "Token" : "AesKey", "is missing: Token and AesKey belong together");
+        }
+
+        var (baseUrl, legacyBaseUrl) = (reader.Address("BaseUrl"), reader.Address("LegacyBaseUrl"));
+        if (baseUrl is null != legacyBaseUrl is null && reader.Text("BaseUrl") is null != reader.Text("LegacyBaseUrl") is null)
+        {
+            // With only one of them set, the secret of one region would go to the host of another.
+            reader.Fault(baseUrl is null ? "BaseUrl" : "LegacyBaseUrl", "is missing: set both BaseUrl and LegacyBaseUrl, or neither");
+        }
+
+        return new DingTalkTenant
+        {
+            Name = name,
+            CorpId = reader.Required("CorpId"),
+            AppKey = reader.Required("AppKey"),
+            AppSecret = reader.Required("AppSecret"),
+            Token = token,
+            AesKey = aesKey,
+            OwnerKey = reader.Text("OwnerKey")!,
+            BaseUrl = baseUrl ?? DingTalkTenant.DefaultBaseUrl,
+            LegacyBaseUrl = legacyBaseUrl ?? DingTalkTenant.DefaultLegacyBaseUrl,
+            DataRegion = reader.Text("DataRegion"),
+            Exporter = reader.Text("Exporter"),
+            MaxCallsPerSecond = reader.Number("MaxCallsPerSecond", 20, 1, 1000),
+        };
+    }
+}
