@@ -13,8 +13,8 @@ public sealed record Entity(string PartitionKey, string RowKey)
 }
 
 /// <summary>
-/// Properties of an <see cref="Entity"/>: <see cref="string"/>, <see cref="int"/>, <see cref="long"/>, <see cref="double"/>,
-/// <see cref="bool"/>, <see cref="DateTimeOffset"/> (kept as UTC, to 100 ns), <see cref="Guid"/> or an array of bytes.
+/// Properties of an <see cref="Entity"/>: <see cref="string"/>, <see cref="int"/>, <see cref="long"/>, <see cref="double"/> (a
+/// negative zero may lose its sign), <see cref="bool"/>, <see cref="DateTimeOffset"/> (kept as UTC, to 100 ns), <see cref="Guid"/> or an array of bytes.
 /// A <see langword="null"/> value is not stored.
 /// </summary>
 [SuppressMessage("Naming", "CA1710", Justification = "The name of the thing in Table Storage.")]

@@ -4,6 +4,7 @@ using Azure;
 using Azure.Core;
 using Azure.Core.Pipeline;
 using Azure.Data.Tables;
+using Azure.Data.Tables.Models;
 using Azure.Identity;
 
 namespace DingFlow.Storage;
@@ -48,15 +49,13 @@ public sealed class TablesEntityStore : IEntityStore, IDisposable
     /// <inheritdoc/>
     public async Task<Entity?> GetAsync(string table, string partitionKey, string rowKey, CancellationToken cancellationToken)
     {
+        EntityCheck.Table(table);
+        EntityCheck.Keys(partitionKey, rowKey);
         try
         {
-            var answer = await _services.Value.Reader.GetTableClient(table)
+            var answer = await Reader(table)
                 .GetEntityIfExistsAsync<TableEntity>(partitionKey, rowKey, cancellationToken: cancellationToken);
             return answer.HasValue ? TablesEntityMapping.FromTable(answer.Value!) : null;
-        }
-        catch (RequestFailedException fault) when (fault.Status == 404)
-        {
-            return null;
         }
         catch (Exception fault) when (IsStoreTrouble(fault, cancellationToken))
         {
@@ -68,11 +67,12 @@ public sealed class TablesEntityStore : IEntityStore, IDisposable
     public async Task<EntityPage> QueryAsync(
         string table, string partitionKey, RowKeyRange range, int pageSize, string? continuation, CancellationToken cancellationToken)
     {
+        var bounds = EntityCheck.Query(table, partitionKey, range, pageSize);
         var token = continuation is null ? null : TablesContinuation.Decode(continuation);
         try
         {
-            var pages = _services.Value.Reader.GetTableClient(table)
-                .QueryAsync<TableEntity>(Filter(partitionKey, range), pageSize, cancellationToken: cancellationToken)
+            var pages = Reader(table)
+                .QueryAsync<TableEntity>(Filter(partitionKey, bounds), pageSize, cancellationToken: cancellationToken)
                 .AsPages(token, pageSize);
             await foreach (var page in pages)
             {
@@ -94,13 +94,21 @@ public sealed class TablesEntityStore : IEntityStore, IDisposable
     }
 
     /// <inheritdoc/>
-    public async Task<TransactionResult> SubmitAsync(EntityTransaction transaction, CancellationToken cancellationToken) =>
-        await WriteAsync(transaction, cancellationToken);
+    public async Task<TransactionResult> SubmitAsync(EntityTransaction transaction, CancellationToken cancellationToken)
+    {
+        EntityCheck.Transaction(transaction);
+        return await WriteAsync(transaction, cancellationToken);
+    }
 
     /// <inheritdoc/>
     public async Task<IReadOnlyList<TransactionResult>> SubmitManyAsync(
         IReadOnlyList<EntityTransaction> transactions, CancellationToken cancellationToken)
     {
+        foreach (var transaction in transactions)
+        {
+            EntityCheck.Transaction(transaction);
+        }
+
         var results = new TransactionResult[transactions.Count];
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = _options.Parallelism, CancellationToken = cancellationToken };
         await Parallel.ForEachAsync(Enumerable.Range(0, transactions.Count), parallel, async (index, _) =>
@@ -122,7 +130,7 @@ public sealed class TablesEntityStore : IEntityStore, IDisposable
 
     private async Task<TransactionResult> WriteAsync(EntityTransaction transaction, CancellationToken cancellationToken)
     {
-        var table = _services.Value.Writer.GetTableClient(transaction.Table);
+        var table = _services.Value.Writer.GetTableClient(NameOf(transaction.Table));
         var mayBeApplied = false;
         for (var attempt = 1; ; attempt++)
         {
@@ -168,12 +176,22 @@ public sealed class TablesEntityStore : IEntityStore, IDisposable
         }
     }
 
+    private TableClient Reader(string table) => _services.Value.Reader.GetTableClient(NameOf(table));
+
+    /// <summary>Azure ignores the case of table names, Azurite does not.</summary>
+    private static string NameOf(string table) => table.ToLowerInvariant();
+
     private async Task CreateTableAsync(TableClient table, CancellationToken cancellationToken)
     {
         try
         {
-            // The reader retries by itself, and making a table twice does no harm.
-            await _services.Value.Reader.GetTableClient(table.Name).CreateIfNotExistsAsync(cancellationToken);
+            // The reader retries by itself, and making a table twice does no harm. Not CreateIfNotExists: that serialises JSON by
+            // reflection, which the program has switched off.
+            await Reader(table.Name).CreateAsync(cancellationToken);
+        }
+        catch (RequestFailedException fault) when (fault.ErrorCode == TableErrorCode.TableAlreadyExists)
+        {
+            // Somebody else was faster, or the answer to our own first attempt was lost.
         }
         catch (Exception fault) when (IsStoreTrouble(fault, cancellationToken))
         {

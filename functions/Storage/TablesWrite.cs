@@ -78,9 +78,21 @@ internal static class TablesEntityMapping
         var row = new TableEntity(entity.PartitionKey, entity.RowKey);
         foreach (var (name, value) in entity.Properties)
         {
-            if (value is not null)
+            switch (value)
             {
-                row[name] = value is DateTimeOffset moment ? moment.ToUniversalTime() : value;
+                case null:
+                    break;
+                case DateTimeOffset moment:
+                    row[name] = moment.ToUniversalTime();
+                    break;
+                case double number when double.IsInfinity(number):
+                    // The SDK would write a number, which JSON has not; the service takes the word with its type.
+                    row[name] = number > 0 ? "Infinity" : "-Infinity";
+                    row[$"{name}@odata.type"] = "Edm.Double";
+                    break;
+                default:
+                    row[name] = value;
+                    break;
             }
         }
 

