@@ -1,0 +1,33 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace DingFlow.Sandbox;
+
+/// <summary>All that the directory remembers.</summary>
+internal sealed record SandboxState
+{
+    public int Version { get; init; } = 1;
+
+    public ImmutableArray<SandboxPerson> People { get; init; } = [];
+
+    public ImmutableArray<SandboxLeaveRecord> LeaveRecords { get; init; } = [];
+
+    public ImmutableArray<SandboxFailedPush> FailedPushes { get; init; } = [];
+}
+
+[JsonSourceGenerationOptions(
+    JsonSerializerDefaults.Web,
+    RespectNullableAnnotations = true,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+    NumberHandling = JsonNumberHandling.Strict,
+    PropertyNameCaseInsensitive = false)]
+[JsonSerializable(typeof(SandboxState))]
+[JsonSerializable(typeof(SandboxPerson))]
+[JsonSerializable(typeof(ImmutableArray<SandboxPerson>))]
+[JsonSerializable(typeof(SandboxFault))]
+[JsonSerializable(typeof(ImmutableArray<SandboxFault>))]
+[JsonSerializable(typeof(ImmutableArray<SandboxJournalEntry>))]
+[JsonSerializable(typeof(SandboxFailedPush))]
+[JsonSerializable(typeof(SandboxThrottling))]
+internal sealed partial class SandboxJson : JsonSerializerContext;
