@@ -8,11 +8,15 @@ public sealed class DingTalkClients
     private readonly FrozenDictionary<string, DingTalkClient> _clients;
 
     /// <summary>Creates the clients; nothing is opened before the first call.</summary>
-    public DingTalkClients(DingTalkOptions options)
+    public DingTalkClients(DingTalkOptions options, TimeProvider time, ILogger<DingTalkClient> logger)
     {
+        ArgumentNullException.ThrowIfNull(options);
+        var bans = new DingTalkBans(time);
         _clients = options.Tenants.Values.ToFrozenDictionary(
-            static tenant => tenant.Name, static tenant => new DingTalkClient(tenant), StringComparer.OrdinalIgnoreCase);
-        Tenants = [.. options.Tenants.Values.Select(static tenant => tenant.Name)];
+            static tenant => tenant.Name,
+            tenant => new DingTalkClient(tenant, new DingTalkTransport(tenant, bans, time, logger)),
+            StringComparer.OrdinalIgnoreCase);
+        Tenants = [.. options.Tenants.Values.Select(static tenant => tenant.Name).Order(StringComparer.Ordinal)];
     }
 
     /// <summary>The client of a tenant, whose name may be in any case.</summary>

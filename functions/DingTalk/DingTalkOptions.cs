@@ -58,6 +58,13 @@ public sealed class DingTalkOptions(IReadOnlyDictionary<string, DingTalkTenant> 
 {
     private const int AesKeyLength = 43;
     private const int TenantNameLength = 40;
+    private const int PseudonymKeyBytes = 32;
+
+    /// <summary>
+    /// The secret under which employee numbers and addresses are hashed in the map of who is who (<c>Pseudonyms:LedgerKey</c>);
+    /// <see langword="null"/> lets the map make its own and keep it beside the data.
+    /// </summary>
+    public ReadOnlyMemory<byte>? PseudonymKey { get; init; }
 
     /// <summary>By name, in any case.</summary>
     public IReadOnlyDictionary<string, DingTalkTenant> Tenants { get; } = tenants;
@@ -72,7 +79,8 @@ public sealed class DingTalkOptions(IReadOnlyDictionary<string, DingTalkTenant> 
             tenants[name] = ReadTenant(name, reader.Section($"Tenants:{name}"));
         }
 
-        return new(tenants);
+        var key = new SettingsReader(configuration, "Pseudonyms", faults).Key("LedgerKey", PseudonymKeyBytes);
+        return new(tenants) { PseudonymKey = key is null ? null : (ReadOnlyMemory<byte>?)key };
     }
 
     private static DingTalkTenant ReadTenant(string name, SettingsReader reader)
