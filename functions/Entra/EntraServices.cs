@@ -1,4 +1,5 @@
 using DingFlow.Hosting;
+using DingFlow.Remote;
 
 namespace DingFlow.Entra;
 
@@ -7,6 +8,7 @@ public static class EntraServices
 {
     /// <summary>Adds the client; nothing is opened before the first call.</summary>
     public static IServiceCollection AddEntra(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults) => services
+        .AddAzureCredentials(configuration)
         .AddSingleton(EntraOptions.Read(configuration, faults))
         .AddSingleton<EntraDirectory>();
 }
