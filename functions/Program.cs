@@ -1,2 +1,3 @@
-var app = WebApplication.CreateSlimBuilder(args).Build();
-app.Run();
+using DingFlow.Hosting;
+
+return await DingFlowProgram.RunAsync(args);

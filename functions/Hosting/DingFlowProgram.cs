@@ -1,0 +1,115 @@
+using DingFlow.Messaging;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+
+namespace DingFlow.Hosting;
+
+/// <summary>The program: settings, features, listeners, and how it ends.</summary>
+public static partial class DingFlowProgram
+{
+    /// <summary>Runs until told to stop. Returns the exit code.</summary>
+    public static async Task<int> RunAsync(string[] args)
+    {
+        try
+        {
+            await using var app = Build(args, AddFeatures);
+            await app.StartAsync();
+            Greeting.Print(app);
+            await app.WaitForShutdownAsync();
+            return ExitCode(app);
+        }
+        catch (SettingsException exception)
+        {
+            foreach (var fault in exception.Faults)
+            {
+                await Console.Error.WriteLineAsync(fault);
+            }
+
+            return ProcessLifetime.SettingsExitCode;
+        }
+        catch (Exception exception)
+        {
+            // The cause of a start that fails (an occupied port, say) is in the message, and no request has been served yet.
+            await Console.Error.WriteLineAsync($"DingFlow cannot run: {exception.Message}");
+            await Console.Error.WriteLineAsync(SafeText.Of(exception));
+            return ProcessLifetime.FailureExitCode;
+        }
+    }
+
+    /// <summary>Every feature of the product. Order does not matter, but for the sandbox, which fills in settings that others read.</summary>
+    private static void AddFeatures(IServiceCollection services, ConfigurationManager configuration, SettingsFaults faults)
+    {
+    }
+
+    /// <summary>Builds the program with the given features.</summary>
+    /// <exception cref="SettingsException">The settings or the functions do not fit.</exception>
+    internal static WebApplication Build(string[] args, Action<IServiceCollection, ConfigurationManager, SettingsFaults> addFeatures, string? functionsDirectory = null)
+    {
+        var faults = new SettingsFaults();
+        // Empty: no files are watched and no settings read but those named here.
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        var configuration = builder.Configuration;
+        var services = builder.Services;
+        ProgramConfiguration.Add(configuration, args, faults);
+
+        var options = HostingOptions.Read(configuration, faults);
+        var keys = options.Mode == HostMode.Standalone ? GeneratedKeys.Prepare(options.DataDirectory, configuration, faults) : null;
+        if (keys is not null)
+        {
+            ProgramConfiguration.AddLowest(configuration, keys.Settings);
+            services.AddSingleton(keys);
+        }
+
+        services.TryAddSingleton(TimeProvider.System);
+        ConsoleLog.Add(builder.Logging, configuration);
+        services.AddSingleton(options);
+        AddAuthentication(services, AuthOptions.Read(configuration, options.Mode, faults));
+        services.AddFunction<GetHealth>().AddFunction<GetOpenApi>();
+        services.AddSingleton<HealthState>();
+        addFeatures(services, configuration, faults);
+
+        var catalog = FunctionCatalog.Read(
+            functionsDirectory ?? AppContext.BaseDirectory, Registrations(services), configuration, Queues.All, faults);
+        faults.ThrowIfAny();
+        services.AddSingleton(catalog);
+
+        var socket = options.Mode == HostMode.Standalone ? PrivateSocket.Prepare(options.DataDirectory) : null;
+        AddListeners(builder, options, socket);
+        services.AddSingleton<ProcessLifetime>();
+        services.Replace(ServiceDescriptor.Singleton<IHostLifetime>(provider => provider.GetRequiredService<ProcessLifetime>()));
+
+        var app = builder.Build();
+        app.UseMiddleware<RequestPipeline>();
+        app.UseMiddleware<InvocationEndpoints>();
+        app.UseRouting();
+        HttpFunctions.Map(app, catalog);
+        return app;
+    }
+
+    /// <summary>The exit code of a program that has stopped.</summary>
+    internal static int ExitCode(WebApplication app) =>
+        app.Services.GetRequiredService<ProcessLifetime>().ExitCode(app.Services.GetRequiredService<HostingOptions>().Mode);
+
+    private static IEnumerable<FunctionRegistration> Registrations(IServiceCollection services) =>
+        services.Select(service => service.ImplementationInstance).OfType<FunctionRegistration>();
+
+    private static void AddAuthentication(IServiceCollection services, AuthOptions options)
+    {
+        services.AddSingleton(options);
+        services.AddSingleton(provider => new BearerAuthentication(options, entra => new EntraTokens(
+            entra, new HttpClient { Timeout = TimeSpan.FromSeconds(10) }, provider.GetRequiredService<TimeProvider>(),
+            provider.GetRequiredService<ILogger<EntraTokens>>())));
+    }
+
+    private static void AddListeners(WebApplicationBuilder builder, HostingOptions options, PrivateSocket? socket)
+    {
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Listeners.Configure(kestrel, options, socket));
+        builder.Services.Configure<SocketTransportOptions>(Listeners.Configure);
+        builder.Services.AddRoutingCore();
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(30));
+        if (socket is not null)
+        {
+            builder.Services.AddSingleton(socket);
+        }
+    }
+}

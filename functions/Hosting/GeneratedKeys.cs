@@ -1,0 +1,141 @@
+using System.Buffers.Text;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+
+namespace DingFlow.Hosting;
+
+/// <summary>
+/// Secrets that a standalone program generates for itself into its data directory, each only while nothing else is configured in its
+/// place. Losing the file loses what was pseudonymised and encrypted with them: it is to be backed up like the data.
+/// </summary>
+internal sealed class GeneratedKeys
+{
+    /// <summary>Every generated setting, mode 0600.</summary>
+    public const string FileName = "keys.json";
+
+    /// <summary>The API key itself, whose hash is in <see cref="FileName"/>; mode 0600.</summary>
+    public const string ApiKeyFile = "api-key";
+
+    /// <summary>The <c>whsec_</c> secret of the source <c>sandbox</c>; mode 0600.</summary>
+    public const string HrSecretFile = "hr-secret";
+
+    private const string LedgerKey = "Pseudonyms:LedgerKey";
+    private const string EncryptionKey = "Deliveries:EncryptionKey";
+    private const string ApiKeyHash = "Auth:ApiKeys:local:Hash";
+    private const string HrSecret = "HrSources:sandbox:Secrets:0";
+
+    private readonly string _directory;
+    private readonly Dictionary<string, string> _kept;
+    private readonly Dictionary<string, string?> _settings = new(StringComparer.OrdinalIgnoreCase);
+    private bool _changed;
+
+    private GeneratedKeys(string directory, Dictionary<string, string> kept) => (_directory, _kept) = (directory, kept);
+
+    /// <summary>The settings that are to be added below all others.</summary>
+    public IReadOnlyDictionary<string, string?> Settings => _settings;
+
+    /// <summary>Full path of the file with the API key, when the generated one is in force.</summary>
+    public string? ApiKeyPath { get; private set; }
+
+    /// <summary>Reads what was generated before, generates what is missing, and keeps it on disk before it is used.</summary>
+    public static GeneratedKeys? Prepare(string dataDirectory, IConfiguration configuration, SettingsFaults faults)
+    {
+        try
+        {
+            PrivateFiles.CreateDirectory(dataDirectory);
+            // A second process that starts at the same time must not generate other keys.
+            using var exclusive = new FileStream(
+                Path.Combine(dataDirectory, "keys.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+            var path = Path.Combine(dataDirectory, FileName);
+            var kept = File.Exists(path)
+                ? JsonDocument.Parse(File.ReadAllBytes(path)).RootElement.EnumerateObject().ToDictionary(
+                    property => property.Name, property => property.Value.GetString() ?? "", StringComparer.OrdinalIgnoreCase)
+                : new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
+            var keys = new GeneratedKeys(dataDirectory, kept);
+            keys.Fill(configuration);
+            keys.Save(path);
+            return keys;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            faults.Add("DingFlow:DataDirectory", $"cannot be written, or another process is starting in it ({exception.GetType().Name})");
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        {
+            faults.Add("DingFlow:DataDirectory", $"its {FileName} is damaged; restore it, since what it encrypted cannot be read without");
+        }
+
+        return null;
+    }
+
+    private void Fill(IConfiguration configuration)
+    {
+        if (string.IsNullOrWhiteSpace(configuration[LedgerKey]))
+        {
+            Use(LedgerKey, () => Convert.ToBase64String(RandomNumberGenerator.GetBytes(32)));
+        }
+
+        if (string.IsNullOrWhiteSpace(configuration[EncryptionKey]))
+        {
+            Use(EncryptionKey, () => Convert.ToBase64String(RandomNumberGenerator.GetBytes(32)));
+        }
+
+        if (!configuration.GetSection("Auth:ApiKeys").GetChildren().Any() && string.IsNullOrWhiteSpace(configuration["Auth:Authority"]))
+        {
+            Use(ApiKeyHash, () =>
+            {
+                var key = $"dfk_{Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32))}";
+                PrivateFiles.Write(Path.Combine(_directory, ApiKeyFile), key);
+                return $"sha256:{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(key)))}";
+            });
+            // Roles that a later version adds are this key's, too.
+            _settings["Auth:ApiKeys:local:Roles"] = string.Join(',', Roles.All);
+            ApiKeyPath = Path.Combine(_directory, ApiKeyFile);
+        }
+
+        if (!configuration.GetSection("HrSources").GetChildren().Any())
+        {
+            Use(HrSecret, () =>
+            {
+                var secret = $"whsec_{Convert.ToBase64String(RandomNumberGenerator.GetBytes(32))}";
+                PrivateFiles.Write(Path.Combine(_directory, HrSecretFile), secret);
+                return secret;
+            });
+            _settings["HrSources:sandbox:Dialect"] = "standard";
+        }
+    }
+
+    private void Use(string setting, Func<string> generate)
+    {
+        if (!_kept.TryGetValue(setting, out var value))
+        {
+            _kept[setting] = value = generate();
+            _changed = true;
+        }
+
+        _settings[setting] = value;
+    }
+
+    private void Save(string path)
+    {
+        if (!_changed)
+        {
+            return;
+        }
+
+        using var text = new MemoryStream();
+        using (var writer = new Utf8JsonWriter(text, new JsonWriterOptions { Indented = true }))
+        {
+            writer.WriteStartObject();
+            foreach (var (setting, value) in _kept.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+            {
+                writer.WriteString(setting, value);
+            }
+
+            writer.WriteEndObject();
+        }
+
+        PrivateFiles.Write(path, Encoding.UTF8.GetString(text.ToArray()));
+    }
+}
