@@ -1,4 +1,5 @@
 using DingFlow.Messaging;
+using DingFlow.Storage;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
@@ -39,6 +40,7 @@ public static partial class DingFlowProgram
     /// <summary>Every feature of the product. Order does not matter, but for the sandbox, which fills in settings that others read.</summary>
     private static void AddFeatures(IServiceCollection services, ConfigurationManager configuration, SettingsFaults faults)
     {
+        services.AddStorage(configuration, faults);
     }
 
     /// <summary>Builds the program with the given features.</summary>

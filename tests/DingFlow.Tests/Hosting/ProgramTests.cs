@@ -1,9 +1,11 @@
 using System.Net;
+using System.Runtime.Versioning;
 using DingFlow.Tests.Infrastructure;
 
 namespace DingFlow.Tests.Hosting;
 
 /// <summary>The real program, started as a process.</summary>
+[UnsupportedOSPlatform("windows")]
 public sealed class ProgramTests
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
