@@ -1,4 +1,7 @@
+using DingFlow.DingTalk;
+using DingFlow.Entra;
 using DingFlow.Messaging;
+using DingFlow.Sandbox;
 using DingFlow.Storage;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -40,7 +43,11 @@ public static partial class DingFlowProgram
     /// <summary>Every feature of the product. Order does not matter, but for the sandbox, which fills in settings that others read.</summary>
     private static void AddFeatures(IServiceCollection services, ConfigurationManager configuration, SettingsFaults faults)
     {
+        services.AddSandbox(
+            SandboxSettings.Apply(configuration, faults), new SandboxOptions { DataDirectory = HostingOptions.DataDirectoryOf(configuration) });
         services.AddStorage(configuration, faults);
+        services.AddDingTalk(configuration, faults);
+        services.AddEntra(configuration, faults);
     }
 
     /// <summary>Builds the program with the given features.</summary>
