@@ -1,0 +1,110 @@
+using System.Globalization;
+using System.Text;
+using DingFlow.Messaging;
+using Newtonsoft.Json;
+using Newtonsoft.Json.Linq;
+
+namespace DingFlow.DingTalk;
+
+/// <summary>
+/// An event as it comes in a callback. Both wordings that DingTalk uses are read: <c>EventType</c>, <c>UserId</c>, <c>TimeStamp</c> as
+/// they were seen on the wire, and <c>eventType</c>, <c>userId</c>, <c>EventTime</c> as documented; also both in one object.
+/// </summary>
+public sealed record DingTalkCallbackEvent
+{
+    /// <summary>HR's change of a person: 4 is the leave (open.dingtalk.com, "hrm_mdm_user_change").</summary>
+    private const string LeaveChangeType = "4";
+
+    private const int MaxDepth = 32;
+    private const int MaxTypeLength = 128;
+    private const int MaxIdLength = 128;
+    private const int MaxUserIdLength = 64;
+
+    private static readonly HashSet<string> VerificationTypes = new(StringComparer.Ordinal) { "check_url", "check_create_suite_url", "check_update_suite_url" };
+
+    /// <summary>What it is, such as <c>user_leave_org</c>.</summary>
+    public required string Type { get; init; }
+
+    /// <summary>The event's id, the same for every retry; <see langword="null"/> where DingTalk sends none.</summary>
+    public string? EventId { get; init; }
+
+    /// <summary>The organisation, if it is named.</summary>
+    public string? CorpId { get; init; }
+
+    /// <summary>When it happened, if that is told.</summary>
+    public DateTimeOffset? Time { get; init; }
+
+    /// <summary>The user ids of those who left; none for any other event.</summary>
+    public IReadOnlyList<string> Leavers { get; init; } = [];
+
+    /// <summary>It tells of leavers, but who they are cannot be read: a person has to look.</summary>
+    public bool IsUnreadable { get; init; }
+
+    /// <summary>DingTalk only tries whether the callback works; nothing happened.</summary>
+    public bool IsVerification => VerificationTypes.Contains(Type);
+
+    /// <summary>Reads a decrypted message, or <see langword="null"/> when it is no JSON object with an event type.</summary>
+    public static DingTalkCallbackEvent? Parse(ReadOnlyMemory<byte> message)
+    {
+        if (Load(message) is not { } json || Text(json, "EventType", "eventType") is not { Length: > 0 and <= MaxTypeLength } type)
+        {
+            return null;
+        }
+
+        var users = type switch
+        {
+            "user_leave_org" => Texts(Find(json, "UserId", "userId")),
+            "hrm_mdm_user_change" when Text(json, "ChangeType", "changeType") == LeaveChangeType => Texts(Find(json, "StaffId", "staffId")),
+            _ => [],
+        };
+        return new DingTalkCallbackEvent
+        {
+            Type = type,
+            EventId = Text(json, "EventId", "eventId") is { Length: > 0 and <= MaxIdLength } id && id.All(char.IsAsciiLetterOrDigit) ? id : null,
+            CorpId = Text(json, "CorpId", "corpId"),
+            Time = Milliseconds(Text(json, "EventTime", "eventTime") ?? Text(json, "TimeStamp", "timeStamp")),
+            Leavers = users ?? [],
+            IsUnreadable = users is null || users.Count > Inbox.MaxEvents,
+        };
+    }
+
+    private static JObject? Load(ReadOnlyMemory<byte> message)
+    {
+        try
+        {
+            var text = new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(message.Span);
+            using var reader = new JsonTextReader(new StringReader(text)) { DateParseHandling = DateParseHandling.None, MaxDepth = MaxDepth };
+            var json = JToken.ReadFrom(reader) as JObject;
+            return reader.Read() ? null : json;
+        }
+        catch (Exception exception) when (exception is JsonException or ArgumentException or FormatException or OverflowException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The property in Pascal case, else in camel case, else in any; one that is <c>null</c> counts as absent.</summary>
+    private static JToken? Find(JObject json, string pascal, string camel) =>
+        new[] { json[pascal], json[camel], json.GetValue(pascal, StringComparison.OrdinalIgnoreCase) }
+            .FirstOrDefault(static token => token is { Type: not JTokenType.Null });
+
+    /// <summary>The text of a string or a whole number; anything else counts as absent.</summary>
+    private static string? Text(JObject json, string pascal, string camel) => Text(Find(json, pascal, camel));
+
+    private static string? Text(JToken? token) =>
+        token is JValue { Type: JTokenType.String or JTokenType.Integer } value ? value.ToString(CultureInfo.InvariantCulture) : null;
+
+    /// <summary>A text or a list of texts, each once; <see langword="null"/> when that is not what is there, or nothing is.</summary>
+    private static List<string>? Texts(JToken? token)
+    {
+        var texts = (token is JArray array ? array.Select(Text) : [Text(token)]).ToList();
+        return texts.Count > 0 && texts.All(static text => text is { Length: > 0 and <= MaxUserIdLength } && !text.Any(char.IsControl))
+            ? [.. texts.OfType<string>().Distinct(StringComparer.Ordinal)]
+            : null;
+    }
+
+    private static DateTimeOffset? Milliseconds(string? text) =>
+        long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value <= DateTimeOffset.MaxValue.ToUnixTimeMilliseconds()
+            ? DateTimeOffset.FromUnixTimeMilliseconds(value)
+            : null;
+}

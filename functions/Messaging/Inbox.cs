@@ -1,0 +1,241 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Globalization;
+using System.Security.Cryptography;
+using DingFlow.Storage;
+
+namespace DingFlow.Messaging;
+
+/// <summary>The inbox over the entity store. One transaction accepts a delivery; one deletion completes a work item.</summary>
+public sealed partial class Inbox(
+    IEntityStore store, IMessageQueue queue, IAlertSender alerts, IInboxGate gate, InboxOptions options, TimeProvider timeProvider, ILogger<Inbox> logger)
+    : IInbox, IAsyncDisposable
+{
+    /// <summary>Events that one delivery may hold: what fits into one transaction.</summary>
+    public const int MaxEvents = MaxItems * MaxEventsPerItem;
+
+    /// <summary>Bytes that a body may have, so that the row stays within the limits of an entity.</summary>
+    public const int MaxBodyBytes = 512 * 1024;
+
+    private const int MaxItems = 80;
+    private const int MaxEventsPerItem = 50;
+
+    /// <summary>How long a stop waits for messages that are still on their way; what is not sent by then is the sweeper's.</summary>
+    private static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(5);
+
+    private readonly ConcurrentDictionary<Task, bool> _sending = new();
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Lazy<InboxKeys> _keys = new(() => new InboxKeys(options));
+
+    /// <inheritdoc/>
+    public async Task<InboxReceipt> AcceptAsync(InboxDelivery delivery, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(delivery);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(delivery.Body.Length, MaxBodyBytes, nameof(delivery));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(delivery.Events.Count, MaxEvents, nameof(delivery));
+        var bodyHash = Convert.ToHexStringLower(SHA256.HashData(delivery.Body.Span));
+        var id = InboxRows.IdOf(delivery, bodyHash);
+        if (await TryStoreAsync(delivery, id, bodyHash, idReused: false, cancellationToken))
+        {
+            return new InboxReceipt(id, Duplicate: false, IdReused: false);
+        }
+
+        if (await FindAsync(id, cancellationToken) is { } known && known.BodyHash == bodyHash)
+        {
+            return new InboxReceipt(id, Duplicate: true, IdReused: false);
+        }
+
+        // Two leavers under one delivery id: neither may be lost.
+        var second = InboxRows.IdOfReuse(id, bodyHash);
+        var stored = await TryStoreAsync(delivery, second, bodyHash, idReused: true, cancellationToken);
+        return new InboxReceipt(second, Duplicate: !stored, IdReused: true);
+    }
+
+    /// <inheritdoc/>
+    public async Task<InboxWork?> ReadAsync(InboxReference reference, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(reference);
+        var pending = await store.GetAsync(
+            InboxRows.Table, reference.Partition, InboxRows.PendingRow(reference.Row, reference.Item), cancellationToken);
+        if (pending is null)
+        {
+            return null;
+        }
+
+        var record = await FindAsync(reference.Row, cancellationToken)
+            ?? throw new InvalidDataException($"Delivery {reference.Row} has pending work but is not in the inbox.");
+        var (_, events) = InboxPayload.Unpack(_keys.Value.Decrypt(record.KeyId, record.Encrypted, record.Id));
+        return new InboxWork(
+            record.Id, record.Source, record.ReceivedAt, record.VerifiedBy, record.BodyHash,
+            [.. events.Skip(reference.Item * record.ItemSize).Take(record.ItemSize)]);
+    }
+
+    /// <inheritdoc/>
+    public async Task CompleteAsync(InboxReference reference, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(reference);
+        // NotFound means that it is complete already.
+        await store.SubmitAsync(
+            EntityTransaction.Of(InboxRows.Table, EntityOperation.Delete(reference.Partition, InboxRows.PendingRow(reference.Row, reference.Item))),
+            cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public Task<int> SweepAsync(CancellationToken cancellationToken) =>
+        new InboxSweep(store, queue, alerts, gate, timeProvider, logger).RunAsync(cancellationToken);
+
+    /// <summary>Removes completed deliveries that were received longer ago than <see cref="InboxOptions.Retention"/>. Returns how many.</summary>
+    public Task<int> PruneAsync(CancellationToken cancellationToken) =>
+        InboxPruning.RunAsync(store, timeProvider.GetUtcNow() - options.Retention, cancellationToken);
+
+    /// <summary>Waits for the messages that are still on their way.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        try
+        {
+            await Task.WhenAll(_sending.Keys).WaitAsync(StopTimeout, timeProvider);
+        }
+        catch (TimeoutException)
+        {
+            Log.StoppedWhileSending(logger, _sending.Count);
+            await _stop.CancelAsync();
+        }
+
+        _stop.Dispose();
+    }
+
+    private async Task<bool> TryStoreAsync(InboxDelivery delivery, string id, string bodyHash, bool idReused, CancellationToken cancellationToken)
+    {
+        var now = timeProvider.GetUtcNow();
+        var itemSize = Math.Max(1, (delivery.Events.Count + MaxItems - 1) / MaxItems);
+        var record = new InboxRecord
+        {
+            Id = id,
+            Source = delivery.Source,
+            SenderId = delivery.SenderId,
+            ReceivedAt = now,
+            BodyHash = bodyHash,
+            VerifiedBy = delivery.VerifiedBy,
+            KeyId = _keys.Value.CurrentKeyId,
+            ItemSize = itemSize,
+            Encrypted = _keys.Value.Encrypt(InboxPayload.Pack(delivery.Body, delivery.Events).Span, id),
+        };
+        var items = new List<PendingItem>((delivery.Events.Count + itemSize - 1) / itemSize);
+        for (var first = 0; first < delivery.Events.Count; first += itemSize)
+        {
+            items.Add(new PendingItem
+            {
+                DeliveryId = id,
+                Item = items.Count,
+                Source = delivery.Source,
+                SessionId = _keys.Value.SessionOf(delivery.Events[first]),
+                AcceptedAt = now,
+                EnqueuedAt = now,
+                IdReused = idReused,
+                TraceParent = Activity.Current?.Id,
+            });
+        }
+
+        var result = await store.SubmitAsync(InboxRows.Insert(record, items), cancellationToken);
+        if (!result.Committed)
+        {
+            return result.Outcome == TransactionOutcome.AlreadyExists
+                ? false
+                : throw new EntityStoreException($"The inbox could not take a delivery: {result.Outcome}.");
+        }
+
+        await EnqueueWithinBudgetAsync(delivery.Source, id, items, idReused);
+        return true;
+    }
+
+    /// <summary>The delivery is durable: from here on nothing may fail it, and what is not sent in time is the sweeper's.</summary>
+    private async Task EnqueueWithinBudgetAsync(string source, string id, List<PendingItem> items, bool idReused)
+    {
+        var sending = EnqueueAsync(source, id, items, idReused);
+        if (sending.IsCompleted)
+        {
+            return;
+        }
+
+        _sending[sending] = true;
+        _ = sending.ContinueWith(
+            static (sent, all) => ((ConcurrentDictionary<Task, bool>)all!).TryRemove(sent, out _),
+            _sending, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        try
+        {
+            await sending.WaitAsync(InboxTiming.EnqueueBudget, timeProvider);
+        }
+        catch (TimeoutException)
+        {
+            Log.EnqueueIsSlow(logger, id);
+        }
+    }
+
+    private async Task EnqueueAsync(string source, string id, List<PendingItem> items, bool idReused)
+    {
+        try
+        {
+            if (items.Count > 0 && !gate.IsHeld(source))
+            {
+                await queue.SendAsync(Queues.Offboarding, [.. items.Select(static item => item.ToMessage(item.Generation))], _stop.Token);
+            }
+
+            if (idReused)
+            {
+                await alerts.SendAsync(InboxAlerts.IdReused(source, id, timeProvider.GetUtcNow()), _stop.Token);
+            }
+        }
+#pragma warning disable CA1031 // Whatever it was: the work items are stored, the sweeper sends what they need.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            Log.EnqueueFailed(logger, id, exception);
+        }
+    }
+
+    private async Task<InboxRecord?> FindAsync(string id, CancellationToken cancellationToken) =>
+        await store.GetAsync(InboxRows.Table, InboxRows.PartitionOf(id), InboxRows.DeliveryRow(id), cancellationToken) is { } entity
+            ? InboxRows.ReadRecord(id, entity)
+            : null;
+
+    private static partial class Log
+    {
+        [LoggerMessage(1, LogLevel.Warning, "Delivery {DeliveryId} is stored; enqueueing it takes longer than its answer may wait")]
+        public static partial void EnqueueIsSlow(ILogger logger, string deliveryId);
+
+        [LoggerMessage(2, LogLevel.Warning, "Delivery {DeliveryId} is stored; enqueueing it failed and is left to the sweeper")]
+        public static partial void EnqueueFailed(ILogger logger, string deliveryId, Exception exception);
+
+        [LoggerMessage(3, LogLevel.Warning, "Stopped while {Count} deliveries were being enqueued; they are left to the sweeper")]
+        public static partial void StoppedWhileSending(ILogger logger, int count);
+    }
+}
+
+/// <summary>The alerts that the inbox raises.</summary>
+internal static class InboxAlerts
+{
+    public static AlertMessage IdReused(string source, string deliveryId, DateTimeOffset now) => new()
+    {
+        AlertId = $"intake.delivery_id_reused:{deliveryId}",
+        Type = "intake.delivery_id_reused",
+        Severity = AlertSeverity.Warning,
+        OccurredAt = now,
+        Summary = $"{source} used one delivery id for two different bodies; both were accepted.",
+        About = source,
+        Details = new Dictionary<string, string> { ["deliveryId"] = deliveryId },
+    };
+
+    public static AlertMessage Stuck(string source, string oldestDeliveryId, int count, DateTimeOffset now) => new()
+    {
+        AlertId = $"intake.stuck:{oldestDeliveryId}",
+        Type = "intake.stuck",
+        Severity = AlertSeverity.Critical,
+        OccurredAt = now,
+        Summary = $"Accepted deliveries from {source} have not been handled for 15 minutes.",
+        About = source,
+        Details = new Dictionary<string, string>
+        {
+            ["deliveryId"] = oldestDeliveryId, ["workItems"] = count.ToString(CultureInfo.InvariantCulture),
+        },
+    };
+}

@@ -1,0 +1,57 @@
+using DingFlow.Hosting;
+
+namespace DingFlow.Messaging;
+
+/// <summary>Settings of the inbox (<c>Deliveries</c>).</summary>
+public sealed record InboxOptions
+{
+    /// <summary>Bytes that an encryption key needs at least.</summary>
+    public const int KeyBytes = 32;
+
+    /// <summary>For how long a completed delivery is kept as evidence, unless configured otherwise.</summary>
+    public static TimeSpan DefaultRetention { get; } = TimeSpan.FromDays(180);
+
+    /// <summary>The secret under which new deliveries are encrypted (<c>Deliveries:EncryptionKey</c>).</summary>
+    public required ReadOnlyMemory<byte> EncryptionKey { get; init; }
+
+    /// <summary>The secret before it, which can still be read but no longer written (<c>Deliveries:PreviousEncryptionKey</c>).</summary>
+    public ReadOnlyMemory<byte>? PreviousEncryptionKey { get; init; }
+
+    /// <summary>How long after its receipt a completed delivery is removed (<c>Deliveries:Retention</c>). What is not complete stays.</summary>
+    public TimeSpan Retention { get; init; } = DefaultRetention;
+
+    /// <summary>Reads the settings; what is wrong is added to the faults.</summary>
+    public static InboxOptions Read(IConfiguration configuration, SettingsFaults faults)
+    {
+        ArgumentNullException.ThrowIfNull(faults);
+        var reader = new SettingsReader(configuration, "Deliveries", faults);
+        var faultsBefore = faults.All.Count;
+        var key = reader.Key("EncryptionKey", KeyBytes);
+        if (key is null && faults.All.Count == faultsBefore)
+        {
+            reader.Fault("EncryptionKey", "is missing");
+        }
+
+        var previous = reader.Key("PreviousEncryptionKey", KeyBytes);
+        return new InboxOptions
+        {
+            EncryptionKey = key ?? [],
+            PreviousEncryptionKey = previous is null ? null : new ReadOnlyMemory<byte>(previous),
+            Retention = reader.Duration("Retention", DefaultRetention),
+        };
+    }
+
+    /// <summary>Nothing of the content: the record holds secrets.</summary>
+    public override string ToString() => nameof(InboxOptions);
+}
+
+/// <summary>Says whose deliveries are to wait.</summary>
+public interface IInboxGate
+{
+    /// <summary>
+    /// Whether deliveries of this source are kept without being enqueued. Once it says no, the next sweep enqueues what waited; what
+    /// had been enqueued before it said yes is handled all the same.
+    /// </summary>
+    /// <param name="source"><c>hr/{source}</c> or <c>dingtalk/{tenant}</c>.</param>
+    bool IsHeld(string source);
+}
