@@ -1,5 +1,7 @@
+using DingFlow.Alerts;
 using DingFlow.DingTalk;
 using DingFlow.Entra;
+using DingFlow.Intake;
 using DingFlow.Messaging;
 using DingFlow.Sandbox;
 using DingFlow.Storage;
@@ -48,6 +50,8 @@ public static partial class DingFlowProgram
         services.AddStorage(configuration, faults);
         services.AddDingTalk(configuration, faults);
         services.AddEntra(configuration, faults);
+        services.AddAlerts(configuration, faults);
+        services.AddIntake(configuration, faults);
     }
 
     /// <summary>Builds the program with the given features.</summary>
