@@ -84,17 +84,19 @@ internal sealed partial class SandboxControl(
 
         var last = patch["lastAdministrator"]?.GetValueKind() == JsonValueKind.True;
         patch.Remove("lastAdministrator");
-        var known = directory.Find(employeeId) ?? SandboxSeed.Person(employeeId);
-        var merged = JsonSerializer.SerializeToNode(known, SandboxJson.Default.SandboxPerson)!.AsObject();
+        var usual = SandboxSeed.Person(employeeId);
+        var known = directory.Find(employeeId) ?? usual;
+        // An account that is given back begins as a usual one.
+        var merged = JsonSerializer.SerializeToNode(
+            known with
+            {
+                DingTalk = known.DingTalk ?? (patch["dingTalk"] is JsonObject ? usual.DingTalk : null),
+                Entra = known.Entra ?? (patch["entra"] is JsonObject ? usual.Entra : null),
+            },
+            SandboxJson.Default.SandboxPerson)!.AsObject();
         Merge(merged, patch);
         merged["employeeId"] = known.EmployeeId;
-        directory.Put(Read(merged, SandboxJson.Default.SandboxPerson));
-        if (last)
-        {
-            directory.MakeLastAdministrator(employeeId);
-        }
-
-        return directory[employeeId];
+        return directory.Put(Read(merged, SandboxJson.Default.SandboxPerson), last);
     }
 
     private static void Merge(JsonObject target, JsonObject patch)
@@ -121,9 +123,22 @@ internal sealed partial class SandboxControl(
         tokens.Expire();
     }
 
-    private static ImmutableArray<SandboxFault> Faults(JsonNode? body) => body is JsonArray
-        ? Read(body, SandboxJson.Default.ImmutableArraySandboxFault)
-        : [Read(body, SandboxJson.Default.SandboxFault)];
+    private static ImmutableArray<SandboxFault> Faults(JsonNode? body) =>
+        body is JsonArray list ? [.. list.Select(Fault)] : [Fault(body)];
+
+    // Laid over a fault with every default, because what is missing in the text would otherwise be zero.
+    private static SandboxFault Fault(JsonNode? body)
+    {
+        if (body is not JsonObject given)
+        {
+            throw new JsonException("A fault must be a JSON object.");
+        }
+
+        var fault = JsonSerializer.SerializeToNode(new SandboxFault { Kind = default }, SandboxJson.Default.SandboxFault)!.AsObject();
+        fault.Remove("kind");
+        Merge(fault, given);
+        return Read(fault, SandboxJson.Default.SandboxFault);
+    }
 
     private static SandboxFailedPush Push(SandboxFailedPush push) => JsonNode.Parse(push.Data) is JsonObject
         ? push

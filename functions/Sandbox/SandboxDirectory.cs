@@ -54,7 +54,7 @@ public sealed class SandboxDirectory
 
     /// <summary>The person with that employee number, or <see langword="null"/>.</summary>
     public SandboxPerson? Find(string employeeId) =>
-        State.People.FirstOrDefault(person => person.EmployeeId.Equals(employeeId, StringComparison.OrdinalIgnoreCase));
+        State.People.FirstOrDefault(person => Same(person.EmployeeId, employeeId));
 
     /// <summary>The person with that DingTalk user id, a member or not, or <see langword="null"/>.</summary>
     public SandboxPerson? FindByUserId(string userId) =>
@@ -76,55 +76,45 @@ public sealed class SandboxDirectory
         }
     }
 
-    /// <summary>Adds or replaces a person by hand.</summary>
+    /// <summary>Adds or replaces a person by hand, all or nothing.</summary>
+    /// <param name="person">The person.</param>
+    /// <param name="lastAdministrator">Make them DingTalk's main administrator, and nobody else any administrator.</param>
     /// <exception cref="ArgumentException">
-    /// <see cref="NeverAdministrator"/> would become an administrator, or the directory is full.
+    /// <see cref="NeverAdministrator"/> would become an administrator, somebody outside DingTalk would, or the directory is full.
     /// </exception>
-    public SandboxPerson Put(SandboxPerson person)
+    public SandboxPerson Put(SandboxPerson person, bool lastAdministrator = false)
     {
         ArgumentNullException.ThrowIfNull(person);
-        if (person.EmployeeId.Equals(NeverAdministrator, StringComparison.OrdinalIgnoreCase)
-            && person.DingTalk is { Administrator: not SandboxAdministrator.None })
+        if (lastAdministrator)
+        {
+            person = person.DingTalk is { Member: true }
+                ? person.WithDingTalk(account => account with { Administrator = SandboxAdministrator.Main })
+                : throw new ArgumentException($"{person.EmployeeId} is not in DingTalk.", nameof(person));
+        }
+
+        if (Same(person.EmployeeId, NeverAdministrator) && person.DingTalk is { Administrator: not SandboxAdministrator.None })
         {
             throw new ArgumentException($"{NeverAdministrator} is never an administrator.", nameof(person));
         }
 
         lock (_lock)
         {
-            var others = State.People.RemoveAll(other => other.EmployeeId.Equals(person.EmployeeId, StringComparison.OrdinalIgnoreCase));
-            if (others.Length >= MaximumPeople)
+            var others = State.People.Where(other => !Same(other.EmployeeId, person.EmployeeId));
+            if (lastAdministrator)
+            {
+                others = others.Select(other => other.DingTalk is null
+                    ? other
+                    : other.WithDingTalk(account => account with { Administrator = SandboxAdministrator.None }));
+            }
+
+            var people = others.Append(person).OrderBy(other => other.EmployeeId, StringComparer.OrdinalIgnoreCase).ToImmutableArray();
+            if (people.Length > MaximumPeople)
             {
                 throw new ArgumentException("The sandbox is full.", nameof(person));
             }
 
-            Save(State with
-            {
-                People = [.. others.Add(person).OrderBy(other => other.EmployeeId, StringComparer.OrdinalIgnoreCase)],
-            });
+            Save(State with { People = people });
             return person;
-        }
-    }
-
-    /// <summary>Leaves one administrator only.</summary>
-    /// <exception cref="KeyNotFoundException">There is no such person.</exception>
-    /// <exception cref="ArgumentException">The person is <see cref="NeverAdministrator"/> or not in DingTalk.</exception>
-    public void MakeLastAdministrator(string employeeId)
-    {
-        lock (_lock)
-        {
-            var last = this[employeeId];
-            if (last.DingTalk is not { Member: true } account)
-            {
-                throw new ArgumentException($"{employeeId} is not in DingTalk.", nameof(employeeId));
-            }
-
-            Put(last with { DingTalk = account with { Administrator = SandboxAdministrator.Main } });
-            Save(State with
-            {
-                People = [.. State.People.Select(person => person.EmployeeId == last.EmployeeId || person.DingTalk is null
-                    ? person
-                    : person with { DingTalk = person.DingTalk with { Administrator = SandboxAdministrator.None } })],
-            });
         }
     }
 
@@ -189,6 +179,8 @@ public sealed class SandboxDirectory
     /// <summary>Reads the file now, so that a fault in it shows before the first call.</summary>
     internal void EnsureLoaded() => _ = State;
 
+    private static bool Same(string employeeId, string other) => employeeId.Equals(other, StringComparison.OrdinalIgnoreCase);
+
     private SandboxState Load()
     {
         if (_file is null || !File.Exists(_file))
@@ -199,7 +191,7 @@ public sealed class SandboxDirectory
         try
         {
             using var stream = File.OpenRead(_file);
-            return JsonSerializer.Deserialize(stream, SandboxJson.Default.SandboxState) is { Version: 1 } state
+            return JsonSerializer.Deserialize(stream, SandboxJson.Default.SandboxState) is { Version: SandboxState.CurrentVersion } state
                 ? state
                 : throw new InvalidDataException("The sandbox's state file is of a version that this program does not know; remove it.");
         }

@@ -27,7 +27,7 @@ internal static class SandboxFaultAnswers
         var chunk = new byte[64 * 1024];
         Array.Fill(chunk, (byte)'x');
         await body.WriteAsync("{\"result\":\""u8.ToArray(), cancellationToken);
-        for (var left = bytes - 13; left > 0; left -= chunk.Length)
+        for (var left = bytes - 14; left > 0; left -= chunk.Length)
         {
             await body.WriteAsync(chunk.AsMemory(0, Math.Min(left, chunk.Length)), cancellationToken);
         }
@@ -58,7 +58,7 @@ internal static class SandboxFaultAnswers
             SandboxFaultKind.Unauthenticated => DingTalkApi.InvalidAuthentication(world),
             SandboxFaultKind.Denied => DingTalkApi.Error(
                 world, 403, forbidden + "AccessTokenPermissionDenied", "应用尚未开通所需的权限",
-                fault.Scopes.IsDefaultOrEmpty ? [operation.Scope] : fault.Scopes),
+                fault.Scopes.IsEmpty ? [operation.Scope] : fault.Scopes),
             _ => DingTalkApi.Error(world, 400, "50002", "请求的员工userid不在授权范围内"),
         };
     }
@@ -74,7 +74,7 @@ internal static class SandboxFaultAnswers
         SandboxFaultKind.Unauthenticated when !operation.NeedsToken => DingTalkLegacyApi.InvalidCredentials(),
         SandboxFaultKind.Unauthenticated => DingTalkLegacyApi.InvalidToken(operation),
         SandboxFaultKind.Denied => DingTalkLegacyApi.GatewayError(
-            "60011", $"没有调用该接口的权限，requiredScopes=[{string.Join(',', fault.Scopes.IsDefaultOrEmpty ? [operation.Scope] : fault.Scopes)}]"),
+            "60011", $"没有调用该接口的权限，requiredScopes=[{string.Join(',', fault.Scopes.IsEmpty ? [operation.Scope] : fault.Scopes)}]"),
         _ => DingTalkLegacyApi.Error(50002, "请求的员工userid不在授权范围内"),
     };
 

@@ -103,7 +103,7 @@ public sealed record SandboxFault
     public TimeSpan RetryAfter { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>The permissions said to be missing; without them, those that the operation needs.</summary>
-    public ImmutableArray<string> Scopes { get; init; } = [];
+    public ImmutableArray<string> Scopes { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary>Length of a huge answer.</summary>
     public int Bytes { get; init; } = 32 * 1024 * 1024;

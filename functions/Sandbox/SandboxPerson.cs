@@ -27,7 +27,8 @@ public sealed record SandboxPerson
     /// How many changing calls were really carried out, by operation. Kept with the state, so that a test can prove after a kill that
     /// nothing ran twice that may not.
     /// </summary>
-    public ImmutableSortedDictionary<string, int> Mutations { get; init; } = ImmutableSortedDictionary<string, int>.Empty;
+    public ImmutableSortedDictionary<string, int> Mutations { get; init => field = value ?? ImmutableSortedDictionary<string, int>.Empty; } =
+        ImmutableSortedDictionary<string, int>.Empty;
 
     /// <summary>The person as they were before anything was frozen: what a wrong read-back shows.</summary>
     internal SandboxPerson Unfrozen() => this with
@@ -72,10 +73,10 @@ public sealed record SandboxDingTalkAccount
     public SandboxAdministrator Administrator { get; init; }
 
     /// <summary>Departments of which the person is a direct member.</summary>
-    public ImmutableArray<long> DepartmentIds { get; init; } = [1];
+    public ImmutableArray<long> DepartmentIds { get; init => field = value.IsDefault ? [] : value; } = [1];
 
     /// <summary>Roles held, apart from the administrator's.</summary>
-    public ImmutableArray<long> RoleIds { get; init; } = [];
+    public ImmutableArray<long> RoleIds { get; init => field = value.IsDefault ? [] : value; } = [];
 }
 
 /// <summary>An account in the simulated Entra directory.</summary>
@@ -113,10 +114,10 @@ public sealed record SandboxEntraAccount
     public DateTimeOffset? DeletedAt { get; init; }
 
     /// <summary>Display names of groups of which the person is a member.</summary>
-    public ImmutableArray<string> Groups { get; init; } = [];
+    public ImmutableArray<string> Groups { get; init => field = value.IsDefault ? [] : value; } = [];
 
     /// <summary>Display names of directory roles that the person holds.</summary>
-    public ImmutableArray<string> DirectoryRoles { get; init; } = [];
+    public ImmutableArray<string> DirectoryRoles { get; init => field = value.IsDefault ? [] : value; } = [];
 }
 
 /// <summary>Who owns a DingTalk account.</summary>

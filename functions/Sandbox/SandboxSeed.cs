@@ -38,8 +38,10 @@ internal static class SandboxSeed
 
     public static SandboxState State() => new()
     {
-        People = [.. Enumerable.Range(1001, 25).Select(number => Person(number, Names[number - 1001])), Former()],
+        Version = SandboxState.CurrentVersion,
+        People = [Former(), .. Enumerable.Range(1001, 25).Select(number => Person(number, Names[number - 1001]))],
         LeaveRecords = [new("sb-0901", "Former Person", "10000000901", Founded.AddYears(1), "delete")],
+        FailedPushes = [],
     };
 
     /// <summary>A person of the usual shape, for numbers from 1001 and for people added by hand.</summary>

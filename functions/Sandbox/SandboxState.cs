@@ -7,18 +7,21 @@ namespace DingFlow.Sandbox;
 /// <summary>All that the directory remembers.</summary>
 internal sealed record SandboxState
 {
-    public int Version { get; init; } = 1;
+    public const int CurrentVersion = 1;
 
-    public ImmutableArray<SandboxPerson> People { get; init; } = [];
+    public required int Version { get; init; }
 
-    public ImmutableArray<SandboxLeaveRecord> LeaveRecords { get; init; } = [];
+    public required ImmutableArray<SandboxPerson> People { get; init; }
 
-    public ImmutableArray<SandboxFailedPush> FailedPushes { get; init; } = [];
+    public required ImmutableArray<SandboxLeaveRecord> LeaveRecords { get; init; }
+
+    public required ImmutableArray<SandboxFailedPush> FailedPushes { get; init; }
 }
 
 [JsonSourceGenerationOptions(
     JsonSerializerDefaults.Web,
     RespectNullableAnnotations = true,
+    RespectRequiredConstructorParameters = true,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
     NumberHandling = JsonNumberHandling.Strict,
     PropertyNameCaseInsensitive = false)]
