@@ -3,10 +3,10 @@ using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Runtime.CompilerServices;
-using System.Text;
 using System.Text.RegularExpressions;
 using Azure.Core;
 using Azure.Identity;
+using DingFlow.Remote;
 using Polly;
 using Polly.CircuitBreaker;
 using Polly.Retry;
@@ -17,16 +17,13 @@ namespace DingFlow.Messaging;
 /// <summary>Sends messages to Azure Service Bus by its REST API, with a token of the Azure identity.</summary>
 /// <remarks>
 /// A message whose answer was lost is sent again under the same <c>MessageId</c>; the queue's duplicate detection drops the second.
-/// The client's own trace headers are off: Service Bus takes an unknown header for a property of the message and wants JSON in it.
+/// <see cref="RemoteHttp"/> adds no trace header, which matters here: Service Bus takes an unknown header for a property of the message
+/// and refuses the request unless it holds JSON.
 /// </remarks>
 public sealed partial class ServiceBusQueue : IMessageQueue, IDisposable
 {
-    /// <summary>The name of the source of the spans of sending.</summary>
-    public const string ActivitySourceName = "DingFlow.ServiceBus";
-
     private const int Parallelism = 8;
-    private const int ErrorBodyLimit = 4 * 1024;
-    private static readonly ActivitySource Source = new(ActivitySourceName);
+    private const int AnswerBytes = 64 * 1024;
 
     private readonly ServiceBusOptions _options;
     private readonly TimeProvider _timeProvider;
@@ -43,7 +40,7 @@ public sealed partial class ServiceBusQueue : IMessageQueue, IDisposable
         _timeProvider = timeProvider;
         _logger = logger;
         _tokens = new(credential, options.Scope, timeProvider);
-        _client = new(CreateClient);
+        _client = new(() => RemoteHttp.CreateClient());
         _pipeline = new(CreatePipeline);
     }
 
@@ -80,7 +77,7 @@ public sealed partial class ServiceBusQueue : IMessageQueue, IDisposable
 
     private async Task SendAsync(QueueDefinition queue, ServiceBusRequest request, CancellationToken cancellationToken)
     {
-        using var activity = Source.StartActivity($"send {queue.Name}", ActivityKind.Producer);
+        using var activity = HttpTelemetry.Source.StartActivity($"send {queue.Name}", ActivityKind.Producer);
         activity?.SetTag("messaging.system", "servicebus").SetTag("messaging.operation.type", "send")
             .SetTag("messaging.destination.name", queue.Name).SetTag("messaging.batch.message_count", request.Count)
             .SetTag("server.address", _options.Endpoint.Host);
@@ -129,6 +126,7 @@ public sealed partial class ServiceBusQueue : IMessageQueue, IDisposable
             CultureInfo.InvariantCulture, $"{Uri.EscapeDataString(sending.Queue.Name)}/messages?timeout={seconds}&api-version=2013-10");
         using var http = new HttpRequestMessage(HttpMethod.Post, new Uri(_options.Endpoint, path));
         http.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token);
+        http.Options.Set(RemoteHttp.AnswerBytes, AnswerBytes);
         ServiceBusWire.Write(sending.Request, http);
         using var answer = await _client.Value.SendAsync(http, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
         if (answer.IsSuccessStatusCode)
@@ -137,34 +135,12 @@ public sealed partial class ServiceBusQueue : IMessageQueue, IDisposable
         }
 
         var retryAfter = answer.Headers.RetryAfter is { } header ? header.Delta ?? (header.Date - _timeProvider.GetUtcNow()) : null;
-        var (subCode, trackingId) = ServiceBusFault.Codes(await ReadErrorAsync(answer, cancellationToken));
+        var (subCode, trackingId) = ServiceBusFault.Codes(await answer.Content.ReadAsStringAsync(cancellationToken));
         var worthWaiting = retryAfter is null || _timeProvider.GetUtcNow() + retryAfter < sending.Deadline;
         return new(
             (int)answer.StatusCode, subCode, trackingId, retryAfter,
             worthWaiting && answer.StatusCode is HttpStatusCode.RequestTimeout or HttpStatusCode.TooManyRequests or >= HttpStatusCode.InternalServerError);
     }
-
-    private static async Task<string> ReadErrorAsync(HttpResponseMessage answer, CancellationToken cancellationToken)
-    {
-        var buffer = new byte[ErrorBodyLimit];
-        await using var body = await answer.Content.ReadAsStreamAsync(cancellationToken);
-        var length = await body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellationToken);
-        return Encoding.UTF8.GetString(buffer, 0, length);
-    }
-
-    private HttpClient CreateClient() => new(new SocketsHttpHandler
-    {
-        PooledConnectionLifetime = TimeSpan.FromMinutes(5),
-        ConnectTimeout = TimeSpan.FromSeconds(5),
-        MaxConnectionsPerServer = 4 * Parallelism,
-        AllowAutoRedirect = false,
-        UseCookies = false,
-        ActivityHeadersPropagator = null,
-    })
-    {
-        // Every attempt has its own.
-        Timeout = Timeout.InfiniteTimeSpan,
-    };
 
     private ResiliencePipeline<Attempt> CreatePipeline()
     {

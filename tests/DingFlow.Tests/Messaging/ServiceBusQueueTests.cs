@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using DingFlow.Messaging;
+using DingFlow.Remote;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DingFlow.Tests.Messaging;
@@ -45,6 +46,7 @@ public sealed class ServiceBusQueueTests : IAsyncLifetime
 
     private Dictionary<string, string> Headers(string contentType, int length, params (string Name, string Value)[] more) =>
         more.Append(("Host", _bus.Endpoint.Authority)).Append(("Authorization", "Bearer token-1")).Append(("Content-Type", contentType))
+            .Append(("User-Agent", "DingFlow/0.1")).Append(("Accept-Encoding", "gzip, br"))
             .Append(("Content-Length", length.ToString(System.Globalization.CultureInfo.InvariantCulture)))
             .ToDictionary(pair => pair.Item1, pair => pair.Item2, StringComparer.OrdinalIgnoreCase);
 
@@ -97,7 +99,7 @@ public sealed class ServiceBusQueueTests : IAsyncLifetime
     {
         using var listener = new ActivityListener
         {
-            ShouldListenTo = source => source.Name is ServiceBusQueue.ActivitySourceName or "System.Net.Http",
+            ShouldListenTo = source => source.Name is HttpTelemetry.SourceName or "System.Net.Http",
             Sample = (ref _) => ActivitySamplingResult.AllDataAndRecorded,
         };
         ActivitySource.AddActivityListener(listener);
