@@ -64,13 +64,9 @@ public sealed class SqliteDatabase(string directory) : IDisposable
     private FileStream Lock()
     {
         var options = new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = FileShare.None };
-        if (OperatingSystem.IsWindows())
+        PrivateFiles.CreateDirectory(directory);
+        if (!OperatingSystem.IsWindows())
         {
-            Directory.CreateDirectory(directory);
-        }
-        else
-        {
-            Directory.CreateDirectory(directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         }
 

@@ -27,30 +27,28 @@ public static class StorageServices
     {
         services.TryAddSingleton(TimeProvider.System);
         var settings = new SettingsReader(configuration, "DingFlow", faults);
-        return settings.Choice("Store", IsStandalone(configuration) ? StoreKind.Sqlite : StoreKind.Tables) == StoreKind.Sqlite
-            ? AddSqlite(services, configuration, faults)
+        var usual = HostingOptions.ModeOf(configuration) == HostMode.Standalone ? StoreKind.Sqlite : StoreKind.Tables;
+        return settings.Choice("Store", usual) == StoreKind.Sqlite
+            ? AddSqlite(services, configuration)
             : AddTables(services, configuration, faults);
     }
 
-    /// <summary>No Functions host drives the program.</summary>
-    internal static bool IsStandalone(IConfiguration configuration) => string.IsNullOrEmpty(configuration["FUNCTIONS_CUSTOMHANDLER_PORT"]);
-
     /// <summary>Adds the database files in <c>DingFlow:DataDirectory</c>, once for the store and the queue.</summary>
-    internal static void AddSqliteDatabase(IServiceCollection services, IConfiguration configuration, SettingsFaults faults)
+    internal static void AddSqliteDatabase(IServiceCollection services, IConfiguration configuration)
     {
         if (services.Any(service => service.ServiceType == typeof(SqliteDatabase)))
         {
             return;
         }
 
-        var directory = Path.GetFullPath(new SettingsReader(configuration, "DingFlow", faults).Text("DataDirectory") ?? ".dingflow");
+        var directory = HostingOptions.DataDirectoryOf(configuration);
         services.AddSingleton(_ => new SqliteDatabase(directory));
         services.AddHostedService<SqliteDatabaseStart>();
     }
 
-    private static IServiceCollection AddSqlite(IServiceCollection services, IConfiguration configuration, SettingsFaults faults)
+    private static IServiceCollection AddSqlite(IServiceCollection services, IConfiguration configuration)
     {
-        AddSqliteDatabase(services, configuration, faults);
+        AddSqliteDatabase(services, configuration);
         return services.AddSingleton<IEntityStore>(provider =>
             new SqliteEntityStore(provider.GetRequiredService<SqliteDatabase>(), provider.GetRequiredService<TimeProvider>()));
     }

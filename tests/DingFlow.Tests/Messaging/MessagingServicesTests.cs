@@ -1,0 +1,45 @@
+using DingFlow.Hosting;
+using DingFlow.Messaging;
+using DingFlow.Storage;
+using DingFlow.Tests.Storage;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+
+namespace DingFlow.Tests.Messaging;
+
+public sealed class MessagingServicesTests : IDisposable
+{
+    private readonly DataDirectory _directory = new();
+
+    public void Dispose() => _directory.Dispose();
+
+    [Fact]
+    public async Task Standalone_store_and_queue_share_one_database()
+    {
+        await using var services = Build(new() { ["DingFlow:DataDirectory"] = _directory.Path }, out var faults);
+
+        Assert.Empty(faults.All);
+        Assert.Single(services.GetServices<SqliteDatabase>());
+        Assert.Single(services.GetServices<IHostedService>());
+        Assert.IsType<EmbeddedQueue>(services.GetRequiredService<IMessageQueue>());
+        Assert.Same(services.GetRequiredService<IMessageQueue>(), services.GetRequiredService<IEmbeddedQueue>());
+        await services.GetRequiredService<IMessageQueue>().SendAsync(
+            Queues.Alerts, [new() { MessageId = "m", Body = "{}"u8.ToArray() }], TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
+    public void An_unknown_queue_is_a_fault_of_its_setting()
+    {
+        using var services = Build(new() { ["DingFlow:Queue"] = "rabbit" }, out var faults);
+
+        Assert.Equal("DingFlow:Queue: must be one of sqlite, serviceBus", Assert.Single(faults.All));
+    }
+
+    private static ServiceProvider Build(Dictionary<string, string?> settings, out SettingsFaults faults)
+    {
+        var configuration = new ConfigurationBuilder().AddInMemoryCollection(settings).Build();
+        faults = new SettingsFaults();
+        return new ServiceCollection().AddLogging().AddStorage(configuration, faults).AddMessaging(configuration, faults).BuildServiceProvider();
+    }
+}
