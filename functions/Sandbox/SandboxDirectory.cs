@@ -183,7 +183,13 @@ public sealed class SandboxDirectory
 
     private SandboxState Load()
     {
-        if (_file is null || !File.Exists(_file))
+        if (_file is null)
+        {
+            return SandboxSeed.State();
+        }
+
+        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(_file))!);
+        if (!File.Exists(_file))
         {
             return SandboxSeed.State();
         }

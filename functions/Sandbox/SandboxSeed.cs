@@ -66,7 +66,7 @@ internal static class SandboxSeed
             {
                 UserId = $"sb-{digits}",
                 UnionId = $"sbUnion{digits}iEiE",
-                Kind = number <= 1020 ? SandboxAccountKind.Enterprise : SandboxAccountKind.Ordinary,
+                Kind = number is >= 1021 and <= 1025 ? SandboxAccountKind.Ordinary : SandboxAccountKind.Enterprise,
                 LoginType = number is 1015 or 1016 ? SandboxLoginType.Sso : SandboxLoginType.DingTalk,
                 JobNumber = $"E{digits}",
                 Email = email,
