@@ -39,11 +39,34 @@ public sealed record TablesOptions
         {
             reader.Fault("ConnectionString", "must not be set together with Storage:TableServiceUri");
         }
+        else if (options.ConnectionString is { } text && !IsConnectionString(text))
+        {
+            reader.Fault("ConnectionString", "must be a connection string of a storage account, or UseDevelopmentStorage=true");
+        }
         else if (options.ServiceUri is { Scheme: "http" })
         {
             reader.Fault("TableServiceUri", "must be https, because a token goes there; for an emulator give Storage:ConnectionString");
         }
 
         return options;
+    }
+
+    /// <summary>Whether the SDK would take it, asked without loading the SDK.</summary>
+    private static bool IsConnectionString(string text)
+    {
+        var parts = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
+        foreach (var part in text.Split(';', StringSplitOptions.RemoveEmptyEntries))
+        {
+            var equals = part.IndexOf('=', StringComparison.Ordinal);
+            if (equals <= 0 || !parts.TryAdd(part[..equals].Trim(), part[(equals + 1)..].Trim()))
+            {
+                return false;
+            }
+        }
+
+        return parts.ContainsKey("UseDevelopmentStorage")
+            || parts.ContainsKey("SharedAccessSignature")
+            || (parts.ContainsKey("AccountName") && parts.TryGetValue("AccountKey", out var key)
+                && Convert.TryFromBase64String(key, new byte[key.Length], out _));
     }
 }

@@ -19,7 +19,16 @@ public sealed class TablesOptionsTests
     {
         Assert.Empty(Faults(("Storage:TableServiceUri", "https://account.table.core.windows.net")));
         Assert.Empty(Faults(("Storage:ConnectionString", "UseDevelopmentStorage=true")));
+        Assert.Empty(Faults(("Storage:ConnectionString", "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=c2VjcmV0;EndpointSuffix=core.windows.net")));
     }
+
+    [Theory]
+    [InlineData("https://account.table.core.windows.net")]
+    [InlineData("AccountName=a")]
+    [InlineData("AccountName=a;AccountKey=not base64!")]
+    public void Something_else_in_place_of_a_connection_string_is_a_fault_that_does_not_repeat_it(string text) => Assert.Equal(
+        ["Storage:ConnectionString: must be a connection string of a storage account, or UseDevelopmentStorage=true"],
+        Faults(("Storage:ConnectionString", text)));
 
     [Fact]
     public void Neither_both_and_a_token_over_http_are_faults()
