@@ -1,4 +1,7 @@
+using System.Runtime.CompilerServices;
+using Azure.Core;
 using DingFlow.Hosting;
+using DingFlow.Remote;
 using DingFlow.Storage;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
@@ -28,7 +31,7 @@ public static class MessagingServices
         var usual = HostingOptions.ModeOf(configuration) == HostMode.Standalone ? QueueKind.Sqlite : QueueKind.ServiceBus;
         return settings.Choice("Queue", usual) == QueueKind.Sqlite
             ? AddEmbedded(services, configuration)
-            : AddServiceBus(services, settings);
+            : AddServiceBus(services, configuration, faults);
     }
 
     private static IServiceCollection AddEmbedded(IServiceCollection services, IConfiguration configuration)
@@ -39,9 +42,14 @@ public static class MessagingServices
         return services.AddSingleton<IMessageQueue>(provider => provider.GetRequiredService<EmbeddedQueue>());
     }
 
-    private static IServiceCollection AddServiceBus(IServiceCollection services, SettingsReader settings)
+    // Not inlined, so that the Azure SDK is not loaded where it is not used.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static IServiceCollection AddServiceBus(IServiceCollection services, IConfiguration configuration, SettingsFaults faults)
     {
-        settings.Fault("Queue", "servicebus is not built yet");
-        return services;
+        var options = ServiceBusOptions.Read(configuration, faults);
+        services.AddAzureCredentials(configuration);
+        return services.AddSingleton<IMessageQueue>(provider => new ServiceBusQueue(
+            options, provider.GetRequiredService<Lazy<TokenCredential>>(), provider.GetRequiredService<TimeProvider>(),
+            provider.GetRequiredService<ILogger<ServiceBusQueue>>()));
     }
 }

@@ -36,6 +36,30 @@ public sealed class MessagingServicesTests : IDisposable
         Assert.Equal("DingFlow:Queue: must be one of sqlite, serviceBus", Assert.Single(faults.All));
     }
 
+    [Fact]
+    public void Service_bus_takes_the_place_of_the_embedded_queue()
+    {
+        using var services = Build(
+            new()
+            {
+                ["DingFlow:DataDirectory"] = _directory.Path, ["DingFlow:Queue"] = "servicebus",
+                ["ServiceBusConnection:fullyQualifiedNamespace"] = "dingflow.servicebus.windows.net",
+            }, out var faults);
+
+        Assert.Empty(faults.All);
+        Assert.IsType<ServiceBusQueue>(services.GetRequiredService<IMessageQueue>());
+        Assert.Null(services.GetService<IEmbeddedQueue>());
+        Assert.False(services.GetRequiredService<Lazy<Azure.Core.TokenCredential>>().IsValueCreated);
+    }
+
+    [Fact]
+    public void Service_bus_without_its_namespace_is_a_fault()
+    {
+        using var services = Build(new() { ["DingFlow:DataDirectory"] = _directory.Path, ["DingFlow:Queue"] = "servicebus" }, out var faults);
+
+        Assert.Equal("ServiceBusConnection:fullyQualifiedNamespace: is missing", Assert.Single(faults.All));
+    }
+
     private static ServiceProvider Build(Dictionary<string, string?> settings, out SettingsFaults faults)
     {
         var configuration = new ConfigurationBuilder().AddInMemoryCollection(settings).Build();
