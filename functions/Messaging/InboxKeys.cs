@@ -10,6 +10,7 @@ namespace DingFlow.Messaging;
 internal sealed class InboxKeys
 {
     private const int KeyBytes = 32;
+    private const int KeyIdBytes = 4;
     private const int NonceBytes = 12;
     private const int TagBytes = 16;
 
@@ -21,9 +22,9 @@ internal sealed class InboxKeys
 
     public InboxKeys(InboxOptions options)
     {
-        _sessionKey = Derive(options.EncryptionKey.Span, "dingflow/sessions/1"u8, KeyBytes);
+        _sessionKey = Derive(options.EncryptionKey.Span, "dingflow/sessions/1"u8);
         var current = DeliveryKey(options.EncryptionKey.Span);
-        _deliveryKeys = options.PreviousEncryptionKey is { } previous ? [current, DeliveryKey(previous.Span)] : [current];
+        _deliveryKeys = options.PreviousEncryptionKey.IsEmpty ? [current] : [current, DeliveryKey(options.PreviousEncryptionKey.Span)];
     }
 
     /// <summary>Names the key that encrypts now; it tells nothing about the key.</summary>
@@ -71,11 +72,11 @@ internal sealed class InboxKeys
     }
 
     private static (string Id, byte[] Key) DeliveryKey(ReadOnlySpan<byte> secret) =>
-        (Convert.ToHexStringLower(Derive(secret, "dingflow/deliveries/1/id"u8, 4)), Derive(secret, "dingflow/deliveries/1"u8, KeyBytes));
+        (Convert.ToHexStringLower(Derive(secret, "dingflow/deliveries/1/id"u8).AsSpan(0, KeyIdBytes)), Derive(secret, "dingflow/deliveries/1"u8));
 
-    private static byte[] Derive(ReadOnlySpan<byte> secret, ReadOnlySpan<byte> purpose, int length)
+    private static byte[] Derive(ReadOnlySpan<byte> secret, ReadOnlySpan<byte> purpose)
     {
-        var key = new byte[length];
+        var key = new byte[KeyBytes];
         HKDF.DeriveKey(HashAlgorithmName.SHA256, secret, key, [], purpose);
         return key;
     }

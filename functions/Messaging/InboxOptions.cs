@@ -14,8 +14,8 @@ public sealed record InboxOptions
     /// <summary>The secret under which new deliveries are encrypted (<c>Deliveries:EncryptionKey</c>).</summary>
     public required ReadOnlyMemory<byte> EncryptionKey { get; init; }
 
-    /// <summary>The secret before it, which can still be read but no longer written (<c>Deliveries:PreviousEncryptionKey</c>).</summary>
-    public ReadOnlyMemory<byte>? PreviousEncryptionKey { get; init; }
+    /// <summary>The secret before it, which can still be read but no longer written (<c>Deliveries:PreviousEncryptionKey</c>); empty when there is none.</summary>
+    public ReadOnlyMemory<byte> PreviousEncryptionKey { get; init; }
 
     /// <summary>How long after its receipt a completed delivery is removed (<c>Deliveries:Retention</c>). What is not complete stays.</summary>
     public TimeSpan Retention { get; init; } = DefaultRetention;
@@ -32,11 +32,10 @@ public sealed record InboxOptions
             reader.Fault("EncryptionKey", "is missing");
         }
 
-        var previous = reader.Key("PreviousEncryptionKey", KeyBytes);
         return new InboxOptions
         {
             EncryptionKey = key ?? [],
-            PreviousEncryptionKey = previous is null ? null : new ReadOnlyMemory<byte>(previous),
+            PreviousEncryptionKey = reader.Key("PreviousEncryptionKey", KeyBytes),
             Retention = reader.Duration("Retention", DefaultRetention),
         };
     }
