@@ -77,6 +77,7 @@ public static partial class DingFlowProgram
         ConsoleLog.Add(builder.Logging, configuration);
         services.AddSingleton(options);
         AddAuthentication(services, AuthOptions.Read(configuration, options.Mode, faults));
+        Telemetry.Add(services, configuration, faults);
         services.AddFunction<GetHealth>().AddFunction<GetOpenApi>();
         services.AddSingleton<HealthState>();
         addFeatures(services, configuration, faults);
@@ -123,6 +124,8 @@ public static partial class DingFlowProgram
         if (socket is not null)
         {
             builder.Services.AddSingleton(socket);
+            // After every feature: it stops first, while they still serve what is in flight.
+            builder.Services.AddHostedService<StandaloneDriver>();
         }
     }
 }
