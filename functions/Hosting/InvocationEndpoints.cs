@@ -39,7 +39,7 @@ internal sealed partial class InvocationEndpoints(
 
         if (!_functions.TryGetValue(context.Request.Path.Value ?? "", out var function))
         {
-            return next(context);
+            return context.Listener() == ListenerKind.Private ? context.ProblemAsync(ProblemCode.NotFound) : next(context);
         }
 
         context.Features.Set(function.Registration);

@@ -25,7 +25,27 @@ internal static class InvocationReader
 
     /// <summary>The messages of an invocation: one, or those of a batch in order.</summary>
     /// <exception cref="InvocationException">It is not what the host sends.</exception>
-    public static IReadOnlyList<ReceivedMessage> ReadMessages(ReadOnlyMemory<byte> invocation, FunctionTrigger.Queue trigger)
+    public static IReadOnlyList<ReceivedMessage> ReadMessages(ReadOnlyMemory<byte> invocation, FunctionTrigger.Queue trigger) =>
+        Guarded(() => Messages(invocation, trigger));
+
+    /// <summary>The firing of a timer.</summary>
+    /// <exception cref="InvocationException">It is not what the host sends.</exception>
+    public static TimerTick ReadTick(ReadOnlyMemory<byte> invocation, FunctionTrigger.Timer trigger) => Guarded(() => Tick(invocation, trigger));
+
+    private static T Guarded<T>(Func<T> read)
+    {
+        try
+        {
+            return read();
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        {
+            // Broken JSON, or a text with half a surrogate pair.
+            throw new InvocationException("the invocation is not the JSON that the host sends");
+        }
+    }
+
+    private static IReadOnlyList<ReceivedMessage> Messages(ReadOnlyMemory<byte> invocation, FunctionTrigger.Queue trigger)
     {
         using var document = Parse(invocation);
         var data = Binding(document.RootElement, trigger.Binding);
@@ -47,9 +67,7 @@ internal static class InvocationReader
             ? inner : throw new InvocationException("a batch must be an array");
     }
 
-    /// <summary>The firing of a timer.</summary>
-    /// <exception cref="InvocationException">It is not what the host sends.</exception>
-    public static TimerTick ReadTick(ReadOnlyMemory<byte> invocation, FunctionTrigger.Timer trigger)
+    private static TimerTick Tick(ReadOnlyMemory<byte> invocation, FunctionTrigger.Timer trigger)
     {
         using var document = Parse(invocation);
         var data = Binding(document.RootElement, trigger.Binding);
@@ -69,21 +87,13 @@ internal static class InvocationReader
 
     private static JsonDocument Parse(ReadOnlyMemory<byte> invocation)
     {
-        try
+        var document = JsonDocument.Parse(invocation, Options);
+        if (document.RootElement.ValueKind == JsonValueKind.Object)
         {
-            var document = JsonDocument.Parse(invocation, Options);
-            if (document.RootElement.ValueKind == JsonValueKind.Object)
-            {
-                return document;
-            }
-
-            document.Dispose();
-        }
-        catch (JsonException)
-        {
-            // Told below, without the text.
+            return document;
         }
 
+        document.Dispose();
         throw new InvocationException("the invocation must be a JSON object");
     }
 

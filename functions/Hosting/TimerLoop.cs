@@ -49,13 +49,12 @@ internal sealed partial class TimerLoop(
                 return;
             }
 
+            due = schedule.NextAfter(time.GetUtcNow());
             last = recorded ? fired : null;
             if (recorded)
             {
                 await RecordAsync(fired, giveUp);
             }
-
-            due = schedule.NextAfter(time.GetUtcNow());
         }
     }
 
