@@ -48,6 +48,7 @@ public static partial class DingFlowProgram
         services.AddSandbox(
             SandboxSettings.Apply(configuration, faults), new SandboxOptions { DataDirectory = HostingOptions.DataDirectoryOf(configuration) });
         services.AddStorage(configuration, faults);
+        services.AddMessaging(configuration, faults);
         services.AddDingTalk(configuration, faults);
         services.AddEntra(configuration, faults);
         services.AddAlerts(configuration, faults);
@@ -64,6 +65,7 @@ public static partial class DingFlowProgram
         var configuration = builder.Configuration;
         var services = builder.Services;
         ProgramConfiguration.Add(configuration, args, faults);
+        configuration.AddKeyVaultSecrets(faults, services);
 
         var options = HostingOptions.Read(configuration, faults);
         var keys = options.Mode == HostMode.Standalone ? GeneratedKeys.Prepare(options.DataDirectory, configuration, faults) : null;

@@ -13,6 +13,9 @@ public sealed class StandaloneDriverTests
 {
     private static readonly DateTimeOffset Start = new(2026, 11, 22, 9, 0, 30, TimeSpan.Zero);
 
+    /// <summary>A timer looks at the clock again after this time at the latest.</summary>
+    private static readonly TimeSpan LongestWait = TimeSpan.FromMinutes(10);
+
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
@@ -213,15 +216,15 @@ public sealed class StandaloneDriverTests
     [Fact]
     public async Task A_timer_fires_at_its_times_in_utc()
     {
-        var time = new FakeTimeProvider(Start);
+        var time = new ObservedTime(Start);
         var fired = Channel.CreateUnbounded<Firing>();
         await using var program = await WithTimer("0 5 * * * *", time, fired).StartAsync();
-        await RecordedAsync(program, Start);
 
+        await time.WaitedForAsync(At(9, 5) - Start, Cancellation);
         time.SetUtcNow(At(9, 4).AddSeconds(59));
         time.SetUtcNow(At(9, 5));
         var first = await NextAsync(fired);
-        await RecordedAsync(program, At(9, 5));
+        await time.WaitedForAsync(LongestWait, Cancellation);
         time.SetUtcNow(At(10, 5));
         var second = await NextAsync(fired);
 
@@ -233,18 +236,18 @@ public sealed class StandaloneDriverTests
     [Fact]
     public async Task A_timer_that_an_outage_swallowed_fires_once_as_past_due()
     {
-        var time = new FakeTimeProvider(Start);
+        var time = new ObservedTime(Start);
         var fired = Channel.CreateUnbounded<Firing>();
         using var root = new TemporaryDirectory();
-        await using (var before = await WithTimer("0 0 2 * * *", time, fired, dataDirectory: root.Path).StartAsync())
+        await using (await WithTimer("0 0 2 * * *", time, fired, dataDirectory: root.Path).StartAsync())
         {
-            await RecordedAsync(before, Start);
+            await time.WaitedForAsync(LongestWait, Cancellation);
         }
 
         time.SetUtcNow(At(9, 0).AddDays(3));
         await using var after = await WithTimer("0 0 2 * * *", time, fired, dataDirectory: root.Path).StartAsync();
         var late = await NextAsync(fired);
-        await RecordedAsync(after, At(9, 0).AddDays(3));
+        await time.WaitedForAsync(LongestWait, Cancellation);
         time.SetUtcNow(At(2, 0).AddDays(4));
         var next = await NextAsync(fired);
 
@@ -256,17 +259,17 @@ public sealed class StandaloneDriverTests
     [Fact]
     public async Task A_timer_that_runs_longer_than_its_period_skips_and_never_runs_twice_at_once()
     {
-        var time = new FakeTimeProvider(Start);
+        var time = new ObservedTime(Start);
         var fired = Channel.CreateUnbounded<Firing>();
         var release = new TaskCompletionSource();
         await using var program = await WithTimer("0 * * * * *", time, fired, release.Task).StartAsync();
-        await RecordedAsync(program, Start);
+        await time.WaitedForAsync(TimeSpan.FromSeconds(30), Cancellation);
         time.SetUtcNow(At(9, 1));
         await NextAsync(fired);
 
-        time.SetUtcNow(At(9, 11).AddSeconds(30));
+        time.SetUtcNow(At(9, 11).AddSeconds(15));
         release.SetResult();
-        await RecordedAsync(program, At(9, 1));
+        await time.WaitedForAsync(TimeSpan.FromSeconds(45), Cancellation);
         time.SetUtcNow(At(9, 12));
 
         Assert.Equal(new Firing(IsPastDue: false, At(9, 12)), await NextAsync(fired));
@@ -288,7 +291,7 @@ public sealed class StandaloneDriverTests
         .Services(services => services.AddSingleton<IEmbeddedQueue>(queue));
 
     private static TestProgram WithTimer(
-        string schedule, FakeTimeProvider time, Channel<Firing> fired, Task? release = null, string? dataDirectory = null) =>
+        string schedule, ObservedTime time, Channel<Firing> fired, Task? release = null, string? dataDirectory = null) =>
         new TestProgram(dataDirectory).Function(TestProgram.TimerJson(schedule), new TimerProbe(async (tick, cancellationToken) =>
             {
                 await fired.Writer.WriteAsync(new Firing(tick.IsPastDue, time.GetUtcNow()), cancellationToken);
@@ -297,17 +300,6 @@ public sealed class StandaloneDriverTests
             .Services(services => services.AddSingleton<TimeProvider>(time));
 
     private static DateTimeOffset At(int hour, int minute) => new(2026, 11, 22, hour, minute, 0, TimeSpan.Zero);
-
-    /// <summary>Waits until the timer's last time is on record; its next one is settled by then.</summary>
-    private static async Task RecordedAsync(TestProgram program, DateTimeOffset last)
-    {
-        var store = program.App.Services.GetRequiredService<DingFlow.Storage.IEntityStore>();
-        using var patience = new CancellationTokenSource(DingFlowProcess.Patience);
-        while ((await store.GetAsync("Timers", "timers", nameof(TimerProbe), patience.Token))?.Properties.Require<DateTimeOffset>("Last") != last)
-        {
-            await Task.Yield();
-        }
-    }
 
     private static Task<Firing> NextAsync(Channel<Firing> fired) =>
         fired.Reader.ReadAsync(Cancellation).AsTask().WaitAsync(DingFlowProcess.Patience, Cancellation);
