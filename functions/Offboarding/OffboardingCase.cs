@@ -1,0 +1,326 @@
+using System.Text.Json.Serialization;
+using DingFlow.Messaging;
+
+namespace DingFlow.Offboarding;
+
+/// <summary>Where a case stands.</summary>
+public enum CaseState
+{
+    /// <summary>Waits for its effective date; nothing was changed.</summary>
+    Scheduled,
+
+    /// <summary>Held back by the mass-leaver brake until people release it.</summary>
+    Quarantined,
+
+    /// <summary>Being worked on, or waiting to be tried again.</summary>
+    Running,
+
+    /// <summary>Every account was read back after the change and is frozen or provably gone.</summary>
+    Verified,
+
+    /// <summary>A person must decide or do something; the case says what.</summary>
+    NeedsHuman,
+
+    /// <summary>It was tried and did not work, or the fault is ours (a missing permission).</summary>
+    Failed,
+
+    /// <summary>Called off before anything was changed, a rehearsal without changes, or merged into another case of the same person.</summary>
+    Cancelled,
+
+    /// <summary>The accounts were given back.</summary>
+    Reactivated,
+}
+
+/// <summary>How a step ended.</summary>
+public enum StepOutcome
+{
+    /// <summary>The change was made by this case.</summary>
+    Done,
+
+    /// <summary>It was so before, or the account is provably gone.</summary>
+    AlreadyDone,
+
+    /// <summary>Not done on purpose.</summary>
+    Skipped,
+
+    /// <summary>Did not work this time; will be tried again.</summary>
+    RetryLater,
+
+    /// <summary>Only a person can do or decide it.</summary>
+    NeedsHuman,
+
+    /// <summary>Did not work and will not by itself.</summary>
+    Failed,
+}
+
+/// <summary>What reading the account after the step showed.</summary>
+public enum ReadBack
+{
+    /// <summary>The account was read after the step and is as the step wants it.</summary>
+    Confirmed,
+
+    /// <summary>The account was read after the step and is not as the step wants it, whatever the remote answered to the step.</summary>
+    Contradicted,
+
+    /// <summary>The account could not be read.</summary>
+    Unavailable,
+}
+
+/// <summary>Whether a case changes anything.</summary>
+public enum CaseMode
+{
+    /// <summary>Accounts are frozen.</summary>
+    Live,
+
+    /// <summary>Everything is looked up and planned, nothing is changed.</summary>
+    DryRun,
+}
+
+/// <summary>A system in which accounts are frozen.</summary>
+public enum FreezeTarget
+{
+    /// <summary>A DingTalk organisation.</summary>
+    [JsonStringEnumMemberName("dingtalk")]
+    DingTalk,
+
+    /// <summary>Microsoft Entra ID.</summary>
+    Entra,
+}
+
+/// <summary>What the look-up of a person in one system found.</summary>
+public enum AccountStatus
+{
+    /// <summary>One account.</summary>
+    Found,
+
+    /// <summary>Provably gone: the system's leave record, deleted items, its own event, or our map of who was there.</summary>
+    Gone,
+
+    /// <summary>Nobody, and no evidence that there ever was somebody.</summary>
+    NotFound,
+
+    /// <summary>The identifiers lead to different people, or contradict the account that they lead to.</summary>
+    Ambiguous,
+
+    /// <summary>The system refused us; a fault of ours.</summary>
+    Denied,
+
+    /// <summary>The system could not be asked; will be asked again.</summary>
+    Unknown,
+
+    /// <summary>On the list of accounts that are never frozen by a machine.</summary>
+    Protected,
+}
+
+/// <summary>One step of a case, as the API shows it.</summary>
+public sealed record CaseStep
+{
+    /// <summary>Which step, such as <c>dingtalk.disable</c>.</summary>
+    public required string Id { get; init; }
+
+    /// <summary>The system.</summary>
+    public required FreezeTarget Target { get; init; }
+
+    /// <summary>The DingTalk tenant; <see langword="null"/> for Entra.</summary>
+    public string? Tenant { get; init; }
+
+    /// <summary>How it ended last; <see langword="null"/> while it has not.</summary>
+    public StepOutcome? Outcome { get; init; }
+
+    /// <summary>How often it was tried.</summary>
+    public int Attempts { get; init; }
+
+    /// <summary>When it was first tried. Written before the remote is called, so that a process that died in between is known to have tried.</summary>
+    public DateTimeOffset? StartedAt { get; init; }
+
+    /// <summary>When it last ended.</summary>
+    public DateTimeOffset? EndedAt { get; init; }
+
+    /// <summary>What happened, for people; no personal data.</summary>
+    public string? Detail { get; init; }
+
+    /// <summary>What reading back showed.</summary>
+    public ReadBack? ReadBack { get; init; }
+
+    /// <summary>The remote's request id of the last attempt.</summary>
+    public string? RequestId { get; init; }
+
+    /// <summary>The step needs no further work.</summary>
+    [JsonIgnore]
+    public bool IsSettled => Outcome is not (null or StepOutcome.RetryLater);
+
+    /// <summary>The step's aim is reached and was read back.</summary>
+    [JsonIgnore]
+    public bool IsProved => Outcome is StepOutcome.Done or StepOutcome.AlreadyDone && ReadBack == Offboarding.ReadBack.Confirmed;
+}
+
+/// <summary>The person's account in one system and how it was before the case touched it.</summary>
+public sealed record CaseAccount
+{
+    /// <summary>The system.</summary>
+    public required FreezeTarget Target { get; init; }
+
+    /// <summary>The DingTalk tenant; <see langword="null"/> for Entra.</summary>
+    public string? Tenant { get; init; }
+
+    /// <summary>What the look-up found.</summary>
+    public required AccountStatus Status { get; init; }
+
+    /// <summary>User id in DingTalk, object id in Entra.</summary>
+    public string? AccountId { get; init; }
+
+    /// <summary>A DingTalk enterprise account, owned by the organisation: the only kind that can be disabled.</summary>
+    public bool IsEnterprise { get; init; }
+
+    /// <summary>Synchronised from an on-premises directory, which may enable the account again.</summary>
+    public bool IsSynced { get; init; }
+
+    /// <summary>Held administrator rights when it was looked up.</summary>
+    public bool IsAdmin { get; init; }
+
+    /// <summary>Could sign in before the first step; <see langword="null"/> until read.</summary>
+    public bool? WasEnabled { get; init; }
+
+    /// <summary>What the look-up rests on, for people; no personal data.</summary>
+    public string? Detail { get; init; }
+
+    /// <summary>When it was looked up.</summary>
+    public DateTimeOffset? LookedUpAt { get; init; }
+}
+
+/// <summary>An event that this case heard, for the evidence.</summary>
+public sealed record CaseSignal
+{
+    /// <summary>The delivery it came in.</summary>
+    public required string DeliveryId { get; init; }
+
+    /// <summary>Its place in the delivery.</summary>
+    public int Item { get; init; }
+
+    /// <summary>Who said so.</summary>
+    public required string Source { get; init; }
+
+    /// <summary>What happened.</summary>
+    public required PersonEventKind Kind { get; init; }
+
+    /// <summary>When the delivery was accepted.</summary>
+    public required DateTimeOffset ReceivedAt { get; init; }
+
+    /// <summary>When it happened at the sender.</summary>
+    public DateTimeOffset? OccurredAt { get; init; }
+
+    /// <summary>Which of the source's keys verified the delivery.</summary>
+    public int VerifiedBy { get; init; }
+
+    /// <summary>SHA-256 of the delivery's body, lower-case hex.</summary>
+    public string? BodyHash { get; init; }
+}
+
+/// <summary>The identifiers under which a person was named. Personal data.</summary>
+public sealed record PersonIdentifiers
+{
+    /// <summary>The HR system's id.</summary>
+    public string? EmployeeId { get; init; }
+
+    /// <summary>Company e-mail address.</summary>
+    public string? Email { get; init; }
+
+    /// <summary>DingTalk user id.</summary>
+    public string? DingTalkUserId { get; init; }
+
+    /// <summary>The tenant of <see cref="DingTalkUserId"/> when the event came from DingTalk; otherwise any of the case's tenants.</summary>
+    public string? DingTalkTenant { get; init; }
+
+    /// <summary>DingTalk itself said that this user left the organisation.</summary>
+    public bool LeftDingTalk { get; init; }
+}
+
+/// <summary>One leaver's case.</summary>
+public sealed record OffboardingCase
+{
+    /// <summary>Opaque id, sortable by time.</summary>
+    public required string CaseId { get; init; }
+
+    /// <summary>The HR system's id of the person; for a case that DingTalk opened, the job number if it is known.</summary>
+    public string? EmployeeId { get; init; }
+
+    /// <summary>Where it stands.</summary>
+    public required CaseState State { get; init; }
+
+    /// <summary>Whether it changes anything.</summary>
+    public CaseMode Mode { get; init; }
+
+    /// <summary>When the first delivery was accepted: the clock's start, unless it waits for a date.</summary>
+    public required DateTimeOffset ReceivedAt { get; init; }
+
+    /// <summary>Not to start before this.</summary>
+    public DateTimeOffset? ScheduledFor { get; init; }
+
+    /// <summary>When it should be verified at the latest.</summary>
+    public required DateTimeOffset DueAt { get; init; }
+
+    /// <summary>When work began.</summary>
+    public DateTimeOffset? StartedAt { get; init; }
+
+    /// <summary>When everything was read back as frozen.</summary>
+    public DateTimeOffset? VerifiedAt { get; init; }
+
+    /// <summary>From receipt (or the effective date, if later) to verified.</summary>
+    public double? SecondsToVerified { get; init; }
+
+    /// <summary>When the accounts were read once more after the verification, and still were frozen.</summary>
+    public DateTimeOffset? RecheckedAt { get; init; }
+
+    /// <summary>The clock ran out before the case was verified, and people were told at this time.</summary>
+    public DateTimeOffset? OverdueAt { get; init; }
+
+    /// <summary>When it will be tried again.</summary>
+    public DateTimeOffset? NextAttemptAt { get; init; }
+
+    /// <summary>What a person must do or know, in plain words; no personal data.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+
+    /// <summary>The case that this one became part of.</summary>
+    public string? MergedInto { get; init; }
+
+    /// <summary>The accounts found.</summary>
+    public IReadOnlyList<CaseAccount> Accounts { get; init; } = [];
+
+    /// <summary>The steps, in order.</summary>
+    public IReadOnlyList<CaseStep> Steps { get; init; } = [];
+
+    /// <summary>The events that this case heard.</summary>
+    public IReadOnlyList<CaseSignal> Signals { get; init; } = [];
+
+    /// <summary>Under which identifiers the person was named.</summary>
+    public IReadOnlyList<PersonIdentifiers> Identifiers { get; init; } = [];
+
+    /// <summary>The tenants to act in; <see langword="null"/> means all that are configured.</summary>
+    public IReadOnlyList<string>? Tenants { get; init; }
+
+    /// <summary>The reason that HR gave.</summary>
+    public string? Reason { get; init; }
+
+    /// <summary>The person came back after this case; a new termination opens a new one.</summary>
+    public bool Superseded { get; init; }
+
+    /// <summary>Accounts must be looked up (again) before the next step.</summary>
+    public bool LookUpAgain { get; init; } = true;
+
+    /// <summary>Counts the run messages that were sent, for their identity.</summary>
+    public int Runs { get; init; }
+
+    /// <summary>Counts failed rounds since the last progress, for the back-off.</summary>
+    public int Retries { get; init; }
+
+    /// <summary>Since when rounds have failed in a row.</summary>
+    public DateTimeOffset? FailingSince { get; init; }
+
+    /// <summary>Work may still change it.</summary>
+    [JsonIgnore]
+    public bool IsOpen => State is CaseState.Scheduled or CaseState.Quarantined or CaseState.Running;
+
+    /// <summary>It waits for people.</summary>
+    [JsonIgnore]
+    public bool NeedsAttention => State is CaseState.NeedsHuman or CaseState.Failed;
+}

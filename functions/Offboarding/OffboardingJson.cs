@@ -1,0 +1,22 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using DingFlow.Messaging;
+
+namespace DingFlow.Offboarding;
+
+/// <summary>JSON of the cases, as stored and as the API shows them.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.Never,
+    GenerationMode = JsonSourceGenerationMode.Metadata,
+    Converters =
+    [
+        typeof(CamelCaseEnum<CaseState>), typeof(CamelCaseEnum<CaseMode>), typeof(CamelCaseEnum<StepOutcome>), typeof(CamelCaseEnum<ReadBack>),
+        typeof(CamelCaseEnum<FreezeTarget>), typeof(CamelCaseEnum<AccountStatus>), typeof(CamelCaseEnum<PersonEventKind>),
+    ])]
+[JsonSerializable(typeof(OffboardingCase))]
+internal sealed partial class OffboardingJson : JsonSerializerContext;
+
+/// <summary>Enums as camelCase text.</summary>
+internal sealed class CamelCaseEnum<T>() : JsonStringEnumConverter<T>(JsonNamingPolicy.CamelCase, allowIntegerValues: false)
+    where T : struct, Enum;
