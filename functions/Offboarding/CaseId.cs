@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 
@@ -6,6 +7,8 @@ namespace DingFlow.Offboarding;
 /// <summary>The id of a case: a version 7 UUID in 32 hexadecimal digits. Its time tells the partition and the order in lists.</summary>
 public static class CaseId
 {
+    private static readonly SearchValues<char> HexadecimalDigits = SearchValues.Create("0123456789abcdef");
+
     private const long NewestFirst = 9_999_999_999_999;
 
     /// <summary>A new id.</summary>
@@ -13,7 +16,7 @@ public static class CaseId
 
     /// <summary>Whether a text from outside can be a case id.</summary>
     public static bool IsValid([NotNullWhen(true)] string? text) =>
-        text is { Length: 32 } && text[12] == '7' && text.AsSpan().IndexOfAnyExcept("0123456789abcdef") < 0;
+        text is { Length: 32 } && text[12] == '7' && !text.AsSpan().ContainsAnyExcept(HexadecimalDigits);
 
     /// <summary>When the case was opened, UTC, to the millisecond.</summary>
     public static DateTimeOffset TimeOf(string caseId) => DateTimeOffset.FromUnixTimeMilliseconds(MillisecondsOf(caseId));

@@ -100,7 +100,7 @@ public sealed class CaseStore(IEntityStore store)
     public Task AddEmployeeAsync(string employeeId, string caseId, CancellationToken cancellationToken) => store.SubmitAsync(
         EntityTransaction.Of(Index, EntityOperation.Upsert(new Entity(EmployeePartition(employeeId), caseId))), cancellationToken);
 
-    /// <summary>The cases that are open or need attention, the oldest first. Rows whose case has ended meanwhile are removed.</summary>
+    /// <summary>The cases that are open, need attention or await their last reading, the oldest first. Rows whose case has ended meanwhile are removed.</summary>
     public async IAsyncEnumerable<StoredCase> ActiveAsync(
         [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -168,8 +168,8 @@ public sealed class CaseStore(IEntityStore store)
         return new(found, null);
     }
 
-    /// <summary>A case is in the list of active ones while it is open or waits for people.</summary>
-    private static bool IsActive(OffboardingCase @case) => @case.IsOpen || @case.NeedsAttention;
+    /// <summary>A case is in the list of active ones while it is open, waits for people, or is to be read back once more.</summary>
+    private static bool IsActive(OffboardingCase @case) => @case.IsOpen || @case.NeedsAttention || @case.AwaitsRecheck;
 
     private async Task PutIndexAsync(OffboardingCase @case, CancellationToken cancellationToken)
     {

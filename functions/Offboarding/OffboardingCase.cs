@@ -186,6 +186,9 @@ public sealed record CaseAccount
 
     /// <summary>When it was looked up.</summary>
     public DateTimeOffset? LookedUpAt { get; init; }
+
+    /// <summary>The system asked us not to call again before this.</summary>
+    public DateTimeOffset? NotBefore { get; init; }
 }
 
 /// <summary>An event that this case heard, for the evidence.</summary>
@@ -319,6 +322,10 @@ public sealed record OffboardingCase
     /// <summary>Work may still change it.</summary>
     [JsonIgnore]
     public bool IsOpen => State is CaseState.Scheduled or CaseState.Quarantined or CaseState.Running;
+
+    /// <summary>Verified, and to be read back once more.</summary>
+    [JsonIgnore]
+    public bool AwaitsRecheck => State == CaseState.Verified && RecheckedAt is null && !Superseded;
 
     /// <summary>It waits for people.</summary>
     [JsonIgnore]

@@ -1,0 +1,132 @@
+namespace DingFlow.Offboarding;
+
+/// <summary>What follows from the steps of a case. Pure: no clock, no remote.</summary>
+internal static class CaseConclusion
+{
+    private const string TokensMayLive = "Access tokens that were issued before the freeze may be accepted until they expire, usually within an hour or so.";
+    private const string Synced = "The Entra user is synchronised from an on-premises directory: disable it there too, or the next synchronisation enables it again.";
+
+    /// <summary>A case whose steps are all settled: verified only when every step reached its aim and was read back.</summary>
+    public static OffboardingCase Conclude(OffboardingCase c, OffboardingOptions options, DateTimeOffset now)
+    {
+        var settled = c with { NextAttemptAt = null, FailingSince = null, Retries = 0 };
+        if (c.Steps.Any(s => s.Outcome == StepOutcome.Failed))
+        {
+            return settled with { State = CaseState.Failed, Notes = NotesOf(c, StepOutcome.Failed, StepOutcome.NeedsHuman) };
+        }
+
+        if (c.Steps.Any(s => s.Outcome == StepOutcome.NeedsHuman) || !c.Accounts.Any(a => a.Status is AccountStatus.Found or AccountStatus.Gone))
+        {
+            return settled with { State = CaseState.NeedsHuman, Notes = NotesOf(c, StepOutcome.NeedsHuman) };
+        }
+
+        if (!c.Steps.Where(s => s.Outcome != StepOutcome.Skipped).All(s => s.IsProved))
+        {
+            return settled with { State = CaseState.Failed, Notes = ["A step has no proof."] };
+        }
+
+        var from = c.ScheduledFor > c.ReceivedAt ? c.ScheduledFor.Value : c.ReceivedAt;
+        return settled with
+        {
+            State = CaseState.Verified,
+            VerifiedAt = now,
+            RecheckedAt = null,
+            NextAttemptAt = now + options.RecheckAfter,
+            SecondsToVerified = c.SecondsToVerified ?? Math.Round((now - from).TotalSeconds, 3),
+            Notes =
+            [
+                .. c.Accounts.Any(a => a is { Target: FreezeTarget.Entra, Status: AccountStatus.Found }) ? [TokensMayLive] : Array.Empty<string>(),
+                .. c.Accounts.Any(a => a.IsSynced) ? [Synced] : Array.Empty<string>(),
+            ],
+        };
+    }
+
+    /// <summary>A verified case with accounts that can sign in again: their steps are to be done anew.</summary>
+    public static OffboardingCase Reopen(OffboardingCase c, IReadOnlyList<CaseAccount> alive, DateTimeOffset dueAt) =>
+        c.State != CaseState.Verified || c.Superseded ? c : c with
+        {
+            State = CaseState.Running,
+            VerifiedAt = null,
+            DueAt = dueAt,
+            OverdueAt = null,
+            Steps =
+            [
+                .. c.Steps.Select(s => alive.Any(a => a.Target == s.Target && a.Tenant == s.Tenant)
+                    ? s with { Outcome = null, ReadBack = null, Attempts = 0, StartedAt = null, EndedAt = null, Detail = "Found enabled again." }
+                    : s),
+            ],
+        };
+
+    /// <summary>An account as a look-up found it, with what was known of it before; one that could not be asked now stays as it was.</summary>
+    public static CaseAccount Kept(OffboardingCase c, CaseAccount account)
+    {
+        var before = c.Accounts.FirstOrDefault(a => a.IsSame(account));
+        return before switch
+        {
+            { Status: AccountStatus.Found } when account.Status == AccountStatus.Unknown => before,
+            not null when before.AccountId == account.AccountId => account with
+            {
+                WasEnabled = before.WasEnabled ?? account.WasEnabled, IsEnterprise = before.IsEnterprise || account.IsEnterprise, NotBefore = before.NotBefore,
+            },
+            _ => account,
+        };
+    }
+
+    /// <summary>A step of an account that was found; what was done before on the same account stays done.</summary>
+    public static CaseStep Planned(OffboardingCase c, string id, CaseAccount account)
+    {
+        var planned = new CaseStep { Id = id, Target = account.Target, Tenant = account.Tenant };
+        return IsKnown(c, account) ? c.Steps.FirstOrDefault(s => s.IsSame(planned)) ?? planned : planned;
+    }
+
+    /// <summary>The steps of an account that cannot be frozen, or need not be: one that stands for it, or those that it had when it was still there.</summary>
+    public static IEnumerable<CaseStep> Settled(OffboardingCase c, CaseAccount account, OffboardingOptions options)
+    {
+        if (account.Status == AccountStatus.Gone && IsKnown(c, account))
+        {
+            return c.Steps.Where(s => s.Target == account.Target && s.Tenant == account.Tenant).Select(s => s.IsProved
+                ? s
+                : s with { Outcome = StepOutcome.AlreadyDone, ReadBack = ReadBack.Confirmed, EndedAt = account.LookedUpAt, Detail = account.Detail });
+        }
+
+        var step = new CaseStep
+        {
+            Id = account.Target == FreezeTarget.DingTalk ? "dingtalk.disable" : "entra.disable",
+            Target = account.Target,
+            Tenant = account.Tenant,
+            StartedAt = account.LookedUpAt,
+            EndedAt = account.LookedUpAt,
+            Detail = account.Detail,
+        };
+        return
+        [
+            account.Status switch
+            {
+                AccountStatus.Gone => step with { Outcome = StepOutcome.AlreadyDone, ReadBack = ReadBack.Confirmed },
+                AccountStatus.Unknown => step with { Outcome = StepOutcome.RetryLater },
+                AccountStatus.Denied => step with { Outcome = StepOutcome.Failed },
+                AccountStatus.NotFound when options.MissingAccounts == MissingAccountPolicy.Accept => step with { Outcome = StepOutcome.Skipped },
+                _ => step with { Outcome = StepOutcome.NeedsHuman },
+            },
+        ];
+    }
+
+    /// <summary>The account was found, by this case, under the same id.</summary>
+    private static bool IsKnown(OffboardingCase c, CaseAccount account) =>
+        c.Accounts.Any(a => a.IsSame(account) && a.AccountId == account.AccountId && a.Status is AccountStatus.Found or AccountStatus.Gone)
+        && c.Steps.Any(s => s.Target == account.Target && s.Tenant == account.Tenant);
+
+    private static List<string> NotesOf(OffboardingCase c, params ReadOnlySpan<StepOutcome> outcomes)
+    {
+        var notes = new List<string>();
+        foreach (var step in c.Steps)
+        {
+            if (step.Outcome is { } outcome && outcomes.Contains(outcome))
+            {
+                notes.Add($"{step.Id}{(step.Tenant is null ? "" : $" ({step.Tenant})")}: {step.Detail}");
+            }
+        }
+
+        return notes.Count > 0 ? notes : ["No account of the person was found."];
+    }
+}

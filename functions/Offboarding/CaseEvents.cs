@@ -1,0 +1,335 @@
+using DingFlow.Messaging;
+
+namespace DingFlow.Offboarding;
+
+/// <summary>
+/// Turns person events into cases: opens one, joins the one that the person already has, or calls it off. Handling an event again
+/// changes nothing.
+/// </summary>
+public sealed partial class CaseEvents(
+    CaseStore cases, PersonClaims claims, CaseRuns runs, CaseAlerts alerts, OffboardingOptions options, TimeProvider time,
+    ILogger<CaseEvents> logger)
+{
+    /// <summary>Dates further ahead than this are left to the sweeper.</summary>
+    internal static readonly TimeSpan ScheduleAhead = TimeSpan.FromMinutes(15);
+
+    /// <summary>Handles one event of a delivery.</summary>
+    /// <param name="personEvent">The event.</param>
+    /// <param name="signal">Where it came from, for the evidence.</param>
+    /// <param name="cancellationToken">Gives up waiting.</param>
+    public Task HandleAsync(PersonEvent personEvent, CaseSignal signal, CancellationToken cancellationToken) => personEvent.Kind switch
+    {
+        PersonEventKind.Terminated or PersonEventKind.LeftOrganisation => LeaveAsync(personEvent, signal, cancellationToken),
+        _ => ReturnAsync(personEvent, signal, cancellationToken),
+    };
+
+    private async Task LeaveAsync(PersonEvent personEvent, CaseSignal signal, CancellationToken cancellationToken)
+    {
+        var identifiers = IdentifiersOf(personEvent);
+        var keys = KeysOf(personEvent);
+        while (true)
+        {
+            // A case of the person that this event can join; or the id of one whose creation a dead process left half way.
+            var held = new Dictionary<string, PersonClaim>(StringComparer.Ordinal);
+            StoredCase? joinable = null;
+            string? unfinished = null;
+            foreach (var key in keys)
+            {
+                if (await claims.FindAsync(key, cancellationToken) is not { } claim)
+                {
+                    continue;
+                }
+
+                held[key] = claim;
+                if (await FollowAsync(claim.CaseId, cancellationToken) is not { } found)
+                {
+                    unfinished ??= claim.CaseId;
+                }
+                else if (HasHeard(found.Case, signal) || CanJoin(found.Case))
+                {
+                    joinable = joinable is null || string.CompareOrdinal(found.Case.CaseId, joinable.Case.CaseId) < 0 ? found : joinable;
+                }
+            }
+
+            if (joinable is not null)
+            {
+                await JoinAsync(joinable, personEvent, identifiers, signal, cancellationToken);
+                return;
+            }
+
+            var caseId = unfinished ?? CaseId.New(time.GetUtcNow());
+            var lost = false;
+            foreach (var key in keys)
+            {
+                var claim = await claims.ClaimAsync(key, caseId, held.GetValueOrDefault(key), cancellationToken);
+                lost |= claim.CaseId != caseId;
+            }
+
+            if (lost)
+            {
+                continue; // Somebody else claimed the person meanwhile: look again and join.
+            }
+
+            var opened = await OpenAsync(caseId, personEvent, identifiers, signal, cancellationToken);
+            if (await cases.AddAsync(opened, cancellationToken) is { } added)
+            {
+                Log.CaseOpened(logger, caseId, opened.State, signal.Source);
+                if (added.Case.IsOpen && (added.Case.ScheduledFor ?? default) <= time.GetUtcNow() + ScheduleAhead)
+                {
+                    await runs.SendAsync(added.Case, added.Case.ScheduledFor ?? time.GetUtcNow(), "opened", cancellationToken);
+                }
+
+                return;
+            }
+        }
+    }
+
+    private async Task<OffboardingCase> OpenAsync(
+        string caseId, PersonEvent personEvent, PersonIdentifiers identifiers, CaseSignal signal, CancellationToken cancellationToken)
+    {
+        var scheduledFor = StartOf(personEvent);
+        var opened = new OffboardingCase
+        {
+            CaseId = caseId,
+            EmployeeId = personEvent.EmployeeId,
+            State = scheduledFor is null ? CaseState.Running : CaseState.Scheduled,
+            Mode = personEvent.DryRun ? CaseMode.DryRun : CaseMode.Live,
+            ReceivedAt = signal.ReceivedAt,
+            ScheduledFor = scheduledFor,
+            DueAt = (scheduledFor ?? signal.ReceivedAt) + options.Target,
+            NextAttemptAt = scheduledFor ?? time.GetUtcNow(),
+            Signals = [signal],
+            Identifiers = [identifiers],
+            Tenants = personEvent.Tenants,
+            Reason = personEvent.Reason,
+        };
+
+        // Deliveries may overtake one another: a leave that HR called off later must not freeze anybody when it arrives last.
+        if (personEvent is { Kind: PersonEventKind.Terminated, EmployeeId: { } employeeId, OccurredAt: { } occurredAt }
+            && await claims.ReturnedAtAsync(PersonKey.OfEmployee(personEvent.Source, employeeId), cancellationToken) is { } returnedAt
+            && returnedAt > occurredAt)
+        {
+            return opened with
+            {
+                State = CaseState.Cancelled,
+                NextAttemptAt = null,
+                Notes = ["The same source had already reported, with a later time, that the person stays or came back."],
+            };
+        }
+
+        return opened;
+    }
+
+    private async Task JoinAsync(
+        StoredCase current, PersonEvent personEvent, PersonIdentifiers identifiers, CaseSignal signal, CancellationToken cancellationToken)
+    {
+        foreach (var key in KeysOf(personEvent))
+        {
+            await claims.ClaimAsync(key, current.Case.CaseId, null, cancellationToken);
+        }
+
+        if (personEvent.EmployeeId is { } employeeId)
+        {
+            await cases.AddEmployeeAsync(employeeId, current.Case.CaseId, cancellationToken);
+        }
+
+        if (HasHeard(current.Case, signal) && current.Case.NextAttemptAt is null)
+        {
+            return;
+        }
+
+        var stored = await cases.UpdateAsync(current, c => Joined(c, personEvent, identifiers, signal), cancellationToken);
+        if (!ReferenceEquals(stored.Case, current.Case))
+        {
+            Log.CaseJoined(logger, stored.Case.CaseId, signal.Source);
+        }
+
+        if (stored.Case.State is CaseState.Cancelled or CaseState.Reactivated)
+        {
+            return;
+        }
+
+        if ((stored.Case.ScheduledFor ?? default) <= time.GetUtcNow() + ScheduleAhead || stored.Case.State != CaseState.Scheduled)
+        {
+            await runs.ScheduleAsync(
+                stored, stored.Case is { State: CaseState.Scheduled, ScheduledFor: { } start } ? start : time.GetUtcNow(), "joined", c => c,
+                cancellationToken);
+        }
+    }
+
+    private OffboardingCase Joined(OffboardingCase c, PersonEvent personEvent, PersonIdentifiers identifiers, CaseSignal signal)
+    {
+        if (HasHeard(c, signal))
+        {
+            return c;
+        }
+
+        var isNew = !c.Identifiers.Contains(identifiers);
+        var joined = c with
+        {
+            EmployeeId = c.EmployeeId ?? personEvent.EmployeeId,
+            Mode = personEvent.DryRun ? c.Mode : CaseMode.Live,
+            Signals = [.. c.Signals, signal],
+            Identifiers = isNew ? [.. c.Identifiers, identifiers] : c.Identifiers,
+            Tenants = c.Tenants is null || personEvent.Tenants is null ? null : [.. c.Tenants.Union(personEvent.Tenants)],
+            LookUpAgain = c.LookUpAgain || isNew,
+        };
+
+        if (c.State == CaseState.Scheduled)
+        {
+            // The sender that set the date may move it; of different senders the earliest counts.
+            var start = StartOf(personEvent);
+            var moves = c.Signals[^1].Source == signal.Source || start is null || start < c.ScheduledFor;
+            return !moves ? joined : joined with
+            {
+                State = start is null ? CaseState.Running : CaseState.Scheduled,
+                ScheduledFor = start,
+                NextAttemptAt = start ?? time.GetUtcNow(),
+                DueAt = (start ?? signal.ReceivedAt) + options.Target,
+            };
+        }
+
+        // What waits for people may go on with what this event adds; its clock runs on.
+        return c.NeedsAttention
+            ? joined with { State = CaseState.Running, Notes = [], LookUpAgain = true, FailingSince = null, Retries = 0, Steps = Unsettle(joined.Steps) }
+            : joined;
+    }
+
+    /// <summary>Steps that did not reach their aim are to be tried again.</summary>
+    internal static IReadOnlyList<CaseStep> Unsettle(IReadOnlyList<CaseStep> steps) =>
+        [.. steps.Select(s => s.Outcome is StepOutcome.Failed or StepOutcome.NeedsHuman ? s with { Outcome = null, ReadBack = null } : s)];
+
+    private async Task ReturnAsync(PersonEvent personEvent, CaseSignal signal, CancellationToken cancellationToken)
+    {
+        if (personEvent.EmployeeId is { } employeeId)
+        {
+            await claims.RecordReturnAsync(
+                PersonKey.OfEmployee(personEvent.Source, employeeId), personEvent.OccurredAt ?? signal.ReceivedAt, cancellationToken);
+        }
+
+        StoredCase? latest = null;
+        foreach (var key in KeysOf(personEvent))
+        {
+            if (await claims.FindAsync(key, cancellationToken) is { } claim
+                && await FollowAsync(claim.CaseId, cancellationToken) is { Case.Superseded: false } found
+                && (latest is null || string.CompareOrdinal(found.Case.CaseId, latest.Case.CaseId) > 0))
+            {
+                latest = found;
+            }
+        }
+
+        if (latest is null)
+        {
+            Log.NothingToCallOff(logger, personEvent.Kind, signal.Source);
+            return;
+        }
+
+        // A termination that the sender dates after this event stands.
+        if (personEvent.OccurredAt is { } occurredAt
+            && latest.Case.Signals.Any(s => s.Source == signal.Source && s.Kind == PersonEventKind.Terminated && s.OccurredAt > occurredAt))
+        {
+            return;
+        }
+
+        var stored = await cases.UpdateAsync(latest, c => CalledOff(c, personEvent.Kind, signal), cancellationToken);
+        if (!ReferenceEquals(stored.Case, latest.Case))
+        {
+            Log.CaseCalledOff(logger, stored.Case.CaseId, personEvent.Kind, stored.Case.State);
+        }
+
+        if (stored.Case.State == CaseState.NeedsHuman && HasHeard(stored.Case, signal))
+        {
+            await alerts.NeedsHumanAsync(stored.Case, cancellationToken);
+        }
+    }
+
+    private static OffboardingCase CalledOff(OffboardingCase c, PersonEventKind kind, CaseSignal signal)
+    {
+        if (HasHeard(c, signal) || c.State is CaseState.Cancelled or CaseState.Reactivated)
+        {
+            return c;
+        }
+
+        var told = c with { Signals = [.. c.Signals, signal], Superseded = true, NextAttemptAt = null };
+        var what = kind == PersonEventKind.Rehired ? "The person was rehired" : "The termination was called off";
+        return c.Steps.Any(s => s.Attempts > 0)
+            ? told with { State = CaseState.NeedsHuman, Notes = [$"{what} after accounts had been changed: give the accounts back."] }
+            : told with { State = CaseState.Cancelled, Notes = [$"{what} before anything was changed."] };
+    }
+
+    /// <summary>The case itself, or the one that it became part of.</summary>
+    private async Task<StoredCase?> FollowAsync(string caseId, CancellationToken cancellationToken)
+    {
+        var found = await cases.FindAsync(caseId, cancellationToken);
+        while (found?.Case.MergedInto is { } target)
+        {
+            found = await cases.FindAsync(target, cancellationToken);
+        }
+
+        return found;
+    }
+
+    /// <summary>Whether a further sign that the person leaves belongs to this case rather than to a new one.</summary>
+    internal bool CanJoin(OffboardingCase c) => !c.Superseded
+        && (c.IsOpen || c.NeedsAttention || (c.State == CaseState.Verified && time.GetUtcNow() - c.VerifiedAt <= options.JoinWindow));
+
+    private static bool HasHeard(OffboardingCase c, CaseSignal signal) =>
+        c.Signals.Any(s => s.DeliveryId == signal.DeliveryId && s.Item == signal.Item);
+
+    private DateTimeOffset? StartOf(PersonEvent personEvent) =>
+        !personEvent.Immediate && personEvent.EffectiveAt is { } effectiveAt && effectiveAt > time.GetUtcNow() ? effectiveAt : null;
+
+    private static PersonIdentifiers IdentifiersOf(PersonEvent personEvent)
+    {
+        var tenant = TenantOf(personEvent.Source);
+        return new()
+        {
+            EmployeeId = personEvent.EmployeeId,
+            Email = personEvent.Email,
+            DingTalkUserId = personEvent.DingTalkUserId,
+            DingTalkTenant = tenant,
+            LeftDingTalk = tenant is not null && personEvent.Kind == PersonEventKind.LeftOrganisation,
+        };
+    }
+
+    /// <summary>The keys that the event itself names, sorted. A DingTalk user id is a key only where its tenant is certain.</summary>
+    private static List<string> KeysOf(PersonEvent personEvent)
+    {
+        var keys = new List<string>();
+        if (personEvent.EmployeeId is { } employeeId)
+        {
+            keys.Add(PersonKey.OfEmployee(personEvent.Source, employeeId));
+        }
+
+        if (personEvent.Email is { } email)
+        {
+            keys.Add(PersonKey.OfEmail(email));
+        }
+
+        if (personEvent.DingTalkUserId is { } userId && TenantOf(personEvent.Source) is { } tenant)
+        {
+            keys.Add(PersonKey.OfDingTalk(tenant, userId));
+        }
+
+        keys.Sort(StringComparer.Ordinal);
+        return keys;
+    }
+
+    private static string? TenantOf(string source) =>
+        source.StartsWith("dingtalk/", StringComparison.Ordinal) ? source["dingtalk/".Length..] : null;
+
+    private static partial class Log
+    {
+        [LoggerMessage(1, LogLevel.Information, "Case {CaseId} opened as {State} on word of {Source}.")]
+        public static partial void CaseOpened(ILogger logger, string caseId, CaseState state, string source);
+
+        [LoggerMessage(2, LogLevel.Information, "Case {CaseId} joined by a further event from {Source}.")]
+        public static partial void CaseJoined(ILogger logger, string caseId, string source);
+
+        [LoggerMessage(3, LogLevel.Information, "Case {CaseId} called off ({Kind}); it is now {State}.")]
+        public static partial void CaseCalledOff(ILogger logger, string caseId, PersonEventKind kind, CaseState state);
+
+        [LoggerMessage(4, LogLevel.Information, "{Kind} from {Source} concerns nobody who has a case.")]
+        public static partial void NothingToCallOff(ILogger logger, PersonEventKind kind, string source);
+    }
+}

@@ -1,0 +1,119 @@
+namespace DingFlow.Offboarding;
+
+/// <summary>
+/// One person, one case: once a case knows the accounts, it claims the person by them. Where another case of the same person holds the
+/// claim, the younger becomes part of the older, which is decided by their ids alone, so two cases never become part of each other.
+/// </summary>
+public sealed partial class CaseMerger(
+    CaseStore cases, PersonClaims claims, CaseRuns runs, CaseEvents events, TimeProvider time, ILogger<CaseMerger> logger)
+{
+    /// <summary>Claims the accounts. <see langword="false"/>: the case became part of an older one.</summary>
+    internal async Task<bool> ClaimAsync(CaseSession session, IReadOnlyList<CaseAccount> accounts, CancellationToken cancellationToken)
+    {
+        foreach (var key in KeysOf(accounts))
+        {
+            while (true)
+            {
+                var caseId = session.Case.CaseId;
+                var claim = await claims.FindAsync(key, cancellationToken);
+                if (claim?.CaseId == caseId)
+                {
+                    break;
+                }
+
+                if (claim is not null && await OpenCaseAsync(claim.CaseId, cancellationToken) is { } other && other.Case.CaseId != caseId)
+                {
+                    var (older, younger) = string.CompareOrdinal(other.Case.CaseId, caseId) < 0 ? (other, session.Stored) : (session.Stored, other);
+                    await MergeAsync(younger, older, cancellationToken);
+                    if (older.Case.CaseId != caseId)
+                    {
+                        return false;
+                    }
+
+                    await session.ChangeAsync(c => Absorb(c, younger.Case), cancellationToken);
+                }
+
+                if ((await claims.ClaimAsync(key, caseId, claim, cancellationToken)).CaseId == caseId)
+                {
+                    break;
+                }
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>The younger's knowledge goes to the older before the younger ends: dying in between loses nothing.</summary>
+    private async Task MergeAsync(StoredCase younger, StoredCase older, CancellationToken cancellationToken)
+    {
+        older = await cases.UpdateAsync(older, c => Absorb(c, younger.Case), cancellationToken);
+        foreach (var employeeId in younger.Case.Identifiers.Select(i => i.EmployeeId).OfType<string>().Distinct(StringComparer.Ordinal))
+        {
+            await cases.AddEmployeeAsync(employeeId, older.Case.CaseId, cancellationToken);
+        }
+
+        await cases.UpdateAsync(
+            younger,
+            c => c.MergedInto is not null ? c : c with
+            {
+                State = CaseState.Cancelled,
+                MergedInto = older.Case.CaseId,
+                NextAttemptAt = null,
+                Notes = [$"The person has the case {older.Case.CaseId}; everything goes on there."],
+            },
+            cancellationToken);
+        Log.Merged(logger, younger.Case.CaseId, older.Case.CaseId);
+        await runs.ScheduleAsync(older, time.GetUtcNow(), "merged", c => c, cancellationToken);
+    }
+
+    private async Task<StoredCase?> OpenCaseAsync(string caseId, CancellationToken cancellationToken)
+    {
+        var found = await cases.FindAsync(caseId, cancellationToken);
+        while (found?.Case.MergedInto is { } target)
+        {
+            found = await cases.FindAsync(target, cancellationToken);
+        }
+
+        return found is not null && events.CanJoin(found.Case) ? found : null;
+    }
+
+    private static OffboardingCase Absorb(OffboardingCase c, OffboardingCase other)
+    {
+        var identifiers = other.Identifiers.Except(c.Identifiers).ToList();
+        var signals = other.Signals.Where(s => !c.Signals.Any(t => t.DeliveryId == s.DeliveryId && t.Item == s.Item)).ToList();
+        if (identifiers.Count == 0 && signals.Count == 0)
+        {
+            return c;
+        }
+
+        return c with
+        {
+            EmployeeId = c.EmployeeId ?? other.EmployeeId,
+            Identifiers = [.. c.Identifiers, .. identifiers],
+            Signals = [.. c.Signals, .. signals],
+            Mode = other.Mode == CaseMode.Live ? CaseMode.Live : c.Mode,
+            Tenants = c.Tenants is null || other.Tenants is null ? null : [.. c.Tenants.Union(other.Tenants)],
+            LookUpAgain = true,
+
+            // Of two dates the earlier counts.
+            State = c.State == CaseState.Scheduled && other.State == CaseState.Running ? CaseState.Running : c.State,
+            DueAt = other.DueAt < c.DueAt ? other.DueAt : c.DueAt,
+        };
+    }
+
+    private static List<string> KeysOf(IReadOnlyList<CaseAccount> accounts)
+    {
+        var keys = accounts
+            .Where(a => a.AccountId is not null && a.Status is AccountStatus.Found or AccountStatus.Gone or AccountStatus.Protected)
+            .Select(a => a.Target == FreezeTarget.Entra ? PersonKey.OfEntra(a.AccountId!) : PersonKey.OfDingTalk(a.Tenant!, a.AccountId!))
+            .ToList();
+        keys.Sort(StringComparer.Ordinal);
+        return keys;
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(1, LogLevel.Information, "Case {Younger} became part of case {Older}: the same person.")]
+        public static partial void Merged(ILogger logger, string younger, string older);
+    }
+}

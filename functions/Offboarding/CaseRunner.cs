@@ -1,0 +1,336 @@
+namespace DingFlow.Offboarding;
+
+/// <summary>
+/// Drives a case: looks the person up, freezes every account, reads each back, and concludes. Whatever it finds half done it goes on
+/// with, so it may be called again at any time, also after the process died at any point.
+/// </summary>
+public sealed partial class CaseRunner(
+    CaseStore cases, CaseMerger merger, CaseRuns runs, CaseAlerts alerts, AccountLookup lookup, IEnumerable<IFreezeDriver> drivers,
+    OffboardingOptions options, OffboardingMetrics metrics, TimeProvider time, ILogger<CaseRunner> logger)
+{
+    /// <summary>A step that the remote accepts without effect so often is not going to work.</summary>
+    private const int MaximumContradictions = 6;
+
+    private readonly Dictionary<FreezeTarget, IFreezeDriver> _drivers = drivers.ToDictionary(d => d.Target);
+
+    /// <summary>Takes the case up.</summary>
+    public async Task RunAsync(string caseId, CancellationToken cancellationToken)
+    {
+        if (await cases.FindAsync(caseId, cancellationToken) is not { } current)
+        {
+            Log.NoSuchCase(logger, caseId);
+            return;
+        }
+
+        using var activity = OffboardingMetrics.Activities.StartActivity("offboarding.run");
+        activity?.SetTag("dingflow.case", caseId);
+        switch (current.Case.State)
+        {
+            case CaseState.Scheduled when current.Case.ScheduledFor > time.GetUtcNow():
+                break; // Moved to a later date meanwhile; the sweeper sends the message that belongs to it.
+            case CaseState.Scheduled or CaseState.Running:
+                await FreezeAsync(current, cancellationToken);
+                break;
+            case CaseState.Verified when !current.Case.Superseded:
+                await RecheckAsync(current, cancellationToken);
+                break;
+            case CaseState.NeedsHuman or CaseState.Failed:
+                await TellAsync(current, cancellationToken); // The process may have died before people were told; told twice, it counts once.
+                break;
+            default:
+                break; // Quarantined or ended: nothing that a machine should do.
+        }
+    }
+
+    private async Task FreezeAsync(StoredCase current, CancellationToken cancellationToken)
+    {
+        if (current.Case.State == CaseState.Scheduled || current.Case.StartedAt is null)
+        {
+            current = await cases.UpdateAsync(
+                current, c => c with { State = CaseState.Running, StartedAt = c.StartedAt ?? time.GetUtcNow() }, cancellationToken);
+        }
+
+        using var session = new CaseSession(cases, current);
+        if (current.Case.LookUpAgain || current.Case.Accounts.Count == 0)
+        {
+            var asked = session.Case.Identifiers.Count;
+            var accounts = await lookup.LookUpAsync(session.Case, cancellationToken);
+            var canonical = await merger.ClaimAsync(session, accounts, cancellationToken);
+            if (!canonical)
+            {
+                return; // The person has another, older case, which now knows everything that this one knew.
+            }
+
+            await session.ChangeAsync(c => WithAccounts(c, accounts, asked), cancellationToken);
+        }
+
+        if (session.Case.Mode == CaseMode.DryRun)
+        {
+            await session.ChangeAsync(Rehearsed, cancellationToken);
+            return;
+        }
+
+        // Every account is a lane of its own: trouble with one never delays another.
+        var waits = await Task.WhenAll(session.Case.Accounts
+            .Where(a => a.Status == AccountStatus.Found)
+            .Select(a => RunLaneAsync(session, a, cancellationToken)));
+        await ConcludeAsync(session, waits.Min() ?? TimeSpan.Zero, cancellationToken);
+    }
+
+    /// <summary>Does the steps of one account and reads it back. Returns how long to wait before going on; <see langword="null"/>: nothing is left to do.</summary>
+    private async Task<TimeSpan?> RunLaneAsync(CaseSession session, CaseAccount account, CancellationToken cancellationToken)
+    {
+        var driver = _drivers[account.Target];
+        if (session.StepsOf(account).All(s => s.IsProved))
+        {
+            return null;
+        }
+
+        if (session.AccountNow(account).NotBefore is { } notBefore && notBefore > time.GetUtcNow())
+        {
+            return notBefore - time.GetUtcNow();
+        }
+
+        var before = await driver.ReadAsync(account, cancellationToken);
+        if (before.Enabled is { } enabled && session.AccountNow(account).WasEnabled is null)
+        {
+            await session.ChangeAsync(c => c.WithAccount(account, a => a with { WasEnabled = enabled }), cancellationToken);
+        }
+
+        var wait = before.Result.RetryAfter ?? TimeSpan.Zero;
+        foreach (var step in session.StepsOf(account).Where(s => !s.IsSettled))
+        {
+            if (session.Case.State != CaseState.Running)
+            {
+                return null; // Called off meanwhile.
+            }
+
+            var started = time.GetUtcNow();
+            await session.ChangeAsync(
+                c => c.WithStep(step, s => s with { Attempts = s.Attempts + 1, StartedAt = s.StartedAt ?? started }), cancellationToken);
+            var result = await driver.ActAsync(step.Id, account, before, session.Case.CaseId, cancellationToken);
+
+            // It was tried before and the answer was lost: what is done now, this case has done.
+            var outcome = result.Outcome == StepOutcome.AlreadyDone && step.Attempts > 0 ? StepOutcome.Done : result.Outcome;
+            var ended = time.GetUtcNow();
+            metrics.StepEnded(step.Id, outcome);
+            await session.ChangeAsync(
+                c => c.WithStep(step, s => s with
+                {
+                    Outcome = outcome, EndedAt = ended, Detail = result.Detail, RequestId = result.RequestId, ReadBack = null,
+                }) with { LookUpAgain = c.LookUpAgain || result.AccountMissing },
+                cancellationToken);
+            if (outcome == StepOutcome.RetryLater)
+            {
+                wait = result.RetryAfter > wait ? result.RetryAfter.Value : wait;
+                break;
+            }
+        }
+
+        await ReadBackAsync(session, account, driver, cancellationToken);
+        if (session.StepsOf(account).All(s => s.IsSettled))
+        {
+            return null;
+        }
+
+        if (wait > TimeSpan.Zero)
+        {
+            var until = time.GetUtcNow() + wait;
+            await session.ChangeAsync(c => c.WithAccount(account, a => a with { NotBefore = until }), cancellationToken);
+        }
+
+        return wait;
+    }
+
+    private static async Task ReadBackAsync(CaseSession session, CaseAccount account, IFreezeDriver driver, CancellationToken cancellationToken)
+    {
+        if (!session.StepsOf(account).Any(s => s.Outcome is StepOutcome.Done or StepOutcome.AlreadyDone))
+        {
+            return;
+        }
+
+        var after = await driver.ReadAsync(account, cancellationToken);
+        await session.ChangeAsync(
+            c => session.StepsOf(account).Aggregate(
+                c with { LookUpAgain = c.LookUpAgain || (after.Missing && account.Target == FreezeTarget.Entra) },
+                (changed, step) => changed.WithStep(step, s => Prove(s, driver.Judge(s, after)))),
+            cancellationToken);
+    }
+
+    private static CaseStep Prove(CaseStep step, StepProof proof)
+    {
+        if (step.Outcome is not (StepOutcome.Done or StepOutcome.AlreadyDone))
+        {
+            return step;
+        }
+
+        var proved = step with { ReadBack = proof.ReadBack };
+        return proof.ReadBack switch
+        {
+            ReadBack.Confirmed => proved,
+            ReadBack.Contradicted when step.Attempts >= MaximumContradictions =>
+                proved with { Outcome = StepOutcome.Failed, Detail = proof.Detail },
+            _ => proved with { Outcome = StepOutcome.RetryLater, Detail = proof.Detail },
+        };
+    }
+
+    /// <summary>What follows from the steps: done, wait, or tell a person.</summary>
+    private async Task ConcludeAsync(CaseSession session, TimeSpan wait, CancellationToken cancellationToken)
+    {
+        if (session.Case.State != CaseState.Running)
+        {
+            return;
+        }
+
+        var now = time.GetUtcNow();
+        if (session.Case.LookUpAgain || session.Case.Steps.Any(s => !s.IsSettled))
+        {
+            await RetryAsync(session, wait, now, cancellationToken);
+            return;
+        }
+
+        await session.ChangeAsync(c => CaseConclusion.Conclude(c, options, now), cancellationToken);
+        await TellAsync(session.Stored, cancellationToken);
+    }
+
+    private async Task TellAsync(StoredCase stored, CancellationToken cancellationToken)
+    {
+        var concluded = stored.Case;
+        Log.CaseConcluded(logger, concluded.CaseId, concluded.State);
+        metrics.CaseConcluded(concluded);
+        switch (concluded.State)
+        {
+            case CaseState.Verified:
+                await runs.ScheduleAsync(stored, time.GetUtcNow() + options.RecheckAfter, "recheck", c => c with { NextAttemptAt = null }, cancellationToken);
+                break;
+            case CaseState.NeedsHuman:
+                await alerts.NeedsHumanAsync(concluded, cancellationToken);
+                break;
+            case CaseState.Failed:
+                await alerts.FailedAsync(concluded, cancellationToken);
+                break;
+            default:
+                break;
+        }
+    }
+
+    private async Task RetryAsync(CaseSession session, TimeSpan wait, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        var failingSince = session.Case.FailingSince ?? now;
+        if (now - failingSince >= options.GiveUpAfter)
+        {
+            await session.ChangeAsync(
+                c => CaseConclusion.Conclude(
+                    c with { Steps = [.. c.Steps.Select(s => s.IsSettled ? s : s with { Outcome = StepOutcome.Failed })], LookUpAgain = true },
+                    options, now),
+                cancellationToken);
+            await TellAsync(session.Stored, cancellationToken);
+            return;
+        }
+
+        var delay = BackOff(session.Case.Retries);
+        var at = now + (wait > delay ? wait : delay);
+        Log.Retry(logger, session.Case.CaseId, at - now);
+        await runs.ScheduleAsync(
+            session.Stored, at, "retry", c => c with { Retries = c.Retries + 1, FailingSince = failingSince, NextAttemptAt = null }, cancellationToken);
+    }
+
+    /// <summary>Doubles each time up to the longest wait, with a fifth of jitter so that leavers of one outage do not return all at once.</summary>
+    private TimeSpan BackOff(int retries)
+    {
+        var ticks = Math.Min(options.RetryDelay.Ticks * Math.Pow(2, Math.Min(retries, 30)), options.RetryMaxDelay.Ticks);
+#pragma warning disable CA5394 // Jitter needs no unpredictable randomness.
+        return TimeSpan.FromTicks((long)(ticks * (0.9 + (0.2 * Random.Shared.NextDouble()))));
+#pragma warning restore CA5394
+    }
+
+    /// <summary>Reads a verified case's accounts once more. One that lives again is frozen again.</summary>
+    private async Task RecheckAsync(StoredCase current, CancellationToken cancellationToken)
+    {
+        var alive = new List<CaseAccount>();
+        var unread = false;
+        foreach (var account in current.Case.Accounts.Where(a => a.Status == AccountStatus.Found))
+        {
+            var reading = await _drivers[account.Target].ReadAsync(account, cancellationToken);
+            unread |= reading.Enabled is null && !reading.Missing;
+            if (reading.Enabled == true)
+            {
+                alive.Add(account);
+            }
+        }
+
+        var now = time.GetUtcNow();
+        if (alive.Count > 0)
+        {
+            Log.AliveAgain(logger, current.Case.CaseId, alive.Count);
+            await alerts.AliveAgainAsync(current.Case, cancellationToken);
+            var reopened = await cases.UpdateAsync(current, c => CaseConclusion.Reopen(c, alive, now + options.Target), cancellationToken);
+            if (reopened.Case.State == CaseState.Running)
+            {
+                await FreezeAsync(reopened, cancellationToken);
+            }
+        }
+        else if (unread)
+        {
+            await runs.ScheduleAsync(
+                current, now + BackOff(current.Case.Retries), "recheck", c => c with { Retries = c.Retries + 1, NextAttemptAt = null }, cancellationToken);
+        }
+        else if (current.Case.LookUpAgain)
+        {
+            // An event named the person by further identifiers: they may lead to accounts that nobody has looked at.
+            var reopened = await cases.UpdateAsync(current, c => CaseConclusion.Reopen(c, [], c.DueAt), cancellationToken);
+            await FreezeAsync(reopened, cancellationToken);
+        }
+        else
+        {
+            await cases.UpdateAsync(
+                current,
+                c => now - c.VerifiedAt >= options.RecheckAfter
+                    ? c with { RecheckedAt = now, NextAttemptAt = null, Retries = 0 }
+                    : c with { NextAttemptAt = c.RecheckedAt is null ? c.VerifiedAt + options.RecheckAfter : null },
+                cancellationToken);
+        }
+    }
+
+    /// <summary>
+    /// Takes over what a look-up found, keeping the steps and snapshots of accounts that it found before. The look-up is repeated when a
+    /// system could not be asked, or when the person was named by more identifiers while it ran.
+    /// </summary>
+    private OffboardingCase WithAccounts(OffboardingCase c, IReadOnlyList<CaseAccount> accounts, int identifiersAsked)
+    {
+        var kept = accounts.Select(a => CaseConclusion.Kept(c, a)).ToList();
+        var steps = kept.SelectMany(a => a.Status == AccountStatus.Found
+            ? _drivers[a.Target].Plan(a).Select(id => CaseConclusion.Planned(c, id, a))
+            : CaseConclusion.Settled(c, a, options));
+        return c with
+        {
+            Accounts = kept,
+            Steps = [.. steps],
+            LookUpAgain = accounts.Any(a => a.Status == AccountStatus.Unknown) || c.Identifiers.Count != identifiersAsked,
+            Notes = [],
+        };
+    }
+
+    private OffboardingCase Rehearsed(OffboardingCase c) => c with
+    {
+        State = CaseState.Cancelled,
+        NextAttemptAt = null,
+        Steps = [.. c.Steps.Select(s => s.Outcome is null ? s with { Outcome = StepOutcome.Skipped, Detail = "Dry run: would be done.", EndedAt = time.GetUtcNow() } : s)],
+        Notes = ["Dry run: everything was looked up, nothing was changed."],
+    };
+
+    private static partial class Log
+    {
+        [LoggerMessage(1, LogLevel.Warning, "A run of case {CaseId} was asked for, but there is no such case.")]
+        public static partial void NoSuchCase(ILogger logger, string caseId);
+
+        [LoggerMessage(2, LogLevel.Information, "Case {CaseId} is {State}.")]
+        public static partial void CaseConcluded(ILogger logger, string caseId, CaseState state);
+
+        [LoggerMessage(3, LogLevel.Information, "Case {CaseId} will be tried again in {Delay}.")]
+        public static partial void Retry(ILogger logger, string caseId, TimeSpan delay);
+
+        [LoggerMessage(4, LogLevel.Error, "Case {CaseId}: {Count} frozen account(s) can sign in again.")]
+        public static partial void AliveAgain(ILogger logger, string caseId, int count);
+    }
+}
