@@ -41,6 +41,17 @@ internal static class CaseConclusion
         };
     }
 
+    /// <summary>A case that waited for people goes on: everything is looked up anew and what failed is tried again.</summary>
+    public static OffboardingCase TakenUp(OffboardingCase c) => c with
+    {
+        State = CaseState.Running,
+        Notes = [],
+        LookUpAgain = true,
+        FailingSince = null,
+        Retries = 0,
+        Steps = [.. c.Steps.Select(s => s.Outcome is StepOutcome.Failed or StepOutcome.NeedsHuman ? s with { Outcome = null, ReadBack = null, Attempts = 0 } : s)],
+    };
+
     /// <summary>A verified case with accounts that can sign in again: their steps are to be done anew.</summary>
     public static OffboardingCase Reopen(OffboardingCase c, IReadOnlyList<CaseAccount> alive, DateTimeOffset dueAt) =>
         c.State != CaseState.Verified || c.Superseded ? c : c with

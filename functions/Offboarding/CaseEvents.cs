@@ -191,13 +191,9 @@ public sealed partial class CaseEvents(
 
         // What waits for people may go on with what this event adds; its clock runs on.
         return c.NeedsAttention
-            ? joined with { State = CaseState.Running, Notes = [], LookUpAgain = true, FailingSince = null, Retries = 0, Steps = Unsettle(joined.Steps) }
+            ? CaseConclusion.TakenUp(joined)
             : joined;
     }
-
-    /// <summary>Steps that did not reach their aim are to be tried again.</summary>
-    internal static IReadOnlyList<CaseStep> Unsettle(IReadOnlyList<CaseStep> steps) =>
-        [.. steps.Select(s => s.Outcome is StepOutcome.Failed or StepOutcome.NeedsHuman ? s with { Outcome = null, ReadBack = null } : s)];
 
     private async Task ReturnAsync(PersonEvent personEvent, CaseSignal signal, CancellationToken cancellationToken)
     {

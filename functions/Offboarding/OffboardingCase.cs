@@ -238,6 +238,13 @@ public sealed record PersonIdentifiers
     public bool LeftDingTalk { get; init; }
 }
 
+/// <summary>What an operator did to a case.</summary>
+/// <param name="At">When.</param>
+/// <param name="By">The principal: the name of the API key or the object id in Entra.</param>
+/// <param name="What">Which action, such as <c>retry</c>.</param>
+/// <param name="Reason">Why, in the operator's words.</param>
+public sealed record CaseAction(DateTimeOffset At, string By, string What, string Reason);
+
 /// <summary>One leaver's case.</summary>
 public sealed record OffboardingCase
 {
@@ -294,6 +301,9 @@ public sealed record OffboardingCase
 
     /// <summary>The events that this case heard.</summary>
     public IReadOnlyList<CaseSignal> Signals { get; init; } = [];
+
+    /// <summary>What operators did.</summary>
+    public IReadOnlyList<CaseAction> Actions { get; init; } = [];
 
     /// <summary>Under which identifiers the person was named.</summary>
     public IReadOnlyList<PersonIdentifiers> Identifiers { get; init; } = [];

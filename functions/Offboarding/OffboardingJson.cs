@@ -15,6 +15,11 @@ namespace DingFlow.Offboarding;
         typeof(CamelCaseEnum<FreezeTarget>), typeof(CamelCaseEnum<AccountStatus>), typeof(CamelCaseEnum<PersonEventKind>),
     ])]
 [JsonSerializable(typeof(OffboardingCase))]
+[JsonSerializable(typeof(CaseView))]
+[JsonSerializable(typeof(CaseListView))]
+[JsonSerializable(typeof(CaseStateView))]
+[JsonSerializable(typeof(CaseSearch))]
+[JsonSerializable(typeof(CaseActionRequest))]
 internal sealed partial class OffboardingJson : JsonSerializerContext;
 
 /// <summary>Enums as camelCase text.</summary>

@@ -20,5 +20,10 @@ public static class OffboardingServices
         .AddSingleton<OffboardingMetrics>()
         .AddSingleton<CaseRunner>()
         .AddFunction<ProcessOffboarding>()
-        .AddFunction<SweepOffboarding>();
+        .AddFunction<SweepOffboarding>()
+        .AddFunction<ListOffboardingCases>(Roles.OperationsRead)
+        .AddFunction<GetOffboardingCase>(Roles.OperationsRead)
+        .AddFunction<SearchOffboardingCases>(Roles.OperationsRead)
+        .AddFunction<CancelOffboardingCase>(Roles.OperationsWrite)
+        .AddFunction<RetryOffboardingCase>(Roles.OperationsWrite);
 }

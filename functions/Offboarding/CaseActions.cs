@@ -1,0 +1,79 @@
+using DingFlow.Hosting;
+
+namespace DingFlow.Offboarding;
+
+/// <summary><c>POST /api/offboarding/{caseId}/cancel</c>: a person ends a case that is not verified. Changes that were made stay.</summary>
+public sealed class CancelOffboardingCase(CaseStore cases, TimeProvider time) : IHttpFunction
+{
+    /// <inheritdoc/>
+    public Task InvokeAsync(HttpContext context) => OperatorActions.TakeAsync(
+        context, cases, time, "cancel",
+        c => c.IsOpen || c.NeedsAttention
+            ? c with
+            {
+                State = CaseState.Cancelled,
+                Superseded = true,
+                NextAttemptAt = null,
+                Notes = c.Steps.Any(s => s.Attempts > 0) ? ["An operator ended the case; what its steps changed stays as it is."] : ["An operator ended the case."],
+            }
+            : null,
+        (_, _) => Task.CompletedTask);
+}
+
+/// <summary><c>POST /api/offboarding/{caseId}/retry</c>: takes up a case that waits for people, after they mended the cause.</summary>
+public sealed class RetryOffboardingCase(CaseStore cases, CaseRuns runs, TimeProvider time) : IHttpFunction
+{
+    /// <inheritdoc/>
+    public Task InvokeAsync(HttpContext context) => OperatorActions.TakeAsync(
+        context, cases, time, "retry",
+        c => c is { NeedsAttention: true, Superseded: false } ? CaseConclusion.TakenUp(c) : null,
+        (stored, cancellationToken) => runs.ScheduleAsync(stored, time.GetUtcNow(), "retry by an operator", c => c, cancellationToken));
+}
+
+/// <summary>What all actions of operators share.</summary>
+internal static class OperatorActions
+{
+    private const int MaximumBody = 4 * 1024;
+
+    /// <summary>Reads the reason, changes the case and notes who did it and why.</summary>
+    /// <param name="context">The request.</param>
+    /// <param name="cases">The cases.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="what">The action.</param>
+    /// <param name="change">The change; <see langword="null"/> when the case's state does not allow it.</param>
+    /// <param name="then">What follows once the change is stored.</param>
+    public static async Task TakeAsync(
+        HttpContext context, CaseStore cases, TimeProvider time, string what, Func<OffboardingCase, OffboardingCase?> change,
+        Func<StoredCase, CancellationToken, Task> then)
+    {
+        if (await context.ReadJsonAsync(OffboardingJson.Default.CaseActionRequest, MaximumBody) is not { } request)
+        {
+            return;
+        }
+
+        if (request.Reason?.Trim() is not { Length: >= 3 and <= 500 } reason)
+        {
+            await context.ProblemAsync(ProblemCode.Malformed, "reason must have 3 to 500 characters.");
+            return;
+        }
+
+        if (context.Request.RouteValues["caseId"] is not string caseId || await cases.FindAsync(caseId, context.RequestAborted) is not { } found)
+        {
+            await context.ProblemAsync(ProblemCode.NotFound, "There is no such case.");
+            return;
+        }
+
+        var action = new CaseAction(time.GetUtcNow(), context.Principal(), what, reason);
+        var stored = await cases.UpdateAsync(
+            found, c => change(c) is { } changed ? changed with { Actions = [.. c.Actions, action] } : c, context.RequestAborted);
+        if (!stored.Case.Actions.Contains(action))
+        {
+            await context.ProblemAsync(ProblemCode.Conflict, "The case's state does not allow this.");
+            return;
+        }
+
+        await then(stored, context.RequestAborted);
+        await context.WriteJsonAsync(
+            new CaseStateView(stored.Case.CaseId, stored.Case.State), OffboardingJson.Default.CaseStateView, StatusCodes.Status202Accepted);
+    }
+}

@@ -1,0 +1,154 @@
+using System.Buffers.Text;
+using System.Globalization;
+using System.Text;
+using DingFlow.DingTalk;
+using DingFlow.Hosting;
+
+namespace DingFlow.Offboarding;
+
+/// <summary><c>GET /api/offboarding?employeeId=&amp;state=&amp;limit=&amp;next=</c>: cases, the newest first.</summary>
+public sealed class ListOffboardingCases(CaseStore cases) : IHttpFunction
+{
+    private const int DefaultPage = 50;
+    private const int LargestPage = 200;
+
+    /// <inheritdoc/>
+    public async Task InvokeAsync(HttpContext context)
+    {
+        var query = context.Request.Query;
+        CaseState? state = null;
+        if (query["state"].ToString() is { Length: > 0 } stateText)
+        {
+            if (!Enum.TryParse<CaseState>(stateText, ignoreCase: true, out var parsed) || !Enum.IsDefined(parsed) || char.IsAsciiDigit(stateText[0]))
+            {
+                await context.ProblemAsync(ProblemCode.Malformed, "state is none of the documented ones.");
+                return;
+            }
+
+            state = parsed;
+        }
+
+        var limit = DefaultPage;
+        if (query["limit"].ToString() is { Length: > 0 } limitText
+            && (!int.TryParse(limitText, NumberStyles.None, CultureInfo.InvariantCulture, out limit) || limit is < 1 or > LargestPage))
+        {
+            await context.ProblemAsync(ProblemCode.Malformed, $"limit must be a whole number from 1 to {LargestPage}.");
+            return;
+        }
+
+        CaseCursor? cursor = null;
+        if (query["next"].ToString() is { Length: > 0 } nextText && (cursor = ReadCursor(nextText)) is null)
+        {
+            await context.ProblemAsync(ProblemCode.Malformed, "next is not a value that this route gave out.");
+            return;
+        }
+
+        CasePage page;
+        if (query["employeeId"].ToString() is { Length: > 0 } employeeId)
+        {
+            var found = await cases.OfEmployeeAsync(employeeId, context.RequestAborted);
+            page = new([.. found.Where(c => state is null || c.State == state)], null);
+        }
+        else
+        {
+            page = await cases.ListAsync(
+                c => state is null ? c.MergedInto is null : c.State == state && c.MergedInto is null, limit, cursor, context.RequestAborted);
+        }
+
+        await context.WriteJsonAsync(
+            new CaseListView([.. page.Cases.Select(CaseView.Of)], page.Next is null ? null : WriteCursor(page.Next)),
+            OffboardingJson.Default.CaseListView);
+    }
+
+    private static string WriteCursor(CaseCursor cursor) => Base64Url.EncodeToString(Encoding.ASCII.GetBytes($"{cursor.Month}|{cursor.AfterRow}"));
+
+    private static CaseCursor? ReadCursor(string text)
+    {
+        if (text.Length > 200 || !Base64Url.IsValid(text))
+        {
+            return null;
+        }
+
+        var parts = Encoding.ASCII.GetString(Base64Url.DecodeFromChars(text)).Split('|');
+        return parts is [{ Length: 6 } month, { Length: > 32 and < 60 } row] && month.All(char.IsAsciiDigit) && row.All(c => char.IsAsciiHexDigitLower(c) || c == '-')
+            ? new(month, row)
+            : null;
+    }
+}
+
+/// <summary><c>GET /api/offboarding/{caseId}</c>: one case, also one that became part of another.</summary>
+public sealed class GetOffboardingCase(CaseStore cases) : IHttpFunction
+{
+    /// <inheritdoc/>
+    public async Task InvokeAsync(HttpContext context)
+    {
+        if (context.Request.RouteValues["caseId"] is string caseId && await cases.FindAsync(caseId, context.RequestAborted) is { } found)
+        {
+            await context.WriteJsonAsync(CaseView.Of(found.Case), OffboardingJson.Default.CaseView);
+        }
+        else
+        {
+            await context.ProblemAsync(ProblemCode.NotFound, "There is no such case.");
+        }
+    }
+}
+
+/// <summary><c>POST /api/offboarding/search</c>: cases of a person by an identifier that must not stand in an address.</summary>
+public sealed class SearchOffboardingCases(CaseStore cases, PersonClaims claims, DingTalkClients clients) : IHttpFunction
+{
+    private const int MaximumBody = 4 * 1024;
+
+    /// <inheritdoc/>
+    public async Task InvokeAsync(HttpContext context)
+    {
+        if (await context.ReadJsonAsync(OffboardingJson.Default.CaseSearch, MaximumBody) is not { } search)
+        {
+            return;
+        }
+
+        if (search is { EmployeeId: null, Email: null, DingTalkUserId: null })
+        {
+            await context.ProblemAsync(ProblemCode.Malformed, "Name one of employeeId, email, dingTalkUserId.");
+            return;
+        }
+
+        var found = new SortedDictionary<string, OffboardingCase>(StringComparer.Ordinal);
+        foreach (var employeeId in await EmployeeIdsAsync(search, found, context.RequestAborted))
+        {
+            foreach (var c in await cases.OfEmployeeAsync(employeeId, context.RequestAborted))
+            {
+                found[c.CaseId] = c;
+            }
+        }
+
+        await context.WriteJsonAsync(
+            new CaseListView([.. found.Values.Where(c => c.MergedInto is null).Reverse().Select(CaseView.Of)], null), OffboardingJson.Default.CaseListView);
+    }
+
+    /// <summary>The cases that hold the person now, and the employee ids under which earlier ones lie.</summary>
+    private async Task<HashSet<string>> EmployeeIdsAsync(
+        CaseSearch search, SortedDictionary<string, OffboardingCase> found, CancellationToken cancellationToken)
+    {
+        var employeeIds = new HashSet<string>(StringComparer.Ordinal);
+        if (search.EmployeeId is { Length: > 0 } named)
+        {
+            employeeIds.Add(named);
+        }
+
+        IEnumerable<string> keys =
+        [
+            .. search.Email is { Length: > 0 } email ? [PersonKey.OfEmail(email)] : Array.Empty<string>(),
+            .. search.DingTalkUserId is { Length: > 0 } userId ? clients.Tenants.Select(t => PersonKey.OfDingTalk(t, userId)) : [],
+        ];
+        foreach (var key in keys)
+        {
+            if (await claims.FindAsync(key, cancellationToken) is { } claim && await cases.FindAsync(claim.CaseId, cancellationToken) is { } held)
+            {
+                found[held.Case.CaseId] = held.Case;
+                employeeIds.UnionWith(held.Case.Identifiers.Select(i => i.EmployeeId).OfType<string>());
+            }
+        }
+
+        return employeeIds;
+    }
+}
