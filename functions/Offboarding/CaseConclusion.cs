@@ -49,7 +49,7 @@ internal static class CaseConclusion
         LookUpAgain = true,
         FailingSince = null,
         Retries = 0,
-        Steps = [.. c.Steps.Select(s => s.Outcome is StepOutcome.Failed or StepOutcome.NeedsHuman ? s with { Outcome = null, ReadBack = null, Attempts = 0 } : s)],
+        Steps = [.. c.Steps.Select(s => s.Outcome is StepOutcome.Failed or StepOutcome.NeedsHuman ? s with { Outcome = null, ReadBack = null, Contradictions = 0 } : s)],
     };
 
     /// <summary>A verified case with accounts that can sign in again: their steps are to be done anew.</summary>
@@ -63,7 +63,7 @@ internal static class CaseConclusion
             Steps =
             [
                 .. c.Steps.Select(s => alive.Any(a => a.Target == s.Target && a.Tenant == s.Tenant)
-                    ? s with { Outcome = null, ReadBack = null, Attempts = 0, StartedAt = null, EndedAt = null, Detail = "Found enabled again." }
+                    ? s with { Outcome = null, ReadBack = null, Attempts = 0, Contradictions = 0, StartedAt = null, EndedAt = null, Detail = "Found enabled again." }
                     : s),
             ],
         };

@@ -164,11 +164,14 @@ public sealed partial class CaseRunner(
             return step;
         }
 
-        var proved = step with { ReadBack = proof.ReadBack };
+        var proved = step with
+        {
+            ReadBack = proof.ReadBack, Contradictions = step.Contradictions + (proof.ReadBack == ReadBack.Contradicted ? 1 : 0),
+        };
         return proof.ReadBack switch
         {
             ReadBack.Confirmed => proved,
-            ReadBack.Contradicted when step.Attempts >= MaximumContradictions =>
+            ReadBack.Contradicted when proved.Contradictions >= MaximumContradictions =>
                 proved with { Outcome = StepOutcome.Failed, Detail = proof.Detail },
             _ => proved with { Outcome = StepOutcome.RetryLater, Detail = proof.Detail },
         };

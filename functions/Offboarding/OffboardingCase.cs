@@ -130,6 +130,9 @@ public sealed record CaseStep
     /// <summary>How often it was tried.</summary>
     public int Attempts { get; init; }
 
+    /// <summary>How often the remote accepted it without effect.</summary>
+    public int Contradictions { get; init; }
+
     /// <summary>When it was first tried. Written before the remote is called, so that a process that died in between is known to have tried.</summary>
     public DateTimeOffset? StartedAt { get; init; }
 
