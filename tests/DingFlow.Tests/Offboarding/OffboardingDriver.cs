@@ -23,6 +23,7 @@ internal sealed class OffboardingDriver : IAsyncDisposable
     public static readonly DateTimeOffset Start = new(2026, 11, 23, 1, 0, 0, TimeSpan.Zero);
 
     private readonly DataDirectory _data;
+    private readonly SqliteDatabase _database;
     private readonly Dictionary<string, string?> _settings;
     private readonly IReadOnlyList<SandboxServer> _sandboxes;
     private ServiceProvider _services = null!;
@@ -34,9 +35,10 @@ internal sealed class OffboardingDriver : IAsyncDisposable
         _settings = settings;
         Time = time;
         _data = new DataDirectory();
-        Store = new FaultyStore(_data.OpenStore());
+        _database = new SqliteDatabase(_data.Path);
+        Store = new FaultyStore(new SqliteEntityStore(_database, TimeProvider.System));
         Queue = new LineOfMessages(Time);
-        Start_();
+        Compose();
     }
 
     public FakeTimeProvider Time { get; }
@@ -177,7 +179,7 @@ internal sealed class OffboardingDriver : IAsyncDisposable
     {
         _services.Dispose();
         Store.Heal();
-        Start_();
+        Compose();
     }
 
     public async ValueTask DisposeAsync()
@@ -188,7 +190,7 @@ internal sealed class OffboardingDriver : IAsyncDisposable
             await sandbox.DisposeAsync();
         }
 
-        await Store.DisposeAsync();
+        _database.Dispose();
         _data.Dispose();
     }
 
@@ -205,7 +207,7 @@ internal sealed class OffboardingDriver : IAsyncDisposable
         }
     }
 
-    private void Start_()
+    private void Compose()
     {
         var configuration = new ConfigurationBuilder().AddInMemoryCollection(_settings).Build();
         var faults = new SettingsFaults();
@@ -286,7 +288,7 @@ internal sealed class LineOfMessages(TimeProvider time) : IMessageQueue
 }
 
 /// <summary>The process's store, which a test can let die: from then on every operation fails, as in a process that is no more.</summary>
-internal sealed class FaultyStore(IEntityStore inner) : IEntityStore, IAsyncDisposable
+internal sealed class FaultyStore(IEntityStore inner) : IEntityStore
 {
     private int _operationsLeft = int.MaxValue;
 
@@ -322,18 +324,6 @@ internal sealed class FaultyStore(IEntityStore inner) : IEntityStore, IAsyncDisp
     public Task<IReadOnlyList<TransactionResult>> SubmitManyAsync(
         IReadOnlyList<EntityTransaction> transactions, CancellationToken cancellationToken) =>
         CountAsync(() => inner.SubmitManyAsync(transactions, cancellationToken));
-
-    public async ValueTask DisposeAsync()
-    {
-        if (inner is IAsyncDisposable disposable)
-        {
-            await disposable.DisposeAsync();
-        }
-        else
-        {
-            (inner as IDisposable)?.Dispose();
-        }
-    }
 
     private async Task<T> CountAsync<T>(Func<Task<T>> operation)
     {
