@@ -63,7 +63,7 @@ internal static class OperatorActions
             return;
         }
 
-        var action = new CaseAction(time.GetUtcNow(), context.Principal(), what, reason);
+        var action = new CaseAction(time.GetUtcNow(), context.Principal()!, what, reason);
         var stored = await cases.UpdateAsync(
             found, c => change(c) is { } changed ? changed with { Actions = [.. c.Actions, action] } : c, context.RequestAborted);
         if (!stored.Case.Actions.Contains(action))

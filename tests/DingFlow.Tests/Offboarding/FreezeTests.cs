@@ -1,4 +1,3 @@
-using DingFlow.Messaging;
 using DingFlow.Offboarding;
 using DingFlow.Sandbox;
 
@@ -23,8 +22,8 @@ public sealed class FreezeTests
             Assert.Equal(StepOutcome.Done, s.Outcome);
             Assert.Equal(ReadBack.Confirmed, s.ReadBack);
             Assert.Equal(1, s.Attempts);
-            Assert.NotNull(s.RequestId);
         });
+        Assert.All(c.Steps.Where(s => s.Target == FreezeTarget.Entra), s => Assert.NotNull(s.RequestId));
         Assert.Equal(OffboardingDriver.Start, c.ReceivedAt);
         Assert.Equal(OffboardingDriver.Start.AddMinutes(15), c.DueAt);
         Assert.NotNull(c.VerifiedAt);
