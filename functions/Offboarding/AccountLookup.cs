@@ -21,7 +21,7 @@ public sealed class AccountLookup(
         var entraEarly = entra.IsConfigured && named is not { EmployeeIds.Count: 0, Emails.Count: 0 }
             ? LookUpEntraAsync(named, cancellationToken)
             : null;
-        var dingTalk = await Task.WhenAll(tenants.Select(t => LookUpDingTalkAsync(t, @case.Identifiers, cancellationToken)));
+        var dingTalk = await Task.WhenAll(tenants.Select(t => LookUpDingTalkAsync(t, @case, cancellationToken)));
 
         var accounts = new List<CaseAccount>();
         accounts.AddRange(OnePerPerson(dingTalk));
@@ -50,9 +50,10 @@ public sealed class AccountLookup(
     private bool IsProtected(string? identifier) => identifier is not null && options.Protected.Contains(identifier);
 
     private async Task<Found> LookUpDingTalkAsync(
-        string tenant, IReadOnlyList<PersonIdentifiers> identifiers, CancellationToken cancellationToken)
+        string tenant, OffboardingCase @case, CancellationToken cancellationToken)
     {
         var client = clients[tenant];
+        var identifiers = @case.Identifiers;
         var known = Known.Of(identifiers);
         var named = identifiers
             .Where(i => i.DingTalkUserId is not null && (i.DingTalkTenant ?? tenant) == tenant)
@@ -100,7 +101,7 @@ public sealed class AccountLookup(
 
         if (user.Status == RemoteStatus.NotFound)
         {
-            return await FindTraceAsync(client, userId, identifiers, cancellationToken);
+            return await FindTraceAsync(client, userId, @case, cancellationToken);
         }
 
         return user.IsOk
@@ -133,11 +134,16 @@ public sealed class AccountLookup(
 
     /// <summary>The account is no longer there: is there proof that it was, or may the identifier be wrong?</summary>
     private async Task<Found> FindTraceAsync(
-        DingTalkClient client, string userId, IReadOnlyList<PersonIdentifiers> identifiers, CancellationToken cancellationToken)
+        DingTalkClient client, string userId, OffboardingCase @case, CancellationToken cancellationToken)
     {
         var tenant = client.Tenant;
         var entry = await directory.GetKnownAsync(tenant, userId, cancellationToken);
-        if (identifiers.Any(i => i.LeftDingTalk && i.DingTalkTenant == tenant && i.DingTalkUserId == userId))
+        if (@case.Accounts.Any(a => a.Tenant == tenant && a.AccountId == userId && a.Status is AccountStatus.Found or AccountStatus.Gone))
+        {
+            return new(Gone("The account was there when this case first looked, and is no longer."), entry?.JobNumber);
+        }
+
+        if (@case.Identifiers.Any(i => i.LeftDingTalk && i.DingTalkTenant == tenant && i.DingTalkUserId == userId))
         {
             return new(Gone("DingTalk reported that the person left the organisation, and no longer knows the account."), entry?.JobNumber);
         }
@@ -254,7 +260,7 @@ public sealed class AccountLookup(
         return Account(null, AccountStatus.NotFound, "No Entra user has this employee id or e-mail address, among the deleted ones neither.");
     }
 
-    private CaseAccount Refused(string? tenant, RemoteResult result) => result.IsTransient || result.Status == RemoteStatus.Unexpected
+    private CaseAccount Refused(string? tenant, RemoteResult result) => result.IsTransient || result.Status is RemoteStatus.Unexpected or RemoteStatus.Unauthenticated
         ? Account(tenant, AccountStatus.Unknown, $"Could not be asked ({RemoteText.Of(result)}).")
         : Account(tenant, AccountStatus.Denied, $"The look-up was refused: {RemoteText.Of(result)}.");
 

@@ -150,14 +150,17 @@ public sealed partial class CaseRunner(
         }
 
         var after = await driver.ReadAsync(account, cancellationToken);
+
+        // Where one step failed for good the account is not expected to be frozen: repeating the others would prove nothing.
+        var hopeless = session.StepsOf(account).Any(s => s.Outcome is StepOutcome.Failed or StepOutcome.NeedsHuman);
         await session.ChangeAsync(
             c => session.StepsOf(account).Aggregate(
                 c with { LookUpAgain = c.LookUpAgain || (after.Missing && account.Target == FreezeTarget.Entra) },
-                (changed, step) => changed.WithStep(step, s => Prove(s, driver.Judge(s, after)))),
+                (changed, step) => changed.WithStep(step, s => Prove(s, driver.Judge(s, after), hopeless))),
             cancellationToken);
     }
 
-    private static CaseStep Prove(CaseStep step, StepProof proof)
+    private static CaseStep Prove(CaseStep step, StepProof proof, bool hopeless)
     {
         if (step.Outcome is not (StepOutcome.Done or StepOutcome.AlreadyDone))
         {
@@ -171,6 +174,7 @@ public sealed partial class CaseRunner(
         return proof.ReadBack switch
         {
             ReadBack.Confirmed => proved,
+            _ when hopeless => proved,
             ReadBack.Contradicted when proved.Contradictions >= MaximumContradictions =>
                 proved with { Outcome = StepOutcome.Failed, Detail = proof.Detail },
             _ => proved with { Outcome = StepOutcome.RetryLater, Detail = proof.Detail },

@@ -48,7 +48,8 @@ public sealed record StepResult(StepOutcome Outcome, string Detail)
         {
             RemoteStatus.Ok => StepOutcome.Done,
             RemoteStatus.NotApplicable => StepOutcome.NeedsHuman,
-            RemoteStatus.Throttled or RemoteStatus.Unavailable or RemoteStatus.Unexpected or RemoteStatus.NotFound => StepOutcome.RetryLater,
+            RemoteStatus.Throttled or RemoteStatus.Unavailable or RemoteStatus.Unexpected or RemoteStatus.NotFound
+                or RemoteStatus.Unauthenticated => StepOutcome.RetryLater,
             _ => StepOutcome.Failed,
         };
         return new(outcome, result.IsOk ? done : Sentence(RemoteText.Of(result)))

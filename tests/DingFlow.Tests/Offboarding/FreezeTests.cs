@@ -131,7 +131,7 @@ public sealed class FreezeTests
     public async Task Who_left_DingTalk_by_its_own_word_counts_as_done_there_and_is_frozen_in_Entra()
     {
         await using var driver = await OffboardingDriver.StartAsync();
-        await driver.Get<DingTalk.DingTalkDirectory>().RefreshAsync("sandbox", TestContext.Current.CancellationToken);
+        await driver.Get<DingFlow.DingTalk.DingTalkDirectory>().RefreshAsync("sandbox", TestContext.Current.CancellationToken);
         driver.Sandbox.Directory.Change("E1004", p => p with { DingTalk = p.DingTalk! with { Member = false } });
 
         await driver.HearAsync(Leaver.LeftDingTalk("sb-1004"));
@@ -165,8 +165,7 @@ public sealed class FreezeTests
         await driver.HearAsync(Leaver.Terminated("E9999"));
         await driver.SettleAsync();
 
-        var c = await driver.OnlyCaseAsync("E9999");
-        Assert.Equal(CaseState.NeedsHuman, c.State);
+        var c = await driver.PassUntilAsync("E9999", CaseState.NeedsHuman, messages: 1);
         Assert.All(c.Accounts, a => Assert.Equal(AccountStatus.NotFound, a.Status));
         Assert.Single(driver.Alerts);
         Assert.All(driver.Sandbox.Directory.People, p => Assert.Empty(p.Mutations));
