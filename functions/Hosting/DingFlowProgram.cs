@@ -3,6 +3,7 @@ using DingFlow.DingTalk;
 using DingFlow.Entra;
 using DingFlow.Intake;
 using DingFlow.Messaging;
+using DingFlow.Offboarding;
 using DingFlow.Sandbox;
 using DingFlow.Storage;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
@@ -53,6 +54,7 @@ public static partial class DingFlowProgram
         services.AddEntra(configuration, faults);
         services.AddAlerts(configuration, faults);
         services.AddIntake(configuration, faults);
+        services.AddOffboarding(configuration, faults);
     }
 
     /// <summary>Builds the program with the given features.</summary>

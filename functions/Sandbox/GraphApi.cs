@@ -25,14 +25,15 @@ internal static class GraphApi
         About(SandboxOperations.GraphRevoke, "POST", "users/{}/microsoft.graph.revokeSignInSessions", Revoke),
         About("users.memberOf", "GET", "users/{}/memberOf", MemberOf),
         About("users.memberOf", "GET", "users/{}/transitiveMemberOf", MemberOf),
-        Operation(SandboxOperations.GraphDeletedUsers, "GET", "directory/deletedItems/microsoft.graph.user", call => List(call, deleted: true)) with
-        {
-            Person = PersonOfFilter,
-        },
+        DeletedUsers("directory/deletedItems/microsoft.graph.user"),
+        DeletedUsers("directory/deletedItems/graph.user"), // The same cast by its alias, as Microsoft's client library writes it.
         AboutDeleted("deletedItems.get", "GET", "directory/deletedItems/{}", Get),
         AboutDeleted("deletedItems.get", "GET", "directory/deletedItems/{}/microsoft.graph.user", Get),
         AboutDeleted("deletedItems.restore", "POST", "directory/deletedItems/{}/restore", Restore),
     ];
+
+    private static SandboxOperation DeletedUsers(string path) =>
+        Operation(SandboxOperations.GraphDeletedUsers, "GET", path, call => List(call, deleted: true)) with { Person = PersonOfFilter };
 
     /// <summary>An OData error body.</summary>
     public static SandboxAnswer Error(SandboxWorld world, int status, string code, string message) => SandboxAnswer.Json(
