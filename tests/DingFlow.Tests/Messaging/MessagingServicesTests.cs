@@ -29,6 +29,23 @@ public sealed class MessagingServicesTests : IDisposable
     }
 
     [Fact]
+    public async Task Under_the_functions_host_nothing_lies_in_the_data_directory()
+    {
+        await using var services = Build(
+            new()
+            {
+                ["FUNCTIONS_CUSTOMHANDLER_PORT"] = "50000",
+                ["ServiceBusConnection:fullyQualifiedNamespace"] = "dingflow.servicebus.windows.net",
+                ["Storage:TableServiceUri"] = "https://account.table.core.windows.net",
+            },
+            out var faults);
+
+        Assert.Empty(faults.All);
+        Assert.IsType<ServiceBusQueue>(services.GetRequiredService<IMessageQueue>());
+        Assert.Null(services.GetService<SqliteDatabase>());
+    }
+
+    [Fact]
     public void An_unknown_queue_is_a_fault_of_its_setting()
     {
         using var services = Build(new() { ["DingFlow:Queue"] = "rabbit" }, out var faults);
