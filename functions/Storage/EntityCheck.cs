@@ -17,6 +17,8 @@ public static class EntityCheck
 
     private const int PageSizeMaximum = 1000;
     private const int PropertyNameLength = 255;
+    private const char FirstSurrogate = '\uD800';
+    private const char LastSurrogate = '\uDFFF';
 
     /// <summary>What the request spends on one operation besides keys and properties: the inner headers, the address, markup.</summary>
     private const int OperationOverhead = 1024;
@@ -33,17 +35,6 @@ public static class EntityCheck
     /// <summary>ASCII that is written as one byte in JSON and in an address alike.</summary>
     private static readonly SearchValues<char> SingleByteCharacters =
         SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~");
-
-    private static readonly SearchValues<char> Surrogates =
-        SearchValues.Create([.. Enumerable.Range(0xD800, 0x800).Select(c => (char)c)]);
-
-    private static readonly SearchValues<char> NotInKeys = SearchValues.Create(
-    [
-        '/', '\\', '#', '?', '\uFFFE', '\uFFFF',
-        .. Enumerable.Range(0, 0x20).Select(c => (char)c),
-        .. Enumerable.Range(0x7F, 0x21).Select(c => (char)c),
-        .. Enumerable.Range(0xD800, 0x800).Select(c => (char)c),
-    ]);
 
     /// <summary>A table name: a letter, then letters and digits, 3 to 63 in all, and not <c>tables</c>.</summary>
     public static void Table(string table)
@@ -135,7 +126,12 @@ public static class EntityCheck
             throw new ArgumentException("A key has at most 512 characters.", parameter);
         }
 
-        if (key.AsSpan().ContainsAny(NotInKeys))
+        var characters = key.AsSpan();
+        if (characters.IndexOfAny(@"/\#?") >= 0
+            || characters.ContainsAnyInRange('\0', '\u001F')
+            || characters.ContainsAnyInRange('\u007F', '\u009F')
+            || characters.ContainsAnyInRange(FirstSurrogate, LastSurrogate)
+            || characters.ContainsAnyInRange('\uFFFE', '\uFFFF'))
         {
             throw new ArgumentException(@"A key holds no / \ # ?, no control characters, and nothing beyond the basic plane.", parameter);
         }
@@ -153,7 +149,7 @@ public static class EntityCheck
             throw new ArgumentException("A bound has at most 512 characters.", parameter);
         }
 
-        var surrogate = bound.AsSpan().IndexOfAny(Surrogates);
+        var surrogate = bound.AsSpan().IndexOfAnyInRange(FirstSurrogate, LastSurrogate);
         return surrogate < 0 ? bound : string.Concat(bound.AsSpan(0, surrogate), "\uE000");
     }
 
@@ -237,7 +233,7 @@ public static class EntityCheck
 
     private static bool HasLoneSurrogate(string text)
     {
-        for (var i = text.AsSpan().IndexOfAny(Surrogates); i >= 0 && i < text.Length; i++)
+        for (var i = text.AsSpan().IndexOfAnyInRange(FirstSurrogate, LastSurrogate); i >= 0 && i < text.Length; i++)
         {
             if (!char.IsSurrogate(text[i]))
             {

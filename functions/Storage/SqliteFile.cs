@@ -56,7 +56,8 @@ public sealed class SqliteFile : IDisposable
             }
 
             // fullfsync: on macOS a plain sync leaves the data in the drive's cache; it means nothing elsewhere.
-            writer.Script("PRAGMA synchronous=FULL; PRAGMA fullfsync=ON; PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY;");
+            writer.Script(
+                "PRAGMA synchronous=FULL; PRAGMA fullfsync=ON; PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;");
             Upgrade(writer, path, schema);
             return new SqliteFile(path, writer);
         }
