@@ -57,23 +57,28 @@ internal sealed class GraphCalls : IDisposable
     /// <param name="filter">The filter.</param>
     /// <param name="advanced">The filter needs Graph's advanced queries, which see recent changes a little late.</param>
     /// <param name="cancellationToken">The caller gives up.</param>
-    public Task<RemoteResult<IReadOnlyList<EntraUser>>> FindDeletedAsync(string filter, bool advanced, CancellationToken cancellationToken) =>
-        CallAsync<IReadOnlyList<EntraUser>>("deletedItems.find", [ReadPermission], async (exchange, token) => await AllPagesAsync(
-            await _graph.Directory.DeletedItems.GraphUser.GetAsync(
-                request =>
-                {
-                    request.QueryParameters.Filter = filter;
-                    request.QueryParameters.Select = Properties;
-                    request.Options.Add(exchange);
-                    if (advanced)
+    public Task<RemoteResult<IReadOnlyList<EntraUser>>> FindDeletedAsync(string filter, bool advanced, CancellationToken cancellationToken)
+    {
+        // The library's own address casts with an alias (graph.user); this is the form that Graph documents.
+        var first = $"{_baseUrl.AbsoluteUri.TrimEnd('/')}/directory/deletedItems/microsoft.graph.user"
+            + $"?$filter={Uri.EscapeDataString(filter)}&$select={string.Join(',', Properties)}{(advanced ? "&$count=true" : "")}";
+        return CallAsync<IReadOnlyList<EntraUser>>("deletedItems.find", [ReadPermission], async (exchange, token) =>
+        {
+            return await AllPagesAsync(await PageAsync(first, token), PageAsync, token);
+
+            Task<UserCollectionResponse?> PageAsync(string address, CancellationToken token) =>
+                _graph.Directory.DeletedItems.GraphUser.WithUrl(address).GetAsync(
+                    request =>
                     {
-                        request.QueryParameters.Count = true;
-                        request.Headers.Add("ConsistencyLevel", "eventual");
-                    }
-                },
-                token),
-            (next, more) => _graph.Directory.DeletedItems.GraphUser.WithUrl(next).GetAsync(request => request.Options.Add(exchange), more),
-            token), cancellationToken);
+                        request.Options.Add(exchange);
+                        if (advanced)
+                        {
+                            request.Headers.Add("ConsistencyLevel", "eventual");
+                        }
+                    },
+                    token);
+        }, cancellationToken);
+    }
 
     /// <summary>Reads a user. An answer that does not say whether sign-in is allowed proves nothing and is Unexpected.</summary>
     public Task<RemoteResult<EntraUser>> GetAsync(string id, CancellationToken cancellationToken) =>
@@ -120,10 +125,12 @@ internal sealed class GraphCalls : IDisposable
             try
             {
                 var value = await call(exchange, token);
+
+                // The library takes some answers for success that are none, such as redirects.
                 return new(
-                    value is null
-                        ? new RemoteResult(RemoteStatus.Unexpected) { Code = "no-result", RequestId = exchange.RequestId }
-                        : new RemoteResult<T>(RemoteStatus.Ok, value) { RequestId = exchange.RequestId },
+                    exchange.IsSuccess && value is not null
+                        ? new RemoteResult<T>(RemoteStatus.Ok, value) { RequestId = exchange.RequestId }
+                        : GraphErrors.NoResult(exchange),
                     true);
             }
             catch (Exception exception) when (GraphErrors.TryRead(exception, exchange, permissions, out var failed))

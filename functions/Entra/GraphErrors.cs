@@ -14,6 +14,9 @@ internal sealed class GraphExchange : IRequestOption
     /// <summary>The answer's status; <see langword="null"/> while there is none.</summary>
     public HttpStatusCode? Status { get; set; }
 
+    /// <summary>The answer's status is one of success.</summary>
+    public bool IsSuccess => Status is { } status && (int)status is >= 200 and < 300;
+
     /// <summary>The <c>request-id</c> header.</summary>
     public string? RequestId { get; set; }
 
@@ -53,6 +56,11 @@ internal static class GraphErrors
 
         return RemoteFailure.TryDescribe(exception, out attempt);
     }
+
+    /// <summary>The result of an answer that the library did not object to but that carries nothing.</summary>
+    public static RemoteResult NoResult(GraphExchange exchange) => exchange is { IsSuccess: false, Status: { } status }
+        ? Read(status, null, exchange, [])
+        : new(RemoteStatus.Unexpected) { Code = "no-result", RequestId = exchange.RequestId };
 
     private static RemoteResult Read(HttpStatusCode status, string? code, GraphExchange exchange, IReadOnlyList<string> permissions)
     {

@@ -88,6 +88,9 @@ internal sealed class RemoteStandIn : IAsyncDisposable
     private readonly ConcurrentQueue<string> _unexpected = new();
     private readonly Channel<ReceivedRequest> _arrivals = Channel.CreateUnbounded<ReceivedRequest>();
 
+    /// <summary>Where an answer finds the body of its request, as text.</summary>
+    public static object BodyItem { get; } = new();
+
     private RemoteStandIn(WebApplication app) => _app = app;
 
     /// <summary>Its address, without a slash at the end.</summary>
@@ -154,6 +157,7 @@ internal sealed class RemoteStandIn : IAsyncDisposable
         var body = await reader.ReadToEndAsync(context.RequestAborted);
         var headers = new HeaderDictionary(context.Request.Headers.ToDictionary(StringComparer.OrdinalIgnoreCase));
         var request = new ReceivedRequest(context.Request.Method, context.Request.Path, context.Request.QueryString.Value ?? "", headers, body);
+        context.Items[BodyItem] = body;
         _received.Enqueue(request);
         _arrivals.Writer.TryWrite(request);
         if ((_script.TryGetValue(request.Route, out var queue) && queue.TryDequeue(out var answer)) || _always.TryGetValue(request.Route, out answer))

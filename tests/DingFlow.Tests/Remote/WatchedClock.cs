@@ -15,13 +15,13 @@ internal sealed class WatchedClock() : FakeTimeProvider(new DateTimeOffset(2026,
         return timer;
     }
 
-    /// <summary>Waits until a wait of at most that length has begun, lets it pass and returns its length.</summary>
-    public async Task<TimeSpan> PassWaitAsync(TimeSpan longest)
+    /// <summary>Waits until a wait of such a length has begun, lets it pass and returns its length.</summary>
+    public async Task<TimeSpan> PassWaitAsync(TimeSpan longest, TimeSpan shortest = default)
     {
         while (true)
         {
             var wait = await _waits.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(30));
-            if (wait > TimeSpan.Zero && wait <= longest)
+            if (wait > TimeSpan.Zero && wait >= shortest && wait <= longest)
             {
                 Advance(wait);
                 return wait;
