@@ -104,7 +104,7 @@ public sealed partial class ReceiveHrWebhook(
 
     private static IReadOnlyList<PersonEvent> Confine(HrSource source, IReadOnlyList<PersonEvent> events)
     {
-        if (source.Tenants is null && !source.DryRun)
+        if (source.Tenants is null && source.EmailDomains.Count == 0 && !source.DryRun)
         {
             return events;
         }
@@ -112,7 +112,10 @@ public sealed partial class ReceiveHrWebhook(
         var confined = new PersonEvent[events.Count];
         for (var i = 0; i < confined.Length; i++)
         {
-            confined[i] = events[i] with { Tenants = source.Tenants, DryRun = source.DryRun };
+            confined[i] = events[i] with
+            {
+                Tenants = source.Tenants, EmailDomains = source.EmailDomains.Count == 0 ? null : source.EmailDomains, DryRun = source.DryRun,
+            };
         }
 
         return confined;

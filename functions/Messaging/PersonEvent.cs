@@ -37,6 +37,12 @@ public sealed record PersonEvent
     /// <summary>The DingTalk tenants to act in; <see langword="null"/> means all that are configured.</summary>
     public IReadOnlyList<string>? Tenants { get; init; }
 
+    /// <summary>
+    /// The mail domains that the source is confined to (<c>HrSources:{source}:EmailDomains</c>): the accounts found must have an address
+    /// there. <see langword="null"/> means any.
+    /// </summary>
+    public IReadOnlyList<string>? EmailDomains { get; init; }
+
     /// <summary>When the change takes effect; <see langword="null"/> means at once.</summary>
     public DateTimeOffset? EffectiveAt { get; init; }
 

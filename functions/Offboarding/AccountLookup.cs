@@ -11,6 +11,8 @@ namespace DingFlow.Offboarding;
 public sealed class AccountLookup(
     DingTalkClients clients, DingTalkDirectory directory, EntraDirectory entra, OffboardingOptions options, TimeProvider time)
 {
+    private const string OutsideDomains = "The account has no address in the mail domains that the source is confined to.";
+
     /// <summary>Looks the person up in every tenant of the case and in Entra.</summary>
     public async Task<IReadOnlyList<CaseAccount>> LookUpAsync(OffboardingCase @case, CancellationToken cancellationToken)
     {
@@ -19,7 +21,7 @@ public sealed class AccountLookup(
 
         // Entra can be asked at once when HR named the person there; otherwise what DingTalk knows of the person leads to it.
         var entraEarly = entra.IsConfigured && named is not { EmployeeIds.Count: 0, Emails.Count: 0 }
-            ? LookUpEntraAsync(named, cancellationToken)
+            ? LookUpEntraAsync(named, @case.EmailDomains, cancellationToken)
             : null;
         var dingTalk = await Task.WhenAll(tenants.Select(t => LookUpDingTalkAsync(t, @case, cancellationToken)));
 
@@ -28,7 +30,7 @@ public sealed class AccountLookup(
         if (entra.IsConfigured)
         {
             var learned = dingTalk.Aggregate(named, (known, found) => known.With(found.JobNumber, found.Email));
-            accounts.Add(await (entraEarly ?? LookUpEntraAsync(learned, cancellationToken)));
+            accounts.Add(await (entraEarly ?? LookUpEntraAsync(learned, @case.EmailDomains, cancellationToken)));
         }
 
         return [.. accounts.Select(a => Protect(a, @case))];
@@ -105,7 +107,7 @@ public sealed class AccountLookup(
         }
 
         return user.IsOk
-            ? await AgreeAsync(tenant, user.Value!, known, cancellationToken)
+            ? await AgreeAsync(tenant, user.Value!, known, @case.EmailDomains, cancellationToken)
             : new(Refused(tenant, user) with { AccountId = userId });
     }
 
@@ -168,7 +170,8 @@ public sealed class AccountLookup(
     }
 
     /// <summary>The account found must not contradict what else was said about the person.</summary>
-    private async Task<Found> AgreeAsync(string tenant, DingTalkUser user, Known known, CancellationToken cancellationToken)
+    private async Task<Found> AgreeAsync(
+        string tenant, DingTalkUser user, Known known, IReadOnlyList<string>? emailDomains, CancellationToken cancellationToken)
     {
         var account = Account(tenant, AccountStatus.Found, null) with
         {
@@ -180,6 +183,17 @@ public sealed class AccountLookup(
         if (differs.Count > 0 && options.MatchEmployeeId)
         {
             return new(account with { Status = AccountStatus.Ambiguous, Detail = "The DingTalk user has another employee number." });
+        }
+
+        var agrees = known.EmployeeIds.Any(id => Same(id, user.JobNumber)) || known.Emails.Any(m => Same(m, user.Email) || Same(m, user.OrgEmail));
+        if (differsInMail.Count > 0 && !agrees)
+        {
+            return new(account with { Status = AccountStatus.Ambiguous, Detail = "The DingTalk user has another e-mail address." });
+        }
+
+        if (!IsWithin(emailDomains, user.OrgEmail, user.Email))
+        {
+            return new(account with { Status = AccountStatus.Ambiguous, Detail = OutsideDomains });
         }
 
         foreach (var (employeeId, mail) in differs.Select(d => (Id: (string?)d, Mail: (string?)null)).Concat(differsInMail.Select(m => ((string?)null, (string?)m))))
@@ -199,7 +213,7 @@ public sealed class AccountLookup(
         return new(account, user.JobNumber, email);
     }
 
-    private async Task<CaseAccount> LookUpEntraAsync(Known known, CancellationToken cancellationToken)
+    private async Task<CaseAccount> LookUpEntraAsync(Known known, IReadOnlyList<string>? emailDomains, CancellationToken cancellationToken)
     {
         var users = new Dictionary<string, EntraUser>(StringComparer.Ordinal);
         foreach (var (employeeId, email) in known.Pairs())
@@ -231,6 +245,11 @@ public sealed class AccountLookup(
         {
             AccountId = one.Id, IsSynced = one.OnPremisesSyncEnabled, WasEnabled = one.AccountEnabled,
         };
+        if (!IsWithin(emailDomains, one.Mail, one.UserPrincipalName))
+        {
+            return account with { Status = AccountStatus.Ambiguous, Detail = OutsideDomains };
+        }
+
         return options.MatchEmployeeId && one.EmployeeId is { Length: > 0 } number && known.EmployeeIds.Any(id => !Same(id, number))
             ? account with { Status = AccountStatus.Ambiguous, Detail = "The Entra user has another employee id." }
             : account;
@@ -272,6 +291,25 @@ public sealed class AccountLookup(
         Detail = detail,
         LookedUpAt = time.GetUtcNow(),
     };
+
+    /// <summary>A confined source must not reach an account whose address lies elsewhere or is not known, whatever else it names.</summary>
+    private static bool IsWithin(IReadOnlyList<string>? domains, params ReadOnlySpan<string?> addresses)
+    {
+        if (domains is null)
+        {
+            return true;
+        }
+
+        foreach (var address in addresses)
+        {
+            if (address is not null && domains.Contains(address[(address.LastIndexOf('@') + 1)..], StringComparer.OrdinalIgnoreCase))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     private static bool Same(string? a, string? b) => string.Equals(a?.Trim(), b?.Trim(), StringComparison.OrdinalIgnoreCase);
 

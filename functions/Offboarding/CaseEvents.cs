@@ -101,6 +101,7 @@ public sealed partial class CaseEvents(
             Signals = [signal],
             Identifiers = [identifiers],
             Tenants = personEvent.Tenants,
+            EmailDomains = personEvent.EmailDomains,
             Reason = personEvent.Reason,
         };
 
@@ -171,7 +172,8 @@ public sealed partial class CaseEvents(
             Mode = personEvent.DryRun ? c.Mode : CaseMode.Live,
             Signals = [.. c.Signals, signal],
             Identifiers = isNew ? [.. c.Identifiers, identifiers] : c.Identifiers,
-            Tenants = c.Tenants is null || personEvent.Tenants is null ? null : [.. c.Tenants.Union(personEvent.Tenants)],
+            Tenants = CaseChanges.Widened(c.Tenants, personEvent.Tenants),
+            EmailDomains = CaseChanges.Widened(c.EmailDomains, personEvent.EmailDomains),
             LookUpAgain = c.LookUpAgain || isNew,
         };
 

@@ -92,7 +92,8 @@ public sealed partial class CaseMerger(
             Identifiers = [.. c.Identifiers, .. identifiers],
             Signals = [.. c.Signals, .. signals],
             Mode = other.Mode == CaseMode.Live ? CaseMode.Live : c.Mode,
-            Tenants = c.Tenants is null || other.Tenants is null ? null : [.. c.Tenants.Union(other.Tenants)],
+            Tenants = CaseChanges.Widened(c.Tenants, other.Tenants),
+            EmailDomains = CaseChanges.Widened(c.EmailDomains, other.EmailDomains),
             LookUpAgain = true,
 
             // Of two dates the earlier counts.

@@ -39,6 +39,10 @@ internal sealed class CaseSession(CaseStore cases, StoredCase stored) : IDisposa
 /// <summary>Changes of one part of a case.</summary>
 internal static class CaseChanges
 {
+    /// <summary>Where a case that several sources speak of may act: wherever one of them may. <see langword="null"/> means anywhere.</summary>
+    public static IReadOnlyList<string>? Widened(IReadOnlyList<string>? one, IReadOnlyList<string>? other) =>
+        one is null || other is null ? null : [.. one.Union(other, StringComparer.OrdinalIgnoreCase)];
+
     /// <summary>The same account in another state of the case.</summary>
     public static bool IsSame(this CaseAccount account, CaseAccount other) => account.Target == other.Target && account.Tenant == other.Tenant;
 

@@ -314,6 +314,9 @@ public sealed record OffboardingCase
     /// <summary>The tenants to act in; <see langword="null"/> means all that are configured.</summary>
     public IReadOnlyList<string>? Tenants { get; init; }
 
+    /// <summary>The mail domains in which the accounts must have an address; <see langword="null"/> means any.</summary>
+    public IReadOnlyList<string>? EmailDomains { get; init; }
+
     /// <summary>The reason that HR gave.</summary>
     public string? Reason { get; init; }
 

@@ -176,18 +176,33 @@ public sealed class FreezeTests
     [InlineData("E1006", "e1006@sandbox.example", "sb-1007")]
     [InlineData("E1006", "e1007@sandbox.example", "sb-1006")]
     [InlineData("E8888", "e1006@sandbox.example", null)]
-    public async Task Identifiers_that_lead_to_different_people_freeze_nobody(string employeeId, string email, string? userId)
+    [InlineData(null, "nobody@sandbox.example", "sb-1006")]
+    public async Task Identifiers_that_lead_to_different_people_freeze_nobody(string? employeeId, string email, string? userId)
     {
         await using var driver = await OffboardingDriver.StartAsync();
 
-        await driver.HearAsync(Leaver.Terminated(employeeId) with { Email = email, DingTalkUserId = userId });
+        await driver.HearAsync(Leaver.Terminated("E1006") with { EmployeeId = employeeId, Email = email, DingTalkUserId = userId });
         await driver.SettleAsync();
 
-        var c = await driver.OnlyCaseAsync(employeeId);
+        var c = Assert.Single(await driver.AllCasesAsync());
         Assert.Equal(CaseState.NeedsHuman, c.State);
         Assert.Contains(c.Accounts, a => a.Status == AccountStatus.Ambiguous);
         Assert.Empty(driver.Sandbox.Directory["E1007"].Mutations);
-        Assert.DoesNotContain(driver.Sandbox.Directory["E1006"].Mutations, m => c.Accounts.All(a => a.Status == AccountStatus.Ambiguous));
+        Assert.False(driver.Sandbox.Directory["E1006"].DingTalk!.Disabled);
+    }
+
+    [Fact]
+    public async Task A_source_confined_to_mail_domains_reaches_nobody_elsewhere_by_other_identifiers()
+    {
+        await using var driver = await OffboardingDriver.StartAsync();
+
+        await driver.HearAsync(Leaver.Terminated("E1006") with { Email = "e1006@other.example", EmailDomains = ["other.example"] });
+        await driver.HearAsync(Leaver.Terminated("E1007") with { EmailDomains = ["Sandbox.Example"] });
+        await driver.SettleAsync();
+
+        Assert.Equal(CaseState.NeedsHuman, (await driver.OnlyCaseAsync("E1006")).State);
+        Assert.Empty(driver.Sandbox.Directory["E1006"].Mutations);
+        Assert.Equal(CaseState.Verified, (await driver.OnlyCaseAsync("E1007")).State);
     }
 
     [Fact]
