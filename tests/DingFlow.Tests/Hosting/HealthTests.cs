@@ -1,9 +1,9 @@
 using System.Net;
 using System.Text.Json;
+using System.Threading.Channels;
 using DingFlow.Hosting;
 using DingFlow.Storage;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Time.Testing;
 
 namespace DingFlow.Tests.Hosting;
 
@@ -107,13 +107,13 @@ public sealed class HealthTests
 
     private sealed class Check(Func<Task<ReadinessResult>> body) : IReadinessCheck
     {
-        private readonly SemaphoreSlim _entered = new(0);
+        private readonly Channel<bool> _entered = Channel.CreateUnbounded<bool>();
 
         public string Name => "remote";
 
         public Task<ReadinessResult> CheckAsync(CancellationToken cancellationToken)
         {
-            _entered.Release();
+            Assert.True(_entered.Writer.TryWrite(true));
             return body();
         }
 
@@ -121,7 +121,7 @@ public sealed class HealthTests
         {
             for (var time = 0; time < times; time++)
             {
-                Assert.True(await _entered.WaitAsync(Infrastructure.DingFlowProcess.Patience, cancellationToken));
+                await _entered.Reader.ReadAsync(cancellationToken).AsTask().WaitAsync(Infrastructure.DingFlowProcess.Patience, cancellationToken);
             }
         }
     }
