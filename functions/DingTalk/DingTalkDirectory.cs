@@ -25,18 +25,6 @@ public sealed class DingTalkDirectory(DingTalkClients clients, IEntityStore stor
     private readonly ConcurrentDictionary<string, TenantRefresh> _refreshes = new(StringComparer.OrdinalIgnoreCase);
     private readonly CancellationTokenSource _stopping = new();
 
-    /// <summary>What a list of found people amounts to.</summary>
-    public static DirectoryMatch Match(IReadOnlyList<DirectoryEntry> entries)
-    {
-        ArgumentNullException.ThrowIfNull(entries);
-        return entries.Count switch
-        {
-            0 => DirectoryMatch.NotFound,
-            1 => DirectoryMatch.Found,
-            _ => DirectoryMatch.Ambiguous,
-        };
-    }
-
     /// <summary>
     /// All distinct people that any of the identifiers leads to, those who left included. When the map knows none of them it is
     /// refreshed first, at most once a minute per tenant; a refresh that fails or takes long is the answer, so that an empty list

@@ -1,18 +1,5 @@
 namespace DingFlow.DingTalk;
 
-/// <summary>What looking for a person came to.</summary>
-public enum DirectoryMatch
-{
-    /// <summary>Exactly one person.</summary>
-    Found,
-
-    /// <summary>Nobody.</summary>
-    NotFound,
-
-    /// <summary>The identifiers lead to different people.</summary>
-    Ambiguous,
-}
-
 /// <summary>A person that was seen in a tenant's contact list.</summary>
 public sealed record DirectoryEntry
 {

@@ -15,7 +15,7 @@ public enum EntraCloud
 /// <summary>How we prove who we are to Microsoft Graph.</summary>
 public enum EntraCredential
 {
-    /// <summary>The identity that the environment offers: managed identity, or a developer's own.</summary>
+    /// <summary>The identity of all that DingFlow does in Azure (<see cref="Remote.AzureCredentials"/>).</summary>
     Default,
 
     /// <summary>An app registration with a secret.</summary>
@@ -40,7 +40,7 @@ public sealed record EntraOptions
     /// <summary>How we prove who we are.</summary>
     public EntraCredential Credential { get; init; }
 
-    /// <summary>The app registration, for <see cref="EntraCredential.ClientSecret"/>; for a managed identity its client id.</summary>
+    /// <summary>The app registration, for <see cref="EntraCredential.ClientSecret"/> only.</summary>
     public string? ClientId { get; init; }
 
     /// <summary>The app registration's secret.</summary>

@@ -36,7 +36,7 @@ internal static class RemoteHttp
         }
 
         var client = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
-        client.DefaultRequestHeaders.UserAgent.ParseAdd("DingFlow/0.1");
+        client.DefaultRequestHeaders.UserAgent.Add(new("DingFlow", typeof(RemoteHttp).Assembly.GetName().Version?.ToString(2)));
         return client;
     }
 

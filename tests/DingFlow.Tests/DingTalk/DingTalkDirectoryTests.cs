@@ -49,7 +49,6 @@ public sealed class DingTalkDirectoryTests : IAsyncLifetime
         var entry = Assert.Single(found.Value!);
         Assert.Equal(("acme", "u-1002", "union-u-1002", "E1002"), (entry.Tenant, entry.UserId, entry.UnionId, entry.JobNumber));
         Assert.Equal(_harness.Clock.GetUtcNow(), entry.SeenAt);
-        Assert.Equal(DirectoryMatch.Found, DingTalkDirectory.Match(found.Value!));
         Assert.Equal([1, 10, 11, 20], _harness.Legacy.ReceivedAt(MembersRoute).Select(r => (long)JObject.Parse(r.Body)["dept_id"]!).Order());
     }
 
@@ -84,7 +83,6 @@ public sealed class DingTalkDirectoryTests : IAsyncLifetime
 
         Assert.Equal(["u-1001", "u-1002"], found.Select(e => e.UserId).Order());
         Assert.Equal(["u-1003", "u-1004"], shared.Select(e => e.UserId).Order());
-        Assert.Equal(DirectoryMatch.Ambiguous, DingTalkDirectory.Match(shared));
     }
 
     [Fact]
