@@ -26,6 +26,7 @@ public sealed partial class Inbox(
     private readonly ConcurrentDictionary<Task, bool> _sending = new();
     private readonly CancellationTokenSource _stop = new();
     private readonly Lazy<InboxKeys> _keys = new(() => new InboxKeys(options));
+    private bool _isDisposed;
 
     /// <inheritdoc/>
     public async Task<InboxReceipt> AcceptAsync(InboxDelivery delivery, CancellationToken cancellationToken)
@@ -91,6 +92,12 @@ public sealed partial class Inbox(
     /// <summary>Waits for the messages that are still on their way.</summary>
     public async ValueTask DisposeAsync()
     {
+        // The container knows it under two names and disposes of it under both.
+        if (Interlocked.Exchange(ref _isDisposed, true))
+        {
+            return;
+        }
+
         try
         {
             await Task.WhenAll(_sending.Keys).WaitAsync(StopTimeout, timeProvider);

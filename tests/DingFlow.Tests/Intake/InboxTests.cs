@@ -223,6 +223,7 @@ public sealed class InboxTests : IAsyncDisposable
         await AdvanceUntilDoneAsync(accepting, InboxTiming.EnqueueBudget);
         var stopping = _inbox.DisposeAsync().AsTask();
         await AdvanceUntilDoneAsync(stopping, TimeSpan.FromSeconds(5));
+        await _inbox.DisposeAsync();
         _queue.Resume();
         _time.Advance(InboxTiming.SweepAfter);
 

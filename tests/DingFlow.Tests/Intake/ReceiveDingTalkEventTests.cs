@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using CsCheck;
 using DingFlow.DingTalk;
 using DingFlow.Messaging;
 
@@ -245,6 +246,22 @@ public sealed class ReceiveDingTalkEventTests
         await using var scenario = new IntakeScenario();
 
         (await scenario.PostCallbackAsync("?signature=a&timestamp=1&nonce=n", body)).IsProblem(400, "malformed");
+    }
+
+    [Fact]
+    public async Task Random_bodies_and_parameters_are_refused_and_never_throw()
+    {
+        await using var scenario = new IntakeScenario();
+
+        await Gen.Select(Gen.String, Gen.String[Gen.Char.AlphaNumeric, 0, 50]).SampleAsync(
+            async (body, text) =>
+            {
+                var bare = await scenario.PostCallbackAsync($"?signature={text}&timestamp={text}&nonce={text}", body);
+                var wrapped = await scenario.PostCallbackAsync($"?signature={text}&timestamp={text}&nonce={text}", $$"""{"encrypt":"{{text}}"}""");
+                Assert.InRange(bare.Status, 400, 499);
+                Assert.Equal(401, wrapped.Status);
+            },
+            iter: 300);
     }
 
     [Theory]
