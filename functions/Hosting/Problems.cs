@@ -19,7 +19,7 @@ public enum ProblemCode
     /// <summary>The webhook's time stamp is too far from now.</summary>
     StaleTimestamp,
 
-    /// <summary>The caller lacks the role that this needs.</summary>
+    /// <summary>The caller may not do this: it lacks the role, or the matter is outside what it may touch.</summary>
     Forbidden,
 
     /// <summary>There is nothing here.</summary>
@@ -96,7 +96,7 @@ public static class Problems
         ProblemCode.Unauthorized => "Credentials are missing or not accepted",
         ProblemCode.InvalidSignature => "The signature is missing or wrong",
         ProblemCode.StaleTimestamp => "The time stamp is too far from now",
-        ProblemCode.Forbidden => "The caller lacks the role",
+        ProblemCode.Forbidden => "The caller may not do this",
         ProblemCode.NotFound => "There is nothing here",
         ProblemCode.UnknownSource => "The source is not known",
         ProblemCode.UnknownTenant => "The tenant is not known",
