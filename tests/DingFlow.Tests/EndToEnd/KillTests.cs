@@ -1,0 +1,138 @@
+using DingFlow.Sandbox;
+using DingFlow.Tests.Infrastructure;
+using Newtonsoft.Json.Linq;
+
+namespace DingFlow.Tests.EndToEnd;
+
+/// <summary>
+/// The program dies without warning (SIGKILL) between 202 and the conclusion, at every call that it makes, and is started again with the
+/// same data. DingTalk and Graph are played in the test's own process, so that they outlive it.
+/// </summary>
+public sealed class KillTests
+{
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_case_completes_once_wherever_the_process_is_killed(bool atTheAnswer)
+    {
+        await using var sandbox = await SandboxServer.StartNewAsync(cancellationToken: Cancellation);
+        await using var program = await DingFlowProcess.StartStandaloneAsync(OutsideSandbox.Settings(sandbox));
+
+        // One leaver for each call of a case, until a case was concluded before its kill.
+        var kills = 0;
+        for (var call = 1; await KilledAtAsync(sandbox, program, $"E{1000 + call}", call, atTheAnswer); call++)
+        {
+            kills++;
+            Assert.True(call < 20, "A case makes more calls than there are leavers for this test.");
+        }
+
+        Assert.InRange(kills, 10, 20);
+    }
+
+    [Fact]
+    public async Task A_kill_while_a_burst_of_webhooks_arrives_loses_none_that_was_answered()
+    {
+        await using var sandbox = await SandboxServer.StartNewAsync(cancellationToken: Cancellation);
+        await using var program = await DingFlowProcess.StartStandaloneAsync(OutsideSandbox.Settings(sandbox));
+        var hr = new HrSender(program.Client, "sandbox", program.HrSecret);
+        var people = Enumerable.Range(0, 50).Select(i => i < 14 ? $"E{1001 + i}" : $"E{7000 + i}").ToList();
+        var accepted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var count = 0;
+
+        var burst = people.Select(employeeId => SendAsync(employeeId)).ToList();
+        await accepted.Task;
+        await program.KillAsync();
+        var answered = (await Task.WhenAll(burst)).OfType<string>().ToList();
+        await program.StartAsync();
+
+        Assert.InRange(answered.Count, 10, 50);
+        using var operations = program.CreateOperator();
+        foreach (var employeeId in answered)
+        {
+            var concluded = await new Operations(operations).ConcludedAsync(employeeId);
+            Assert.Equal(employeeId.StartsWith("E1", StringComparison.Ordinal) ? "verified" : "needsHuman", Operations.StateOf(concluded));
+        }
+
+        async Task<string?> SendAsync(string employeeId)
+        {
+            try
+            {
+                var answer = await hr.SendAsync(HrSender.Leaver(employeeId));
+                Assert.Equal(202, answer.Status);
+                if (Interlocked.Increment(ref count) == 10)
+                {
+                    accepted.SetResult();
+                }
+
+                return employeeId;
+            }
+            catch (HttpRequestException)
+            {
+                return null; // Not answered: the sender would send it again.
+            }
+        }
+    }
+
+    /// <summary>
+    /// Sends a leaver, kills the program at the given call about this case and starts it again. <see langword="false"/>: the case made
+    /// fewer calls.
+    /// </summary>
+    private static async Task<bool> KilledAtAsync(SandboxServer sandbox, DingFlowProcess program, string employeeId, int call, bool atTheAnswer)
+    {
+        var last = sandbox.Journal.Entries.LastOrDefault()?.Number ?? 0;
+        var hr = new HrSender(program.Client, "sandbox", program.HrSecret);
+        var concluded = Eventually.GetAsync(
+            async () =>
+            {
+                using var client = program.CreateOperator();
+                return await new Operations(client).CasesOfAsync(employeeId) is [var only] && Operations.StateOf(only) == "verified" ? only : null;
+            },
+            () => employeeId, Cancellation);
+        var reached = sandbox.Journal.WaitForAsync(
+            entry => entry.Number == last + call && (!atTheAnswer || entry.Status is not null), Cancellation);
+        await hr.AcceptedAsync(HrSender.Leaver(employeeId));
+        if (await Task.WhenAny(reached, concluded) == concluded)
+        {
+            await concluded;
+            return false;
+        }
+
+        await program.KillAsync();
+        await Assert.ThrowsAnyAsync<HttpRequestException>(() => concluded);
+        await program.StartAsync();
+
+        using var operations = program.CreateOperator();
+        var verified = await new Operations(operations).VerifiedAsync(employeeId);
+        IsFrozenOnce(sandbox.Directory[employeeId], verified, employeeId, sandbox.Journal.Entries, last);
+        return true;
+    }
+
+    private static void IsFrozenOnce(SandboxPerson person, JObject verified, string employeeId, IEnumerable<SandboxJournalEntry> journal, long since)
+    {
+        Assert.True(person.DingTalk!.Disabled);
+        Assert.Equal(0, person.DingTalk.Sessions);
+        Assert.False(person.Entra!.AccountEnabled);
+        Assert.Equal(0, person.Entra.Sessions);
+
+        // Disabling is read before it is repeated: it is never done twice. Signing out leaves nothing to read, so what died between the
+        // call and its note is signed out again, once.
+        Assert.Equal(1, person.Mutations["orgAccounts.disable"]);
+        Assert.Equal(1, person.Mutations["users.update"]);
+        Assert.InRange(person.Mutations["orgAccounts.signOut"], 1, 2);
+        Assert.InRange(person.Mutations["users.revokeSignInSessions"], 1, 2);
+        Assert.All(verified["steps"]!, step =>
+        {
+            Assert.Equal(("done", "confirmed"), ((string?)step["outcome"], (string?)step["readBack"]));
+            Assert.InRange((int)step["attempts"]!, 1, 2);
+        });
+        Assert.Single(verified["signals"]!);
+
+        // Proved last: after the last change of each system the account was read.
+        foreach (var calls in journal.Where(e => e.Number > since && e.EmployeeId == employeeId).GroupBy(e => e.System))
+        {
+            Assert.True(calls.Last(e => e.Changed).Number < calls.Last(e => e is { Changed: false, Status: 200 }).Number);
+        }
+    }
+}
