@@ -1,0 +1,294 @@
+using System.Runtime.CompilerServices;
+using DingFlow.Storage;
+
+namespace DingFlow.Transfers.Ledger;
+
+/// <summary>
+/// The durable log of one exporter: what is in it is accepted. Its entries are numbered without gaps, since a writer takes the next
+/// number only after it has seen the one before; so a shard needs one number to say what it contains. Callers hold the log's gate.
+/// </summary>
+internal sealed class ExporterLog(IEntityStore store, string exporter, LedgerOptions options, TimeProvider time)
+{
+    private const int PageSize = 16;
+    private const int KnownBatches = 256;
+
+    private readonly Dictionary<string, BatchRow> _batches = new(StringComparer.Ordinal);
+    private string? _checkpointETag;
+
+    public LedgerHeader Header { get; private set; } = new(options);
+
+    /// <summary>The last entry that was seen.</summary>
+    public long Head { get; private set; }
+
+    /// <summary>Everything up to here is merged, says the checkpoint.</summary>
+    public long Checkpointed { get; private set; }
+
+    /// <summary>Reads the checkpoint. Settings that do not fit the stored ledger are refused.</summary>
+    public async Task OpenAsync(CancellationToken cancellationToken)
+    {
+        Header = new(options);
+        var row = await store.GetAsync(LedgerRows.LogTable, exporter, LedgerRows.Checkpoint, cancellationToken);
+        if (row is not null)
+        {
+            LedgerFit.Check(row, options);
+            Header.Read(row.Properties);
+            Checkpointed = row.Properties.Require<long>("Merged");
+            _checkpointETag = row.ETag;
+        }
+
+        Head = Checkpointed;
+    }
+
+    /// <summary>Reads entries that follow the last one seen, a page at most, in order.</summary>
+    public async Task<IReadOnlyList<LogEntry>> ReadOnAsync(CancellationToken cancellationToken)
+    {
+        var page = await store.QueryAsync(LedgerRows.LogTable, exporter, LedgerRows.Log(Head + 1), PageSize, null, cancellationToken);
+        List<LogEntry> entries = [];
+        foreach (var row in page.Entities)
+        {
+            LedgerFit.Check(row, options);
+            entries.Add(Observe(LogEntry.FromRow(row)));
+        }
+
+        return entries;
+    }
+
+    /// <summary>One entry; <see langword="null"/> when it is past its retention.</summary>
+    public async Task<LogEntry?> EntryAsync(long position, CancellationToken cancellationToken)
+    {
+        var row = await store.GetAsync(LedgerRows.LogTable, exporter, LedgerRows.LogRow(position), cancellationToken);
+        return row is null ? null : LogEntry.FromRow(row);
+    }
+
+    /// <summary>Every row before a position, in order, as far as they are kept.</summary>
+    public async IAsyncEnumerable<Entity> RowsAsync(long before, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        string? continuation = null;
+        do
+        {
+            var page = await store.QueryAsync(
+                LedgerRows.LogTable, exporter, LedgerRows.Log(1, before), PageSize, continuation, cancellationToken);
+            foreach (var row in page.Entities)
+            {
+                yield return row;
+            }
+
+            continuation = page.Continuation;
+        }
+        while (continuation is not null);
+    }
+
+    /// <summary>Replaces a row that must forget something; <see langword="false"/> when it changed meanwhile.</summary>
+    public async Task<bool> ReplaceAsync(Entity row, CancellationToken cancellationToken) =>
+        (await store.SubmitAsync(EntityTransaction.Of(LedgerRows.LogTable, EntityOperation.Replace(row)), cancellationToken)).Committed;
+
+    /// <summary>Removes a row past its retention; <see langword="false"/> when it was gone.</summary>
+    public async Task<bool> RemoveAsync(string rowKey, CancellationToken cancellationToken) =>
+        (await store.SubmitAsync(EntityTransaction.Of(LedgerRows.LogTable, EntityOperation.Delete(exporter, rowKey)), cancellationToken)).Committed;
+
+    /// <summary>The registry's row of a batch, or <see langword="null"/>.</summary>
+    public async Task<BatchRow?> BatchAsync(string batchId, CancellationToken cancellationToken)
+    {
+        var row = await store.GetAsync(LedgerRows.LogTable, exporter, LedgerRows.Batch(batchId), cancellationToken);
+        return row is null ? null : BatchRow.FromRow(row);
+    }
+
+    /// <summary>
+    /// Writes requests as the next entries, in one transaction, and returns those that were written. The others were settled
+    /// (already accepted, refused) or are to be tried again, since another writer was faster.
+    /// </summary>
+    public async Task<IReadOnlyList<LogEntry>> WriteAsync(IReadOnlyList<LogRequest> requests, CancellationToken cancellationToken)
+    {
+        List<EntityOperation> operations = [];
+        List<(LogRequest Request, LogEntry Entry, BatchRow? Batch)> written = [];
+        var day = LegalTime.DayOf(time.GetUtcNow());
+        foreach (var request in requests)
+        {
+            var batch = await AdmitAsync(request, Head + written.Count + 1, cancellationToken);
+            if (request.Settled)
+            {
+                continue;
+            }
+
+            var entry = request.Entry with
+            {
+                Position = Head + written.Count + 1,
+                Day = (day.Year * 10000) + (day.Month * 100) + day.Day,
+            };
+            operations.Add(EntityOperation.Insert(entry.ToRow(exporter, options)));
+            if (batch is not null)
+            {
+                operations.Add(batch.ETag is null ? EntityOperation.Insert(batch.ToRow(exporter)) : EntityOperation.Replace(batch.ToRow(exporter)));
+            }
+
+            written.Add((request, entry, batch));
+        }
+
+        if (written.Count == 0)
+        {
+            return [];
+        }
+
+        var result = await SubmitAsync(written[0].Entry, operations, cancellationToken);
+        foreach (var (_, _, batch) in written)
+        {
+            if (batch is not null)
+            {
+                _batches.Remove(batch.Id);
+            }
+        }
+
+        if (result is null)
+        {
+            return [];
+        }
+
+        var at = 0;
+        foreach (var (request, entry, batch) in written)
+        {
+            at++;
+            if (batch is not null)
+            {
+                Remember(batch with { ETag = at < result.Count ? result[at] : null });
+                at++;
+            }
+
+            request.Settle(LogVerdict.Written, entry.Position);
+        }
+
+        return [.. written.Select(w => Observe(w.Entry))];
+    }
+
+    /// <summary>Says that everything up to here is merged. A conflict means that somebody else said more; that is as good.</summary>
+    public async Task CheckpointAsync(long merged, CancellationToken cancellationToken)
+    {
+        var row = new Entity(exporter, LedgerRows.Checkpoint) { ETag = _checkpointETag };
+        row.Properties["Merged"] = merged;
+        row.Properties["Shards"] = options.Shards;
+        row.Properties["KeyId"] = options.KeyId;
+        Header.Write(row.Properties);
+        var result = await store.SubmitAsync(
+            EntityTransaction.Of(LedgerRows.LogTable, _checkpointETag is null ? EntityOperation.Insert(row) : EntityOperation.Replace(row)),
+            cancellationToken);
+        if (result.Committed)
+        {
+            (Checkpointed, _checkpointETag) = (merged, result.ETags[0]);
+            return;
+        }
+
+        var stored = await store.GetAsync(LedgerRows.LogTable, exporter, LedgerRows.Checkpoint, cancellationToken);
+        _checkpointETag = stored?.ETag;
+        Checkpointed = Math.Max(Checkpointed, stored?.Properties.Require<long>("Merged") ?? 0);
+    }
+
+    private LogEntry Observe(LogEntry entry)
+    {
+        if (entry.Position != Head + 1)
+        {
+            throw new InvalidDataException("The log of the ledger has a gap.");
+        }
+
+        Head = entry.Position;
+        Header.Observe(entry);
+        return entry;
+    }
+
+    /// <summary>The batch row that goes with a request; <see langword="null"/> with one that is settled, or that belongs to no batch.</summary>
+    private async Task<BatchRow?> AdmitAsync(LogRequest request, long position, CancellationToken cancellationToken)
+    {
+        var entry = request.Entry;
+        if (entry.Kind is LogEntryKind.Union or LogEntryKind.Erase)
+        {
+            return null;
+        }
+
+        if (!_batches.TryGetValue(entry.BatchId, out var batch) || batch.ETag is null)
+        {
+            batch = await BatchAsync(entry.BatchId, cancellationToken);
+        }
+
+        if (entry.Kind == LogEntryKind.Void)
+        {
+            if (batch is null || batch.Positions.Count == 0)
+            {
+                request.Settle(LogVerdict.UnknownBatch, 0);
+                return null;
+            }
+
+            if (batch.VoidedAt != 0)
+            {
+                request.Settle(LogVerdict.AlreadyWritten, batch.VoidedAt);
+                return null;
+            }
+
+            return batch with { VoidedAt = position };
+        }
+
+        batch ??= new BatchRow(entry.BatchId, time.GetUtcNow());
+        if (batch.VoidedAt != 0)
+        {
+            request.Settle(LogVerdict.BatchVoided, 0);
+        }
+        else if (request.Cursor < batch.Next)
+        {
+            request.Settle(LogVerdict.AlreadyWritten, batch.Positions.Count > 0 ? batch.Positions[^1] : 0);
+        }
+        else if (request.Cursor != batch.Next)
+        {
+            request.Settle(LogVerdict.PartMissing, 0);
+        }
+        else
+        {
+            return batch with
+            {
+                Next = request.NextCursor, Records = batch.Records + entry.Records, Positions = [.. batch.Positions, position],
+            };
+        }
+
+        return null;
+    }
+
+    private void Remember(BatchRow batch)
+    {
+        if (_batches.Count >= KnownBatches)
+        {
+            _batches.Clear();
+        }
+
+        _batches[batch.Id] = batch;
+    }
+
+    /// <summary>The ETags of what was written (none when only that it was is known); <see langword="null"/> when another writer was faster.</summary>
+    private async Task<IReadOnlyList<string?>?> SubmitAsync(
+        LogEntry first, List<EntityOperation> operations, CancellationToken cancellationToken)
+    {
+        var transaction = EntityTransaction.Of(LedgerRows.LogTable, operations);
+        for (var attempt = 1; ; attempt++)
+        {
+            TransactionResult? result = null;
+            try
+            {
+                result = await store.SubmitAsync(transaction, cancellationToken);
+                if (result.Committed)
+                {
+                    return result.ETags;
+                }
+            }
+            catch (EntityStoreException) when (attempt < LedgerLimits.Attempts)
+            {
+                // Whether it was applied is in the log.
+            }
+
+            var row = await store.GetAsync(LedgerRows.LogTable, exporter, LedgerRows.LogRow(first.Position), cancellationToken);
+            if (row is not null)
+            {
+                return row.Properties.Require<Guid>("Writer") == first.Writer ? [] : null;
+            }
+
+            if (result is not null)
+            {
+                return null;
+            }
+        }
+    }
+}

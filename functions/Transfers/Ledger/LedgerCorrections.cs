@@ -1,0 +1,172 @@
+using DingFlow.Storage;
+
+namespace DingFlow.Transfers.Ledger;
+
+/// <summary>
+/// Applies those entries of the log that are not records. Everything before the entry is merged when it is applied, nothing after it;
+/// each step can be done again, and a shard that already has the entry is passed over.
+/// </summary>
+internal sealed class LedgerCorrections(ExporterLog log, ShardSet shards)
+{
+    public Task ApplyAsync(LogEntry entry, CancellationToken cancellationToken) => entry.Kind switch
+    {
+        LogEntryKind.Void => VoidAsync(entry, cancellationToken),
+        LogEntryKind.Union => UniteAsync(entry, cancellationToken),
+        LogEntryKind.Erase => EraseAsync(entry, cancellationToken),
+        LogEntryKind.Records or _ => throw PackedReader.Damaged(),
+    };
+
+    /// <summary>First the survivor gets the facts, then the other loses them: in between the count errs high, never low.</summary>
+    private async Task UniteAsync(LogEntry entry, CancellationToken cancellationToken)
+    {
+        var survivor = shards.Header.Resolve(entry.Subject, entry.Position);
+        var other = shards.Header.Resolve(entry.Other, entry.Position);
+        if (survivor == other)
+        {
+            return;
+        }
+
+        var (to, from) = (await shards.OpenAsync(survivor, cancellationToken), await shards.OpenAsync(other, cancellationToken));
+        if (to == from)
+        {
+            await ShardSet.CommitAsync(
+                to, entry.Position, always: true, purge: false,
+                () =>
+                {
+                    to.Reserve(2);
+                    to.Add(survivor, to.StateOf(other));
+                    to.Set(other, FactSpace.Empty);
+                },
+                cancellationToken);
+            return;
+        }
+
+        // The other's facts are final: what came before the entry is merged, and what comes after it goes to the survivor.
+        await from.CatchUpAsync(cancellationToken);
+        var facts = from.StateOf(other);
+        await ShardSet.CommitAsync(
+            to, entry.Position, always: true, purge: false,
+            () =>
+            {
+                to.Reserve(1);
+                to.Add(survivor, facts);
+            },
+            cancellationToken);
+        await ShardSet.CommitAsync(
+            from, entry.Position, always: true, purge: false, () => from.Set(other, FactSpace.Empty), cancellationToken);
+    }
+
+    /// <summary>Gives every subject of the batch the state that the other batches' records make.</summary>
+    private async Task VoidAsync(LogEntry entry, CancellationToken cancellationToken)
+    {
+        var rebuilt = await TouchedAsync(entry, cancellationToken);
+        await RebuildAsync(entry, rebuilt, cancellationToken);
+        var frozen = shards.Header.FrozenThrough;
+        foreach (var group in rebuilt.GroupBy(subject => subject.Key.Shard(shards.Count)))
+        {
+            var shard = await shards.OpenAsync(group.Key, cancellationToken);
+            await ShardSet.CommitAsync(
+                shard, entry.Position, always: true, purge: false,
+                () =>
+                {
+                    shard.Reserve(group.Count());
+                    foreach (var (key, state) in group)
+                    {
+                        // Records of frozen years may be gone, so nothing says what these years would be without the batch.
+                        var kept = shards.Space.Where(shard.StateOf(key), year => year <= frozen);
+                        shard.Set(key, shards.Space.Union(state, kept));
+                    }
+                },
+                cancellationToken);
+        }
+    }
+
+    private async Task<Dictionary<SubjectKey, int>> TouchedAsync(LogEntry entry, CancellationToken cancellationToken)
+    {
+        Dictionary<SubjectKey, int> touched = [];
+        var batch = await log.BatchAsync(entry.BatchId, cancellationToken);
+        foreach (var position in batch?.Positions ?? [])
+        {
+            if (await log.EntryAsync(position, cancellationToken) is { Chunk: { } chunk })
+            {
+                for (var i = 0; i < chunk.Count; i++)
+                {
+                    if (chunk.Additions[i] >= 0)
+                    {
+                        touched[shards.Header.Resolve(chunk.Keys[i], entry.Position)] = FactSpace.Empty;
+                    }
+                }
+            }
+        }
+
+        return touched;
+    }
+
+    private async Task RebuildAsync(LogEntry entry, Dictionary<SubjectKey, int> rebuilt, CancellationToken cancellationToken)
+    {
+        await foreach (var row in log.RowsAsync(entry.Position, cancellationToken))
+        {
+            if (shards.Header.IsVoided(row.Properties.Require<string>("Batch")) || LogEntry.FromRow(row).Chunk is not { } chunk)
+            {
+                continue;
+            }
+
+            var states = Array.ConvertAll(chunk.Table, addition => shards.Space.Intern(addition.Year, addition.Facts));
+            for (var i = 0; i < chunk.Count; i++)
+            {
+                var key = shards.Header.Resolve(chunk.Keys[i], entry.Position);
+                if (chunk.Additions[i] >= 0 && rebuilt.TryGetValue(key, out var state))
+                {
+                    rebuilt[key] = shards.Space.Union(state, states[chunk.Additions[i]]);
+                }
+            }
+        }
+    }
+
+    /// <summary>The subject's entry goes, then its records, and at last its key in this very entry.</summary>
+    private async Task EraseAsync(LogEntry entry, CancellationToken cancellationToken)
+    {
+        var subject = shards.Header.Resolve(entry.Subject, entry.Position);
+        var shard = await shards.OpenAsync(subject, cancellationToken);
+        await ShardSet.CommitAsync(
+            shard, entry.Position, always: true, purge: true, () => shard.Set(subject, FactSpace.Empty), cancellationToken);
+        await foreach (var row in log.RowsAsync(entry.Position + 1, cancellationToken))
+        {
+            await ForgetAsync(row, subject, entry.Position, cancellationToken);
+        }
+
+        shards.Header.Forget(subject);
+    }
+
+    private async Task ForgetAsync(Entity row, SubjectKey subject, long position, CancellationToken cancellationToken)
+    {
+        var entry = LogEntry.FromRow(row);
+        byte[]? bytes = null;
+        if (entry.Chunk is { } chunk)
+        {
+            if (Array.Exists(chunk.Keys, key => shards.Header.Resolve(key, position) == subject))
+            {
+                bytes = ChunkCodec.Encode(
+                    [.. ChunkCodec.DecodeRecords(entry.Bytes, "").Where(record => shards.Header.Resolve(record.Subject, position) != subject)]);
+            }
+        }
+        else if (shards.Header.Resolve(entry.Subject, position) == subject || shards.Header.Resolve(entry.Other, position) == subject)
+        {
+            bytes = (entry with { Subject = default, Other = default }).PackCorrection();
+        }
+
+        if (bytes is not null)
+        {
+            foreach (var name in row.Properties.Keys.Where(name => name.StartsWith("Data", StringComparison.Ordinal)).ToList())
+            {
+                row.Properties.Remove(name);
+            }
+
+            LedgerRows.Put(row.Properties, bytes);
+            if (!await log.ReplaceAsync(row, cancellationToken) && await log.EntryAsync(entry.Position, cancellationToken) is not null)
+            {
+                throw new EntityStoreException("The ledger's log changed while a subject was erased.");
+            }
+        }
+    }
+}

@@ -1,0 +1,541 @@
+using System.Runtime.InteropServices;
+using DingFlow.Storage;
+
+namespace DingFlow.Transfers.Ledger;
+
+/// <summary>What the shards of one exporter share.</summary>
+internal sealed record ShardContext(
+    IEntityStore Store, string Exporter, LedgerOptions Options, CompiledPredicates Predicates, LedgerDictionary Dictionary)
+{
+    public FactSpace Space { get; } = new(Predicates, Dictionary);
+
+    /// <summary>Tells the rows of this process from those of another.</summary>
+    public uint Writer { get; } = (uint)Random.Shared.Next();
+}
+
+/// <summary>
+/// One shard: its subjects in memory for as long as the counter row's ETag holds, and the commits that change both. One thread at a time.
+/// </summary>
+/// <remarks>
+/// A commit is prepared in memory, submitted under the ETag, then either completed or undone. After a conflict the shard reads the
+/// counter row and the segments written since; it is read as a whole only once, or after a purge by another writer.
+/// </remarks>
+internal sealed class Shard(ShardContext context, int number)
+{
+    /// <summary>Operations that one commit spends on segments: what is written and what is removed.</summary>
+    private const int SegmentOperations = EntityLimits.OperationsPerTransaction - 2;
+
+    private readonly SegmentCodec _codec = new(context.Space);
+    private readonly Dictionary<long, int> _transitions = [];
+    private readonly List<(int Place, int State, byte Level)> _undo = [];
+    private readonly List<int> _written = [];
+    private ShardMap _map = new();
+    private CounterTable _counters = new();
+    private ShardRow _row = new();
+    private bool _loaded;
+    private bool _recounted;
+
+    public int Number => number;
+
+    public string Partition { get; } = LedgerRows.ShardPartition(context.Exporter, number);
+
+    /// <summary>Entries of the log that are in, up to this one.</summary>
+    public long Applied => _row.Applied;
+
+    /// <summary>Subjects in memory.</summary>
+    public int Count => _loaded ? _map.Count : 0;
+
+    /// <summary>The last time it was used, as a count that the owner keeps.</summary>
+    public long LastUsed { get; set; }
+
+    /// <summary>Row parts beyond the largest commit, to be removed when there is time.</summary>
+    public List<string> Garbage { get; } = [];
+
+    /// <summary>Has the shard in memory, as it was at some time.</summary>
+    public async Task OpenAsync(CancellationToken cancellationToken)
+    {
+        if (!_loaded)
+        {
+            await LoadAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>Forgets what is in memory.</summary>
+    public void Unload()
+    {
+        (_map, _counters, _row, _loaded, _recounted) = (new(), new(), new(), false, false);
+        _undo.Clear();
+        _written.Clear();
+    }
+
+    /// <summary>Takes in what other writers committed.</summary>
+    public async Task CatchUpAsync(CancellationToken cancellationToken)
+    {
+        for (var attempt = 0; attempt < LedgerLimits.Attempts; attempt++)
+        {
+            var stored = await context.Store.GetAsync(LedgerRows.ShardTable, Partition, LedgerRows.CounterRow, cancellationToken);
+            if (_loaded && stored?.ETag == _row.ETag)
+            {
+                return;
+            }
+
+            var row = stored is null ? new() : ShardRow.FromRow(stored, context.Options);
+            if (!_loaded || row.Version < _row.Version || row.PurgedAt > _row.Version)
+            {
+                Unload();
+                await LoadAsync(cancellationToken);
+                return;
+            }
+
+            if (await TakeInAsync(row, cancellationToken))
+            {
+                return;
+            }
+        }
+
+        throw new EntityStoreException("The ledger's shard keeps changing while it is read.");
+    }
+
+    /// <summary>Makes room for so many subjects, which must be done before a change.</summary>
+    public void Reserve(int subjects)
+    {
+        if (!_map.HasRoom(subjects))
+        {
+            // Places change: what refers to them follows the keys.
+            var keys = _undo.ConvertAll(change => _map.KeyAt(change.Place));
+            _map.Reserve(subjects);
+            for (var i = 0; i < keys.Count; i++)
+            {
+                _undo[i] = _undo[i] with { Place = _map.Find(keys[i]) };
+            }
+        }
+    }
+
+    /// <summary>The subject's state.</summary>
+    public int StateOf(SubjectKey key)
+    {
+        var place = _map.Find(key);
+        return place < 0 ? FactSpace.Empty : _map.StateAt(place);
+    }
+
+    /// <summary>Adds facts to a subject.</summary>
+    public void Add(SubjectKey key, int facts)
+    {
+        var place = _map.FindOrAdd(key, out var added);
+        ref var state = ref _map.StateAt(place);
+        if (added)
+        {
+            _undo.Add((place, FactSpace.Empty, ShardMap.Level.Absent));
+            state = facts;
+        }
+        else if (state != facts)
+        {
+            Change(place, context.Space.Union(state, facts));
+        }
+    }
+
+    /// <summary>Gives a subject another state.</summary>
+    public void Set(SubjectKey key, int state)
+    {
+        if (state != FactSpace.Empty)
+        {
+            Add(key, FactSpace.Empty);
+        }
+
+        var place = _map.Find(key);
+        if (place >= 0)
+        {
+            Change(place, state);
+        }
+    }
+
+    /// <summary>
+    /// Prepares the commit of what was changed, which brings the shard to an entry of the log. <see langword="null"/> when nothing
+    /// changed and nothing must be said.
+    /// </summary>
+    /// <param name="applied">The entry.</param>
+    /// <param name="always">Commits even when no subject changed, so that the entry is marked as done.</param>
+    /// <param name="purge">Writes the whole shard anew, without subjects that have no facts.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async Task<ShardCommit?> PrepareAsync(long applied, bool always, bool purge, CancellationToken cancellationToken)
+    {
+        Settle();
+        if (_undo.Count == 0 && !always && !purge && !_recounted)
+        {
+            return null;
+        }
+
+        ApplyTransitions(1);
+        var version = _row.Version + 1;
+        var row = _row with
+        {
+            Version = version,
+            Applied = Math.Max(applied, _row.Applied),
+            Fingerprint = context.Predicates.Fingerprint,
+            PurgedAt = purge ? version : _row.PurgedAt,
+        };
+        var commit = WriteTail(row, purge) ?? WriteSegment(row, purge);
+        if (commit.Bytes > LedgerLimits.TransactionBytes)
+        {
+            // Rows that no counter row names yet: should the commit fail, they mean nothing and are removed later.
+            foreach (var part in commit.Segments)
+            {
+                await context.Store.SubmitAsync(EntityTransaction.Of(LedgerRows.ShardTable, EntityOperation.Upsert(part)), cancellationToken);
+            }
+
+            commit = commit with { Segments = [] };
+        }
+
+        return commit;
+    }
+
+    /// <summary>Submits a commit by itself.</summary>
+    public Task<TransactionResult> SubmitAsync(ShardCommit commit, CancellationToken cancellationToken) =>
+        context.Store.SubmitAsync(commit.ToTransaction(), cancellationToken);
+
+    /// <summary>The commit is stored.</summary>
+    public void Complete(ShardCommit commit, string? etag)
+    {
+        foreach (var place in _written)
+        {
+            _map.LevelAt(place) = commit.Level;
+        }
+
+        Garbage.AddRange(commit.Removed.Skip(SegmentOperations - commit.Segments.Count));
+        _row = commit.Row with { ETag = etag };
+        _recounted = false;
+        Clear();
+        if (commit.Purge)
+        {
+            _map.Purge();
+        }
+    }
+
+    /// <summary>The changes were not stored, or it is not known whether they were.</summary>
+    public void Undo()
+    {
+        ApplyTransitions(-1);
+        for (var i = _undo.Count - 1; i >= 0; i--)
+        {
+            var (place, state, level) = _undo[i];
+            _map.StateAt(place) = state;
+            _map.LevelAt(place) = level;
+        }
+
+        Clear();
+    }
+
+    /// <summary>Counts the subjects anew by the counters' predicates.</summary>
+    public CounterTable Recount()
+    {
+        var table = new CounterTable();
+        Dictionary<int, long> states = [];
+        var levels = _map.Levels;
+        for (var place = 0; place < levels.Length; place++)
+        {
+            if (levels[place] != ShardMap.Level.Free)
+            {
+                CollectionsMarshal.GetValueRefOrAddDefault(states, _map.StateAt(place), out _)++;
+            }
+        }
+
+        foreach (var (state, count) in states)
+        {
+            table.Add(context.Space.CountersOf(state), count);
+        }
+
+        return table;
+    }
+
+    /// <summary>The counters as they are kept.</summary>
+    public CounterTable Counters => _counters;
+
+    /// <summary>Subjects with facts.</summary>
+    public long Subjects()
+    {
+        var count = 0L;
+        var levels = _map.Levels;
+        for (var place = 0; place < levels.Length; place++)
+        {
+            count += levels[place] != ShardMap.Level.Free && _map.StateAt(place) != FactSpace.Empty ? 1 : 0;
+        }
+
+        return count;
+    }
+
+    /// <summary>Subjects with facts, one by one.</summary>
+    public IEnumerable<(SubjectKey Key, int State)> Entries()
+    {
+        for (var place = 0; place < _map.Capacity; place++)
+        {
+            if (_map.LevelAt(place) != ShardMap.Level.Free && _map.StateAt(place) != FactSpace.Empty)
+            {
+                yield return (_map.KeyAt(place), _map.StateAt(place));
+            }
+        }
+    }
+
+    private void Change(int place, int state)
+    {
+        if (_map.StateAt(place) == state)
+        {
+            return;
+        }
+
+        ref var level = ref _map.LevelAt(place);
+        if (level != ShardMap.Level.Changed)
+        {
+            _undo.Add((place, _map.StateAt(place), level));
+            level = ShardMap.Level.Changed;
+        }
+
+        _map.StateAt(place) = state;
+    }
+
+    /// <summary>Drops changes that came to nothing, and counts the others by kind.</summary>
+    private void Settle()
+    {
+        _transitions.Clear();
+        var kept = 0;
+        for (var i = 0; i < _undo.Count; i++)
+        {
+            var (place, before, level) = _undo[i];
+            var after = _map.StateAt(place);
+            if (after == before)
+            {
+                _map.LevelAt(place) = level;
+                continue;
+            }
+
+            _undo[kept++] = _undo[i];
+            CollectionsMarshal.GetValueRefOrAddDefault(_transitions, ((long)before << 32) | (uint)after, out _)++;
+        }
+
+        _undo.RemoveRange(kept, _undo.Count - kept);
+    }
+
+    private void ApplyTransitions(int sign)
+    {
+        foreach (var (transition, count) in _transitions)
+        {
+            _counters.Add(context.Space.CountersOf((int)(transition >> 32)), -sign * count);
+            _counters.Add(context.Space.CountersOf((int)transition), sign * count);
+        }
+    }
+
+    private void Clear()
+    {
+        _undo.Clear();
+        _transitions.Clear();
+        _written.Clear();
+    }
+
+    /// <summary>The commit with its entries in the counter row; <see langword="null"/> when they are too many or too large.</summary>
+    private ShardCommit? WriteTail(ShardRow row, bool purge)
+    {
+        if (purge || _undo.Count > LedgerLimits.TailEntries)
+        {
+            return null;
+        }
+
+        Collect(ShardMap.Level.Tail);
+        if (_written.Count > LedgerLimits.TailEntries)
+        {
+            return null;
+        }
+
+        var parts = _written.Count == 0 ? [[]] : _codec.Write(_map, _written);
+        if (parts.Count > 1 || parts[0].Length > EntityLimits.BinaryLength / 2)
+        {
+            return null;
+        }
+
+        row = row with { Tail = parts[0] };
+        return new(row, row.ToRow(Partition, context.Options, _counters), [], [], ShardMap.Level.Tail, false, parts[0].Length + 1024);
+    }
+
+    private ShardCommit WriteSegment(ShardRow row, bool purge)
+    {
+        var level = purge ? (byte)(row.Segments.Select(segment => segment.Level).DefaultIfEmpty().Max() + 1) : NextLevel(row.Segments);
+        var replaced = row.Segments.Where(segment => segment.Level < level).ToList();
+        Collect((byte)(ShardMap.Level.Tail + level - 1));
+        if (purge)
+        {
+            _written.RemoveAll(place => _map.StateAt(place) == FactSpace.Empty);
+        }
+
+        var parts = _codec.Write(_map, _written);
+        var segment = new Segment(
+            row.Version, context.Writer, level, replaced.Count > 0 ? replaced[0].From : row.TailFrom, row.Version, parts.Count);
+        row = row with
+        {
+            Segments = [.. row.Segments.Where(kept => kept.Level >= level), segment],
+            Tail = [],
+            TailFrom = row.Version,
+        };
+        var rows = parts.Select((part, i) =>
+        {
+            var entity = new Entity(Partition, LedgerRows.Segment(segment.Version, segment.Writer, i));
+            LedgerRows.Put(entity.Properties, part);
+            return entity;
+        }).ToList();
+        var removed = replaced
+            .SelectMany(gone => Enumerable.Range(0, gone.Parts).Select(part => LedgerRows.Segment(gone.Version, gone.Writer, part)))
+            .ToList();
+        return new(
+            row, row.ToRow(Partition, context.Options, _counters), rows, removed,
+            (byte)(ShardMap.Level.Tail + level), purge, parts.Sum(part => part.Length) + 1024);
+    }
+
+    /// <summary>
+    /// A level collects so many segments and then goes into the next one as a whole: an entry is rewritten once a level. The number
+    /// differs from shard to shard, so that shards that fill alike do not all rewrite at once.
+    /// </summary>
+    private byte NextLevel(IReadOnlyList<Segment> segments)
+    {
+        byte level = 1;
+        while (segments.Count(segment => segment.Level == level) >= 6 + (number % 5))
+        {
+            level++;
+        }
+
+        return level;
+    }
+
+    /// <summary>The places of entries up to a level, those not stored yet included.</summary>
+    private void Collect(byte level)
+    {
+        _written.Clear();
+        var levels = _map.Levels;
+        for (var from = 0; ;)
+        {
+            var next = levels[from..].IndexOfAnyInRange(ShardMap.Level.Changed, level);
+            if (next < 0)
+            {
+                return;
+            }
+
+            _written.Add(from + next);
+            from += next + 1;
+        }
+    }
+
+    private async Task LoadAsync(CancellationToken cancellationToken)
+    {
+        for (var attempt = 0; attempt < LedgerLimits.Attempts; attempt++)
+        {
+            var stored = await context.Store.GetAsync(LedgerRows.ShardTable, Partition, LedgerRows.CounterRow, cancellationToken);
+            var row = stored is null ? new() : ShardRow.FromRow(stored, context.Options);
+            _map = new();
+            if (row.Segments.Count > 0 && !await ReadSegmentsAsync(row, cancellationToken))
+            {
+                continue;
+            }
+
+            Adopt(row);
+            _loaded = true;
+            return;
+        }
+
+        throw new EntityStoreException("The ledger's shard keeps changing while it is read.");
+    }
+
+    /// <summary>Reads all segments; <see langword="false"/> when one was replaced meanwhile.</summary>
+    private async Task<bool> ReadSegmentsAsync(ShardRow row, CancellationToken cancellationToken)
+    {
+        var wanted = row.Segments
+            .SelectMany(s => Enumerable.Range(0, s.Parts).Select(part => (Key: LedgerRows.Segment(s.Version, s.Writer, part), s.Level)))
+            .ToDictionary(part => part.Key, part => part.Level, StringComparer.Ordinal);
+        Garbage.Clear();
+        string? continuation = null;
+        do
+        {
+            // Rows come in the order of their versions, so later states replace earlier ones.
+            var page = await context.Store.QueryAsync(
+                LedgerRows.ShardTable, Partition, LedgerRows.Segments, pageSize: 8, continuation, cancellationToken);
+            foreach (var part in page.Entities)
+            {
+                if (wanted.Remove(part.RowKey, out var level))
+                {
+                    _codec.Read(LedgerRows.Take(part.Properties), _map, (byte)(ShardMap.Level.Tail + level));
+                }
+                else if (LedgerRows.VersionOf(part.RowKey) <= row.Version)
+                {
+                    // Left behind by a commit that failed or by one that removed much; a newer one may be in the making.
+                    Garbage.Add(part.RowKey);
+                }
+            }
+
+            continuation = page.Continuation;
+        }
+        while (continuation is not null);
+        return wanted.Count == 0;
+    }
+
+    /// <summary>Takes in the segments written since; <see langword="false"/> when one was replaced meanwhile.</summary>
+    private async Task<bool> TakeInAsync(ShardRow row, CancellationToken cancellationToken)
+    {
+        List<(Segment Segment, byte[] Bytes)> parts = [];
+        foreach (var segment in row.Segments.Where(segment => segment.To > _row.Version))
+        {
+            for (var part = 0; part < segment.Parts; part++)
+            {
+                var entity = await context.Store.GetAsync(
+                    LedgerRows.ShardTable, Partition, LedgerRows.Segment(segment.Version, segment.Writer, part), cancellationToken);
+                if (entity is null)
+                {
+                    return false;
+                }
+
+                parts.Add((segment, LedgerRows.Take(entity.Properties)));
+            }
+        }
+
+        foreach (var (segment, bytes) in parts)
+        {
+            _codec.Read(bytes, _map, (byte)(ShardMap.Level.Tail + segment.Level));
+        }
+
+        Adopt(row);
+        return true;
+    }
+
+    private void Adopt(ShardRow row)
+    {
+        if (row.Tail.Length > 0)
+        {
+            _codec.Read(row.Tail, _map, ShardMap.Level.Tail);
+        }
+
+        (_row, _counters) = (row, row.Counters);
+        if (row.ETag is not null && row.Fingerprint != context.Predicates.Fingerprint)
+        {
+            // Counted under other definitions: the rows say what these ones count.
+            (_counters, _recounted) = (Recount(), true);
+        }
+    }
+}
+
+/// <summary>A commit that is ready to be submitted.</summary>
+/// <param name="Row">The counter row's content.</param>
+/// <param name="CounterRow">The counter row.</param>
+/// <param name="Segments">Rows to write with it.</param>
+/// <param name="Removed">Keys of rows that go.</param>
+/// <param name="Level">The level of the entries that it writes.</param>
+/// <param name="Purge">Subjects without facts go.</param>
+/// <param name="Bytes">About how large it is.</param>
+internal sealed record ShardCommit(
+    ShardRow Row, Entity CounterRow, IReadOnlyList<Entity> Segments, IReadOnlyList<string> Removed, byte Level, bool Purge, int Bytes)
+{
+    public EntityTransaction ToTransaction()
+    {
+        List<EntityOperation> operations =
+        [
+            CounterRow.ETag is null ? EntityOperation.Insert(CounterRow) : EntityOperation.Replace(CounterRow),
+            .. Segments.Select(EntityOperation.Upsert),
+            .. Removed.Take(EntityLimits.OperationsPerTransaction - 2 - Segments.Count)
+                .Select(key => EntityOperation.Delete(CounterRow.PartitionKey, key)),
+        ];
+        return EntityTransaction.Of(LedgerRows.ShardTable, operations);
+    }
+}

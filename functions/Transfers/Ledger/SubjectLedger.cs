@@ -1,0 +1,348 @@
+using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
+using DingFlow.Storage;
+
+namespace DingFlow.Transfers.Ledger;
+
+/// <summary>
+/// The subject ledger: exact counts of distinct data subjects per exporter, calendar year and predicate, under duplication, reordering,
+/// several writers and crashes.
+/// </summary>
+/// <remarks>
+/// <para>Records become durable in the exporter's log (<see cref="AppendAsync(TransferBatch, CancellationToken)"/>), and are merged into the shards in the background.
+/// Reading counters merges what was accepted before, by whichever process, so that an answer is exact.</para>
+/// <para>Trouble with the store surfaces as <see cref="EntityStoreException"/>: whatever was asked for may then have happened or not, and
+/// asking again is safe. <see cref="LedgerMismatchException"/> means that the settings do not fit the stored ledger.</para>
+/// <para>The layout and its reasons: <c>docs/decisions/0005-subject-ledger.md</c>.</para>
+/// </remarks>
+public sealed partial class SubjectLedger(
+    IEntityStore store, LedgerOptions options, PredicateSet predicates, TimeProvider time, ILogger<SubjectLedger> logger) : IAsyncDisposable
+{
+    private readonly ConcurrentDictionary<string, Lazy<ExporterLedger>> _exporters = new(StringComparer.Ordinal);
+
+    /// <summary>
+    /// Makes the records of a part of a batch durable. A part that was accepted before under the same batch id is not accepted twice;
+    /// records of several exporters are several batches of the same id.
+    /// </summary>
+    /// <exception cref="LedgerRefusalException">The batch was voided, or a part before this one is missing.</exception>
+    public async Task<AppendResult> AppendAsync(TransferBatch batch, CancellationToken cancellationToken)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(batch.Id);
+        ArgumentOutOfRangeException.ThrowIfNegative(batch.Part);
+        var records = batch.Records;
+        if (records.Count == 0)
+        {
+            return new(0, 0, []);
+        }
+
+        var exporter = records[0].Exporter;
+        if (records.All(record => record.Exporter.Equals(exporter, StringComparison.Ordinal)))
+        {
+            return await AppendAsync(batch.Id, batch.Part, exporter, records, cancellationToken);
+        }
+
+        var (accepted, already, refused) = (0, 0, new List<RefusedRecord>());
+        foreach (var group in records.Index().GroupBy(record => record.Item.Exporter, StringComparer.Ordinal))
+        {
+            var indexes = group.Select(record => record.Index).ToList();
+            var result = await AppendAsync(batch.Id, batch.Part, group.Key, [.. group.Select(record => record.Item)], cancellationToken);
+            accepted += result.Accepted;
+            already += result.AlreadyAccepted;
+            refused.AddRange(result.Refused.Select(record => record with { Index = indexes[record.Index] }));
+        }
+
+        return new(accepted, already, [.. refused.OrderBy(record => record.Index)]);
+    }
+
+    /// <summary>
+    /// The exporter's counters of a year, with everything that was accepted before the call. Zeros when there is nothing.
+    /// </summary>
+    public async Task<LedgerCounters> ReadCountersAsync(string exporter, int year, CancellationToken cancellationToken)
+    {
+        var ledger = For(exporter);
+        var position = await ledger.MergeAcceptedAsync(cancellationToken);
+        var rows = await ReadRowsAsync(ledger, exporter, cancellationToken);
+        var totals = ledger.Predicates.FixedNames.ToDictionary(name => name, _ => 0L, StringComparer.Ordinal);
+        foreach (var (key, count) in rows.SelectMany(row => row.Counters.Counts).Where(entry => entry.Key.Year == year && entry.Value != 0))
+        {
+            var name = ledger.Predicates.NameOf(key.Number, ledger.Header.Dictionary);
+            totals[name] = totals.GetValueOrDefault(name) + count;
+        }
+
+        return new(exporter, year, totals.GetValueOrDefault("subjects"), totals, position);
+    }
+
+    /// <summary>Merges whatever was accepted and not yet merged, for a timer.</summary>
+    public Task MergeAsync(string exporter, CancellationToken cancellationToken) => For(exporter).MergeAcceptedAsync(cancellationToken);
+
+    /// <summary>Where a batch stands, or <see langword="null"/>.</summary>
+    public async Task<BatchInfo?> FindBatchAsync(string exporter, string batchId, CancellationToken cancellationToken) =>
+        (await For(exporter).Entries.BatchAsync(batchId, cancellationToken))?.ToInfo();
+
+    /// <summary>
+    /// Takes a batch back: every subject in it gets the facts that the other batches say. Voiding twice is voiding once. Facts of years
+    /// whose records may be past their retention stay.
+    /// </summary>
+    /// <exception cref="LedgerRefusalException">There is no such batch.</exception>
+    public async Task VoidBatchAsync(string exporter, string batchId, CancellationToken cancellationToken)
+    {
+        var ledger = For(exporter);
+        await MergeAsync(exporter, cancellationToken);
+        var (verdict, _) = await ledger.WriteAsync(new(new(LogEntryKind.Void, batchId)), cancellationToken);
+        Throw(verdict);
+        await ledger.MergeAcceptedAsync(cancellationToken);
+    }
+
+    /// <summary>
+    /// Says that two identifiers are one person, once and for all: the survivor gets the other's facts, and later records of the other
+    /// count as the survivor's. Until both is done the count is too high by one, never too low.
+    /// </summary>
+    /// <exception cref="LedgerRefusalException">They are the same, or too many were united.</exception>
+    public async Task UnionAsync(string exporter, SubjectPseudonym survivor, SubjectPseudonym other, CancellationToken cancellationToken)
+    {
+        if (survivor == other)
+        {
+            throw new LedgerRefusalException(LedgerRefusal.SameSubject);
+        }
+
+        var ledger = For(exporter);
+        await ledger.MergeAcceptedAsync(cancellationToken);
+        if (ledger.Header.Aliases >= LedgerLimits.Aliases)
+        {
+            throw new LedgerRefusalException(LedgerRefusal.TooManyUnions);
+        }
+
+        var entry = new LogEntry(LogEntryKind.Union, "") { Subject = SubjectKey.Of(survivor), Other = SubjectKey.Of(other) };
+        await ledger.WriteAsync(new(entry), cancellationToken);
+        await ledger.MergeAcceptedAsync(cancellationToken);
+    }
+
+    /// <summary>What is held on a subject, for access requests.</summary>
+    public async Task<SubjectState> ReadSubjectAsync(string exporter, SubjectPseudonym subject, CancellationToken cancellationToken)
+    {
+        var ledger = For(exporter);
+        await ledger.MergeAcceptedAsync(cancellationToken);
+        return await ledger.WithShardsAsync(
+            async shards =>
+            {
+                var key = shards.Header.Resolve(SubjectKey.Of(subject));
+                var shard = await shards.OpenAsync(key, cancellationToken);
+                await shard.CatchUpAsync(cancellationToken);
+                var years = new SortedDictionary<int, IReadOnlyList<TransferFact>>();
+                foreach (var (year, facts) in shards.Space[shard.StateOf(key)])
+                {
+                    years.Add(year, [.. facts.Select(shards.Header.Dictionary.Unpack)]);
+                }
+
+                return new SubjectState(key, years);
+            },
+            cancellationToken);
+    }
+
+    /// <summary>The records that are kept, in the order of acceptance, without those of voided batches: what filings are rebuilt from.</summary>
+    /// <param name="exporter">The exporter.</param>
+    /// <param name="subject">Only those of this subject, united identifiers included; <see langword="null"/> for all.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async IAsyncEnumerable<LedgerRecord> ReadRecordsAsync(
+        string exporter, SubjectPseudonym? subject, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var ledger = For(exporter);
+        var head = await ledger.MergeAcceptedAsync(cancellationToken);
+        var wanted = subject is { } pseudonym ? ledger.Header.Resolve(SubjectKey.Of(pseudonym)) : default(SubjectKey?);
+        await foreach (var row in ledger.Entries.RowsAsync(head + 1, cancellationToken))
+        {
+            var entry = LogEntry.FromRow(row);
+            if (entry.Chunk is null || ledger.Header.IsVoided(entry.BatchId))
+            {
+                continue;
+            }
+
+            foreach (var record in ChunkCodec.DecodeRecords(entry.Bytes, entry.BatchId))
+            {
+                if (wanted is null || ledger.Header.Resolve(record.Subject) == wanted)
+                {
+                    yield return record;
+                }
+            }
+        }
+    }
+
+    /// <summary>Proves that the counters are what the rows say: reads every row anew and counts.</summary>
+    public async Task<RecountReport> RecountAsync(string exporter, CancellationToken cancellationToken)
+    {
+        var ledger = For(exporter);
+        await ledger.MergeAcceptedAsync(cancellationToken);
+        var context = new ShardContext(store, exporter, options, ledger.Predicates, ledger.Header.Dictionary);
+        var (subjects, differences) = (0L, new List<RecountDifference>());
+        for (var number = 0; number < options.Shards; number++)
+        {
+            var shard = new Shard(context, number);
+            await shard.OpenAsync(cancellationToken);
+            subjects += shard.Subjects();
+            var counted = shard.Recount();
+            foreach (var key in shard.Counters.Counts.Keys.Union(counted.Counts.Keys).Where(key => shard.Counters[key] != counted[key]))
+            {
+                var name = ledger.Predicates.NameOf(key.Number, ledger.Header.Dictionary);
+                differences.Add(new(number, key.Year, name, shard.Counters[key], counted[key]));
+            }
+        }
+
+        return new(exporter, subjects, differences);
+    }
+
+    /// <summary>Enters or corrects a count from before DingFlow. It is never added to a counter.</summary>
+    public async Task SetOpeningBalanceAsync(
+        string exporter, int year, string counter, long count, string source, CancellationToken cancellationToken)
+    {
+        var row = new Entity(exporter, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{year:d4}|{counter}"));
+        row.Properties["Year"] = year;
+        row.Properties["Counter"] = counter;
+        row.Properties["Count"] = count;
+        row.Properties["Source"] = source;
+        row.Properties["RecordedAt"] = time.GetUtcNow();
+        await store.SubmitAsync(EntityTransaction.Of(LedgerRows.OpeningTable, EntityOperation.Upsert(row)), cancellationToken);
+    }
+
+    /// <summary>The counts from before DingFlow.</summary>
+    public async Task<IReadOnlyList<OpeningBalance>> ReadOpeningBalancesAsync(string exporter, CancellationToken cancellationToken)
+    {
+        List<OpeningBalance> balances = [];
+        string? continuation = null;
+        do
+        {
+            var page = await store.QueryAsync(LedgerRows.OpeningTable, exporter, RowKeyRange.All, 1000, continuation, cancellationToken);
+            balances.AddRange(page.Entities.Select(row => new OpeningBalance(
+                row.Properties.Require<int>("Year"), row.Properties.Require<string>("Counter"), row.Properties.Require<long>("Count"),
+                row.Properties.Require<string>("Source"), row.Properties.Require<DateTimeOffset>("RecordedAt"))));
+            continuation = page.Continuation;
+        }
+        while (continuation is not null);
+        return balances;
+    }
+
+    /// <summary>Finishes what is being merged. What is not merged is in the log and will be.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var exporter in _exporters.Values.Where(exporter => exporter.IsValueCreated))
+        {
+            await exporter.Value.DisposeAsync();
+        }
+    }
+
+    private static void Throw(LogVerdict verdict)
+    {
+        var reason = verdict switch
+        {
+            LogVerdict.BatchVoided => LedgerRefusal.BatchVoided,
+            LogVerdict.PartMissing => LedgerRefusal.PartMissing,
+            LogVerdict.UnknownBatch => LedgerRefusal.UnknownBatch,
+            LogVerdict.Written or LogVerdict.AlreadyWritten or _ => default(LedgerRefusal?),
+        };
+        if (reason is { } refusal)
+        {
+            throw new LedgerRefusalException(refusal);
+        }
+    }
+
+    private ExporterLedger For(string exporter) => _exporters.GetOrAdd(
+        exporter, name => new(() => new ExporterLedger(store, name, options, predicates, time, logger))).Value;
+
+    private async Task<AppendResult> AppendAsync(
+        string batchId, int part, string exporter, IReadOnlyList<SubjectTransfer> records, CancellationToken cancellationToken)
+    {
+        List<RefusedRecord> refused = [];
+        List<int>? indexes = null;
+        for (var remaining = records; ;)
+        {
+            if (remaining.Count == 0)
+            {
+                return new(0, 0, refused);
+            }
+
+            try
+            {
+                var (accepted, already) = await AppendPiecesAsync(batchId, part, exporter, remaining, cancellationToken);
+                return new(accepted, already, [.. refused.OrderBy(record => record.Index)]);
+            }
+            catch (DictionaryFullException full)
+            {
+                // Rare: the exporter has more names than any real one. What bears a new one is left out, the others go on.
+                indexes ??= [.. Enumerable.Range(0, records.Count)];
+                var kept = new List<int>();
+                foreach (var index in indexes)
+                {
+                    LedgerRefusal? reason =
+                        records[index].Facts.Any(fact => full.Recipients.Contains(fact.Recipient)) ? LedgerRefusal.TooManyRecipients
+                        : records[index].Facts.Any(fact => full.Lanes.Contains(fact.Lane)) ? LedgerRefusal.TooManyLanes
+                        : null;
+                    if (reason is { } refusal)
+                    {
+                        refused.Add(new(index, refusal));
+                    }
+                    else
+                    {
+                        kept.Add(index);
+                    }
+                }
+
+                indexes = kept;
+                remaining = [.. kept.Select(index => records[index])];
+            }
+        }
+    }
+
+    private async Task<(int Accepted, int Already)> AppendPiecesAsync(
+        string batchId, int part, string exporter, IReadOnlyList<SubjectTransfer> records, CancellationToken cancellationToken)
+    {
+        var pieces = Cut(records);
+        var (accepted, already) = (0, 0);
+        for (var i = 0; i < pieces.Count; i++)
+        {
+            var (bytes, chunk) = pieces[i];
+            var next = i + 1 < pieces.Count ? BatchRow.CursorOf(part, i + 1) : BatchRow.CursorOf(part + 1, 0);
+            var entry = new LogEntry(LogEntryKind.Records, batchId) { Bytes = bytes, Chunk = chunk };
+            var (verdict, _) = await For(exporter).WriteAsync(new(entry, BatchRow.CursorOf(part, i), next), cancellationToken);
+            Throw(verdict);
+            accepted += verdict == LogVerdict.Written ? chunk.Count : 0;
+            already += verdict == LogVerdict.AlreadyWritten ? chunk.Count : 0;
+        }
+
+        return (accepted, already);
+    }
+
+    /// <summary>Packs records into as many rows as they need; the same records always into the same.</summary>
+    private static List<(byte[] Bytes, Chunk Chunk)> Cut(IReadOnlyList<SubjectTransfer> records)
+    {
+        if (records.Count <= LedgerLimits.ChunkRecords)
+        {
+            var packed = ChunkCodec.Encode(records);
+            if (packed.Bytes.Length <= LedgerLimits.RowBytes || records.Count == 1)
+            {
+                return [packed];
+            }
+        }
+
+        var half = (records.Count + 1) / 2;
+        return [.. Cut([.. records.Take(half)]), .. Cut([.. records.Skip(half)])];
+    }
+
+    private async Task<IReadOnlyList<ShardRow>> ReadRowsAsync(ExporterLedger ledger, string exporter, CancellationToken cancellationToken)
+    {
+        var rows = new ShardRow[options.Shards];
+        var parallel = new ParallelOptions { MaxDegreeOfParallelism = 16, CancellationToken = cancellationToken };
+        await Parallel.ForEachAsync(Enumerable.Range(0, rows.Length), parallel, async (number, token) =>
+        {
+            var stored = await store.GetAsync(LedgerRows.ShardTable, LedgerRows.ShardPartition(exporter, number), LedgerRows.CounterRow, token);
+            rows[number] = stored is null ? new() : ShardRow.FromRow(stored, options);
+        });
+
+        // Counted under other definitions: counted anew from the rows, and kept so.
+        foreach (var number in Enumerable.Range(0, rows.Length)
+            .Where(number => rows[number].ETag is not null && rows[number].Fingerprint != predicates.Fingerprint))
+        {
+            rows[number] = rows[number] with { Counters = await ledger.RedefineAsync(number, cancellationToken) };
+        }
+
+        return rows;
+    }
+}
