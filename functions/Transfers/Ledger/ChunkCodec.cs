@@ -16,7 +16,7 @@ internal static class ChunkCodec
     private const int Quality = 1;
     private const int Window = 18;
 
-    /// <summary>More than any chunk expands to (<see cref="LedgerLimits.ChunkRecords"/> records with the longest ids).</summary>
+    /// <summary>More than any chunk expands to (20 000 records with the longest ids).</summary>
     private const int LargestExpansion = 64 * 1024 * 1024;
 
     public static (byte[] Bytes, Chunk Chunk) Encode(IReadOnlyList<SubjectTransfer> records)

@@ -144,7 +144,7 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
     /// <summary>Under the merge gate: says in the checkpoint that what is merged is merged.</summary>
     public Task CheckpointAsync(CancellationToken cancellationToken) => _log.CheckpointAsync(_merged, cancellationToken);
 
-    private ShardSet Shards() => _shards ??= new(new(_store, _exporter, _options, _predicates, _log.Header.Dictionary), _log.Header);
+    private ShardSet Shards() => _shards ??= new(new(_store, _exporter, _options, _predicates, _log), _log.Header);
 
     /// <summary>Under the log gate: sees everything that is in the log.</summary>
     private async Task ReadOnAsync(CancellationToken cancellationToken)
@@ -340,7 +340,7 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
         Interlocked.Exchange(ref _merged, entries[^1].Position);
         _mergedRecords += records;
         shards.Trim(_options.CachedSubjects);
-        if (_merged - _log.Checkpointed >= LedgerLimits.CheckpointEntries || _mergedRecords >= LedgerLimits.CheckpointRecords)
+        if (_merged - _log.Checkpointed >= _options.CheckpointEntries || _mergedRecords >= LedgerLimits.CheckpointRecords)
         {
             _mergedRecords = 0;
             await _log.CheckpointAsync(_merged, cancellationToken);
@@ -356,7 +356,7 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
             var records = 0;
             foreach (var entry in _pending)
             {
-                if (entries.Count > 0 && (entry.Kind != LogEntryKind.Records || records + entry.Records > LedgerLimits.MergeRecords))
+                if (entries.Count > 0 && (entry.Kind != LogEntryKind.Records || records + entry.Records > _options.MergeRecords))
                 {
                     break;
                 }

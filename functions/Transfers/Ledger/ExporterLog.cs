@@ -31,8 +31,8 @@ internal sealed class ExporterLog(IEntityStore store, string exporter, LedgerOpt
         if (row is not null)
         {
             LedgerFit.Check(row, options);
-            Header.Read(row.Properties);
             Checkpointed = row.Properties.Require<long>("Merged");
+            Header.Read(row.Properties, Checkpointed);
             _checkpointETag = row.ETag;
         }
 
@@ -51,6 +51,31 @@ internal sealed class ExporterLog(IEntityStore store, string exporter, LedgerOpt
         }
 
         return entries;
+    }
+
+    /// <summary>
+    /// Makes sure that the names of the log up to an entry have numbers: rows that another writer has merged may bear numbers which this
+    /// one has not come to. Needs no gate.
+    /// </summary>
+    public async Task LearnNamesAsync(long through, CancellationToken cancellationToken)
+    {
+        var dictionary = Header.Dictionary;
+        while (dictionary.ObservedThrough < through)
+        {
+            var known = dictionary.ObservedThrough;
+            var page = await store.QueryAsync(
+                LedgerRows.LogTable, exporter, LedgerRows.Log(known + 1, through + 1), PageSize, null, cancellationToken);
+            foreach (var row in page.Entities)
+            {
+                var entry = LogEntry.FromRow(row);
+                dictionary.Observe(entry.Position, entry.Chunk?.Facts ?? []);
+            }
+
+            if (dictionary.ObservedThrough == known)
+            {
+                throw new InvalidDataException("The log of the ledger has a gap.");
+            }
+        }
     }
 
     /// <summary>One entry; <see langword="null"/> when it is past its retention.</summary>

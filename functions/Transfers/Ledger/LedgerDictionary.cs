@@ -11,6 +11,7 @@ internal sealed class LedgerDictionary(int recipientLimit, int laneLimit)
     private readonly List<string> _recipientNames = [];
     private readonly Dictionary<Lane, int> _lanes = [];
     private readonly List<Lane> _laneNames = [];
+    private long _observedThrough;
 
     /// <summary>Recipients in the order of their numbers.</summary>
     public IReadOnlyList<string> Recipients
@@ -85,16 +86,43 @@ internal sealed class LedgerDictionary(int recipientLimit, int laneLimit)
         }
     }
 
-    /// <summary>Numbers what is new. To be called for the entries of the log in their order.</summary>
-    public void Observe(IEnumerable<TransferFact> facts)
+    /// <summary>The names of the log up to this entry have numbers.</summary>
+    public long ObservedThrough
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _observedThrough;
+            }
+        }
+
+        set
+        {
+            lock (_gate)
+            {
+                _observedThrough = value;
+            }
+        }
+    }
+
+    /// <summary>Numbers what an entry of the log brings. Whoever reads the log calls it, in its order; what was seen is passed over.</summary>
+    public void Observe(long position, IEnumerable<TransferFact> facts)
     {
         lock (_gate)
         {
+            if (position != _observedThrough + 1)
+            {
+                return;
+            }
+
             foreach (var fact in facts)
             {
                 Add(fact.Recipient);
                 Add(fact.Lane);
             }
+
+            _observedThrough = position;
         }
     }
 

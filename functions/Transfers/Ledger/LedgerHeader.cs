@@ -40,11 +40,7 @@ internal sealed class LedgerHeader
     /// <summary>Takes in one entry; to be called in the order of the log.</summary>
     public void Observe(LogEntry entry)
     {
-        if (entry.Chunk is { } chunk)
-        {
-            Dictionary.Observe(chunk.Facts);
-            return;
-        }
+        Dictionary.Observe(entry.Position, entry.Chunk?.Facts ?? []);
 
         lock (_gate)
         {
@@ -145,9 +141,10 @@ internal sealed class LedgerHeader
         LedgerRows.Put(properties, writer.Written);
     }
 
-    /// <summary>Takes in a checkpoint; the header must be fresh.</summary>
-    public void Read(EntityProperties properties)
+    /// <summary>Takes in a checkpoint of the log up to an entry; the header must be fresh.</summary>
+    public void Read(EntityProperties properties, long through)
     {
+        Dictionary.ObservedThrough = through;
         var reader = new PackedReader(LedgerRows.Take(properties));
         if (reader.Byte() != Version)
         {

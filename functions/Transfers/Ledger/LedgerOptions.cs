@@ -25,6 +25,21 @@ public sealed record LedgerOptions(string KeyId)
     /// <summary><c>Transfers:CachedSubjects</c>: subjects kept in memory, over all exporters' shards; about 30 bytes each.</summary>
     public long CachedSubjects { get; init; } = 16_000_000;
 
+    /// <summary>Entries of a shard that wait in its counter row before they become a segment.</summary>
+    internal int TailEntries { get; init; } = 128;
+
+    /// <summary>Segments of one level, at least, before they become one of the next.</summary>
+    internal int LevelSegments { get; init; } = 6;
+
+    /// <summary>Records merged at once.</summary>
+    internal int MergeRecords { get; init; } = 64 * 1024;
+
+    /// <summary>Records in one log row.</summary>
+    internal int ChunkRecords { get; init; } = 20_000;
+
+    /// <summary>Log entries that a start may have to read again: then the checkpoint moves.</summary>
+    internal int CheckpointEntries { get; init; } = 64;
+
     /// <summary>Reads <c>Transfers:*</c>.</summary>
     public static LedgerOptions Read(IConfiguration configuration, SettingsFaults faults, string keyId)
     {
@@ -51,9 +66,6 @@ internal static class LedgerLimits
 {
     public const int Shards = 1024;
 
-    /// <summary>Records in one log row.</summary>
-    public const int ChunkRecords = 20_000;
-
     /// <summary>Bytes in one row: ten binary properties, 850 KB as they travel in base64.</summary>
     public const int RowBytes = 640 * 1024;
 
@@ -63,17 +75,10 @@ internal static class LedgerLimits
     /// <summary>Bytes handed to the store at once, so that no write holds up another for long.</summary>
     public const int SubmitBytes = 1024 * 1024;
 
-    /// <summary>Entries of a shard that wait in its counter row before they become a segment.</summary>
-    public const int TailEntries = 128;
-
-    /// <summary>Records merged at once.</summary>
-    public const int MergeRecords = 64 * 1024;
-
     /// <summary>Accepted records that may wait for merging before senders wait too.</summary>
     public const int PendingRecords = 256 * 1024;
 
-    /// <summary>Log entries, and bytes of them, that a start may have to read again: then the checkpoint moves.</summary>
-    public const int CheckpointEntries = 64;
+    /// <summary>Merged records after which the checkpoint moves.</summary>
     public const int CheckpointRecords = 256 * 1024;
 
     /// <summary>Identifiers that may be united with others per exporter.</summary>

@@ -5,9 +5,9 @@ namespace DingFlow.Transfers.Ledger;
 
 /// <summary>What the shards of one exporter share.</summary>
 internal sealed record ShardContext(
-    IEntityStore Store, string Exporter, LedgerOptions Options, CompiledPredicates Predicates, LedgerDictionary Dictionary)
+    IEntityStore Store, string Exporter, LedgerOptions Options, CompiledPredicates Predicates, ExporterLog Log)
 {
-    public FactSpace Space { get; } = new(Predicates, Dictionary);
+    public FactSpace Space { get; } = new(Predicates, Log.Header.Dictionary);
 
     /// <summary>Tells the rows of this process from those of another.</summary>
     public uint Writer { get; } = (uint)Random.Shared.Next();
@@ -79,7 +79,7 @@ internal sealed class Shard(ShardContext context, int number)
                 return;
             }
 
-            var row = stored is null ? new() : ShardRow.FromRow(stored, context.Options);
+            var row = await RowOfAsync(stored, cancellationToken);
             if (!_loaded || row.Version < _row.Version || row.PurgedAt > _row.Version)
             {
                 Unload();
@@ -275,6 +275,18 @@ internal sealed class Shard(ShardContext context, int number)
         }
     }
 
+    private async Task<ShardRow> RowOfAsync(Entity? stored, CancellationToken cancellationToken)
+    {
+        if (stored is null)
+        {
+            return new();
+        }
+
+        var row = ShardRow.FromRow(stored, context.Options);
+        await context.Log.LearnNamesAsync(row.Applied, cancellationToken);
+        return row;
+    }
+
     private void Change(int place, int state)
     {
         if (_map.StateAt(place) == state)
@@ -333,13 +345,13 @@ internal sealed class Shard(ShardContext context, int number)
     /// <summary>The commit with its entries in the counter row; <see langword="null"/> when they are too many or too large.</summary>
     private ShardCommit? WriteTail(ShardRow row, bool purge)
     {
-        if (purge || _undo.Count > LedgerLimits.TailEntries)
+        if (purge || _undo.Count > context.Options.TailEntries)
         {
             return null;
         }
 
         Collect(ShardMap.Level.Tail);
-        if (_written.Count > LedgerLimits.TailEntries)
+        if (_written.Count > context.Options.TailEntries)
         {
             return null;
         }
@@ -394,7 +406,7 @@ internal sealed class Shard(ShardContext context, int number)
     private byte NextLevel(IReadOnlyList<Segment> segments)
     {
         byte level = 1;
-        while (segments.Count(segment => segment.Level == level) >= 6 + (number % 5))
+        while (segments.Count(segment => segment.Level == level) >= context.Options.LevelSegments + (number % 5))
         {
             level++;
         }
@@ -425,7 +437,7 @@ internal sealed class Shard(ShardContext context, int number)
         for (var attempt = 0; attempt < LedgerLimits.Attempts; attempt++)
         {
             var stored = await context.Store.GetAsync(LedgerRows.ShardTable, Partition, LedgerRows.CounterRow, cancellationToken);
-            var row = stored is null ? new() : ShardRow.FromRow(stored, context.Options);
+            var row = await RowOfAsync(stored, cancellationToken);
             _map = new();
             if (row.Segments.Count > 0 && !await ReadSegmentsAsync(row, cancellationToken))
             {

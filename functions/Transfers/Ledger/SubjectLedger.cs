@@ -172,7 +172,7 @@ public sealed partial class SubjectLedger(
     {
         var ledger = For(exporter);
         await ledger.MergeAcceptedAsync(cancellationToken);
-        var context = new ShardContext(store, exporter, options, ledger.Predicates, ledger.Header.Dictionary);
+        var context = new ShardContext(store, exporter, options, ledger.Predicates, ledger.Entries);
         var (subjects, differences) = (0L, new List<RecountDifference>());
         for (var number = 0; number < options.Shards; number++)
         {
@@ -311,9 +311,9 @@ public sealed partial class SubjectLedger(
     }
 
     /// <summary>Packs records into as many rows as they need; the same records always into the same.</summary>
-    private static List<(byte[] Bytes, Chunk Chunk)> Cut(IReadOnlyList<SubjectTransfer> records)
+    private List<(byte[] Bytes, Chunk Chunk)> Cut(IReadOnlyList<SubjectTransfer> records)
     {
-        if (records.Count <= LedgerLimits.ChunkRecords)
+        if (records.Count <= options.ChunkRecords)
         {
             var packed = ChunkCodec.Encode(records);
             if (packed.Bytes.Length <= LedgerLimits.RowBytes || records.Count == 1)
@@ -335,6 +335,8 @@ public sealed partial class SubjectLedger(
             var stored = await store.GetAsync(LedgerRows.ShardTable, LedgerRows.ShardPartition(exporter, number), LedgerRows.CounterRow, token);
             rows[number] = stored is null ? new() : ShardRow.FromRow(stored, options);
         });
+
+        await ledger.Entries.LearnNamesAsync(rows.Max(row => row.Applied), cancellationToken);
 
         // Counted under other definitions: counted anew from the rows, and kept so.
         foreach (var number in Enumerable.Range(0, rows.Length)
