@@ -5,7 +5,9 @@ namespace DingFlow.Hosting;
 /// <param name="Hash">SHA-256 of the key.</param>
 /// <param name="Roles">What it may do.</param>
 /// <param name="Exporters">The exporters it is confined to; none means all.</param>
-public sealed record ApiKey(string Name, ReadOnlyMemory<byte> Hash, IReadOnlySet<string> Roles, IReadOnlySet<string> Exporters);
+/// <param name="Sources">The HR sources it is confined to, in lower case; none means all.</param>
+public sealed record ApiKey(
+    string Name, ReadOnlyMemory<byte> Hash, IReadOnlySet<string> Roles, IReadOnlySet<string> Exporters, IReadOnlySet<string> Sources);
 
 /// <summary>Where access tokens of Microsoft Entra come from and whom they must be for.</summary>
 /// <param name="Authority">The tenant's issuer address, such as <c>https://login.microsoftonline.com/{tenant}/v2.0</c>.</param>
@@ -60,7 +62,9 @@ public sealed record AuthOptions(IReadOnlyList<ApiKey> ApiKeys, EntraTokenOption
             return null;
         }
 
-        return new ApiKey(name, bytes, roles, reader.List("Exporters").ToHashSet(StringComparer.Ordinal));
+        return new ApiKey(
+            name, bytes, roles, reader.List("Exporters").ToHashSet(StringComparer.Ordinal),
+            reader.List("Sources").Select(static source => source.ToLowerInvariant()).ToHashSet(StringComparer.Ordinal));
     }
 
     private static EntraTokenOptions? ReadEntra(SettingsReader reader)

@@ -26,6 +26,7 @@ internal sealed class BearerAuthentication(AuthOptions options, Func<EntraTokenO
     public const string RoleClaim = "roles";
     public const string PrincipalClaim = "dingflow.principal";
     public const string ExporterClaim = "dingflow.exporter";
+    public const string SourceClaim = "dingflow.source";
 
     private const string Scheme = "Bearer ";
 
@@ -76,6 +77,7 @@ internal sealed class BearerAuthentication(AuthOptions options, Func<EntraTokenO
                 new Claim(PrincipalClaim, $"key:{key.Name}"),
                 .. key.Roles.Select(role => new Claim(RoleClaim, role)),
                 .. key.Exporters.Select(exporter => new Claim(ExporterClaim, exporter)),
+                .. key.Sources.Select(source => new Claim(SourceClaim, source)),
             ], "ApiKey"));
             return AuthenticationOutcome.Accepted;
         }
@@ -134,5 +136,16 @@ public static class Callers
     {
         ArgumentNullException.ThrowIfNull(context);
         return context.User.HasClaim(BearerAuthentication.RoleClaim, role);
+    }
+
+    /// <summary>The caller may act for the HR source: its key is confined to none (<c>Auth:ApiKeys:{name}:Sources</c>), or to this one among others.</summary>
+    /// <param name="context">The request.</param>
+    /// <param name="source">The source's name; case does not matter.</param>
+    public static bool MayUseSource(this HttpContext context, string source)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        ArgumentNullException.ThrowIfNull(source);
+        return !context.User.HasClaim(static claim => claim.Type == BearerAuthentication.SourceClaim)
+            || context.User.HasClaim(BearerAuthentication.SourceClaim, source.ToLowerInvariant());
     }
 }

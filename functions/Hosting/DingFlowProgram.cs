@@ -5,6 +5,7 @@ using DingFlow.Intake;
 using DingFlow.Messaging;
 using DingFlow.Offboarding;
 using DingFlow.Sandbox;
+using DingFlow.Scim;
 using DingFlow.Storage;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -54,6 +55,7 @@ public static partial class DingFlowProgram
         services.AddEntra(configuration, faults);
         services.AddAlerts(configuration, faults);
         services.AddIntake(configuration, faults);
+        services.AddScim(configuration, faults);
         services.AddOffboarding(configuration, faults);
     }
 

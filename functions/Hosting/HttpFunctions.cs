@@ -21,7 +21,7 @@ internal static class HttpFunctions
 
     private static RequestDelegate Handler(FunctionEntry function)
     {
-        var (_, type, role) = function.Registration;
+        var (type, role) = (function.Registration.Type, function.Registration.Role);
         return async context =>
         {
             // Replaces the token of the request: whoever passes it on stops when the caller goes away or the time is up.

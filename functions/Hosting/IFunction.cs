@@ -48,6 +48,9 @@ public static class Roles
     /// <summary>Second person for the release of the brake.</summary>
     public const string OperationsApprove = "operations.approve";
 
+    /// <summary>Provision and deprovision people by SCIM, in the sources that the key is confined to.</summary>
+    public const string Scim = "scim";
+
     /// <summary>
     /// Every role there is; a key with any other is refused at the start. Those of routes that are still to come are known already, so
     /// that a key can be given them beforehand.
@@ -56,7 +59,7 @@ public static class Roles
     [
         OperationsRead, OperationsWrite, OperationsApprove,
         "transfers.write", "compliance.read", "compliance.write", "subjects.read", "audit.read",
-        "roster.write", "deliveries.replay", "rehearsals.run", "scim",
+        "roster.write", "deliveries.replay", "rehearsals.run", Scim,
     ];
 }
 
@@ -65,16 +68,20 @@ public static class FunctionServices
 {
     /// <summary>
     /// Adds a function. A webhook authenticates its sender itself and a probe needs nobody: they name no <paramref name="role"/>.
-    /// All other HTTP functions name the role that the caller must hold.
+    /// All other HTTP functions name the role that the caller must hold. Functions of a protocol with an error form of its own name the
+    /// writer of its <paramref name="problems"/>.
     /// </summary>
-    public static IServiceCollection AddFunction<TFunction>(this IServiceCollection services, string? role = null)
+    public static IServiceCollection AddFunction<TFunction>(this IServiceCollection services, string? role = null, IProblemWriter? problems = null)
         where TFunction : class, IFunction
     {
         services.AddSingleton<TFunction>();
-        services.AddSingleton(new FunctionRegistration(typeof(TFunction).Name, typeof(TFunction), role));
+        services.AddSingleton(new FunctionRegistration(typeof(TFunction).Name, typeof(TFunction), role, problems));
         return services;
     }
 }
 
-/// <summary>A function that was added: its name, its class and, for HTTP functions that have one, the role it asks for.</summary>
-public sealed record FunctionRegistration(string Name, Type Type, string? Role);
+/// <summary>
+/// A function that was added: its name, its class and, for HTTP functions that have them, the role it asks for and how its problems are
+/// written in place of problem+json.
+/// </summary>
+public sealed record FunctionRegistration(string Name, Type Type, string? Role, IProblemWriter? Problems = null);

@@ -59,7 +59,14 @@ public enum ProblemCode
     TimedOut,
 }
 
-/// <summary>Answers problems as <c>application/problem+json</c> (RFC 9457).</summary>
+/// <summary>Writes problems in the form of a protocol that has its own, such as SCIM.</summary>
+public interface IProblemWriter
+{
+    /// <summary>Writes the answer for the problem; headers such as <c>Retry-After</c> are already set.</summary>
+    Task WriteAsync(HttpContext context, ProblemCode code, string? detail);
+}
+
+/// <summary>Answers problems as <c>application/problem+json</c> (RFC 9457), or as the function's own protocol has it.</summary>
 public static class Problems
 {
     /// <summary>The media type.</summary>
@@ -131,6 +138,11 @@ public static class Problems
         if (retryAfter is { } wait)
         {
             context.Response.Headers.RetryAfter = Math.Ceiling(Math.Max(wait.TotalSeconds, 1)).ToString(CultureInfo.InvariantCulture);
+        }
+
+        if (context.GetEndpoint()?.Metadata.GetMetadata<FunctionRegistration>()?.Problems is { } writer)
+        {
+            return writer.WriteAsync(context, code, detail);
         }
 
         var problem = new Problem($"urn:dingflow:problem:{code.Slug()}", code.Title(), status, detail, context.RequestId());

@@ -12,6 +12,12 @@ public interface IHrDialect
     /// <summary>Its name in <c>HrSources:{source}:Dialect</c>.</summary>
     string Name { get; }
 
+    /// <summary>
+    /// Whether it comes by <c>POST hr/{source}</c>, signed with the source's secrets. A protocol with routes and credentials of its own
+    /// does not: its sources have no secrets, and share only their confinement with the others.
+    /// </summary>
+    bool IsWebhook => true;
+
     /// <summary>Reads one signing secret of a source at the start; what is wrong with it is added to the faults.</summary>
     /// <returns>The key for <see cref="Verify"/>, or <see langword="null"/> with a fault.</returns>
     byte[]? ReadSecret(SettingsReader reader, string name);
@@ -38,7 +44,7 @@ public interface IHrDialect
 public static class HrDialects
 {
     /// <summary>All of them.</summary>
-    public static IReadOnlyList<IHrDialect> All { get; } = [new StandardDialect()];
+    public static IReadOnlyList<IHrDialect> All { get; } = [new StandardDialect(), new ScimDialect()];
 }
 
 /// <summary>How the check of a signature ended.</summary>

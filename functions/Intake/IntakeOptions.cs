@@ -63,7 +63,7 @@ public sealed record HrSource
     /// <summary>Deliveries are accepted and kept, and wait until this is switched off again.</summary>
     public bool Paused { get; init; }
 
-    /// <summary>Deliveries with a valid signature that are accepted in a minute, by each instance.</summary>
+    /// <summary>Deliveries with a valid signature (SCIM: requests) that are accepted in a minute, by each instance.</summary>
     public int MaxPerMinute { get; init; } = 600;
 
     /// <summary>The DingTalk tenants that its events may touch; <see langword="null"/> for all.</summary>
@@ -90,9 +90,44 @@ public sealed record HrSource
             Secrets = dialect is null ? [] : ReadSecrets(reader, dialect),
             DryRun = reader.Boolean("DryRun", false),
             Paused = reader.Boolean("Paused", false),
-            MaxPerMinute = reader.Number("MaxPerMinute", 600, 1, 10_000_000),
+            // Microsoft Entra wants to provision by 25 requests a second.
+            MaxPerMinute = reader.Number("MaxPerMinute", dialect is { IsWebhook: false } ? 3000 : 600, 1, 10_000_000),
             Tenants = ReadTenants(reader, knownTenants),
             EmailDomains = [.. reader.List("EmailDomains").Select(static domain => domain.TrimStart('@'))],
+        };
+    }
+
+    /// <summary>
+    /// Whether an event may come from this source. A source that is confined to mail domains cannot freeze anybody else: an event without
+    /// an address could name anybody, so it is outside as well.
+    /// </summary>
+    public bool Admits(PersonEvent person)
+    {
+        ArgumentNullException.ThrowIfNull(person);
+        if (EmailDomains.Count == 0)
+        {
+            return true;
+        }
+
+        var domain = person.Email.AsSpan(person.Email is null ? 0 : person.Email.LastIndexOf('@') + 1);
+        foreach (var allowed in EmailDomains)
+        {
+            if (domain.Equals(allowed, StringComparison.OrdinalIgnoreCase))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>The event with what the source's settings confine it to, for those who act on it.</summary>
+    public PersonEvent Confine(PersonEvent person)
+    {
+        ArgumentNullException.ThrowIfNull(person);
+        return Tenants is null && EmailDomains.Count == 0 && !DryRun ? person : person with
+        {
+            Tenants = Tenants, EmailDomains = EmailDomains.Count == 0 ? null : EmailDomains, DryRun = DryRun,
         };
     }
 
@@ -114,6 +149,16 @@ public sealed record HrSource
     private static List<byte[]> ReadSecrets(SettingsReader reader, IHrDialect dialect)
     {
         var keys = reader.Children("Secrets");
+        if (!dialect.IsWebhook)
+        {
+            if (keys.Count > 0)
+            {
+                reader.Fault("Secrets", $"must not be set: the dialect {dialect.Name} has credentials of its own");
+            }
+
+            return [];
+        }
+
         if (keys.Count is 0 or > MaxSecrets)
         {
             reader.Fault("Secrets", keys.Count == 0 ? "is missing: one secret, or two while it is rotated" : "may hold two secrets, while one is rotated");

@@ -20,7 +20,7 @@ public sealed partial class ReceiveHrWebhook(
     public async Task InvokeAsync(HttpContext context)
     {
         ArgumentNullException.ThrowIfNull(context);
-        if (context.Request.RouteValues["source"] is not string name || !options.Sources.TryGetValue(name, out var source))
+        if (context.Request.RouteValues["source"] is not string name || !options.Sources.TryGetValue(name, out var source) || !source.Dialect.IsWebhook)
         {
             await context.ProblemAsync(ProblemCode.UnknownSource);
             return;
@@ -62,7 +62,7 @@ public sealed partial class ReceiveHrWebhook(
 
         foreach (var person in reading.Events)
         {
-            if (!IsWithinConfines(source, person))
+            if (!source.Admits(person))
             {
                 await RefuseOutsiderAsync(context, source);
                 return;
@@ -82,7 +82,7 @@ public sealed partial class ReceiveHrWebhook(
             EventTime = reading.EventTime,
             Body = body,
             VerifiedBy = verification.SecretIndex,
-            Events = Confine(source, reading.Events),
+            Events = [.. reading.Events.Select(source.Confine)],
         };
         InboxReceipt receipt;
         try
@@ -102,25 +102,6 @@ public sealed partial class ReceiveHrWebhook(
             new HrReceipt(receipt.DeliveryId, receipt.Duplicate), HrReceiptJson.Default.HrReceipt, StatusCodes.Status202Accepted);
     }
 
-    private static IReadOnlyList<PersonEvent> Confine(HrSource source, IReadOnlyList<PersonEvent> events)
-    {
-        if (source.Tenants is null && source.EmailDomains.Count == 0 && !source.DryRun)
-        {
-            return events;
-        }
-
-        var confined = new PersonEvent[events.Count];
-        for (var i = 0; i < confined.Length; i++)
-        {
-            confined[i] = events[i] with
-            {
-                Tenants = source.Tenants, EmailDomains = source.EmailDomains.Count == 0 ? null : source.EmailDomains, DryRun = source.DryRun,
-            };
-        }
-
-        return confined;
-    }
-
     private static Task AnswerRefusalAsync(HttpContext context, SignatureVerdict verdict) => verdict switch
     {
         SignatureVerdict.Stale => context.ProblemAsync(ProblemCode.StaleTimestamp, string.Create(
@@ -130,46 +111,12 @@ public sealed partial class ReceiveHrWebhook(
         _ => context.ProblemAsync(ProblemCode.InvalidSignature, "No secret of this source gives this signature."),
     };
 
-    /// <summary>
-    /// A source that is confined to mail domains cannot freeze anybody else: an event without an address could name anybody, so it is
-    /// outside as well.
-    /// </summary>
-    private static bool IsWithinConfines(HrSource source, PersonEvent person)
-    {
-        if (source.EmailDomains.Count == 0)
-        {
-            return true;
-        }
-
-        var domain = person.Email.AsSpan(person.Email is null ? 0 : person.Email.LastIndexOf('@') + 1);
-        foreach (var allowed in source.EmailDomains)
-        {
-            if (domain.Equals(allowed, StringComparison.OrdinalIgnoreCase))
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
     private async Task RefuseOutsiderAsync(HttpContext context, HrSource source)
     {
         Log.OutsideConfines(logger, source.Name);
-        var now = timeProvider.GetUtcNow();
         try
         {
-            await alerts.SendAsync(
-                new AlertMessage
-                {
-                    AlertId = string.Create(CultureInfo.InvariantCulture, $"intake.outside_confines:{source.Name}:{now:yyyyMMdd}"),
-                    Type = "intake.outside_confines",
-                    Severity = AlertSeverity.Critical,
-                    OccurredAt = now,
-                    Summary = $"The HR source {source.Name} named a person outside its mail domains; nothing was done. Its secret may be in the wrong hands.",
-                    About = source.QualifiedName,
-                },
-                context.RequestAborted);
+            await alerts.SendAsync(IntakeAlerts.OutsideConfines(source.Name, source.QualifiedName, timeProvider.GetUtcNow()), context.RequestAborted);
         }
         catch (MessageQueueException exception)
         {
