@@ -23,7 +23,7 @@ public sealed class IntakeOptionsTests
             ("DingTalk:Tenants:acme:CorpId", "x"),
             ("Intake:MaxBodyBytes", "10000000"));
 
-        Assert.Contains("HrSources:a:Dialect: must be one of standard", faults);
+        Assert.Contains($"HrSources:a:Dialect: must be one of {string.Join(", ", HrDialects.All.Select(static dialect => dialect.Name))}", faults);
         Assert.Contains("HrSources:b:Secrets: is missing: one secret, or two while it is rotated", faults);
         Assert.Contains($"HrSources:c:Secrets:0: {StandardWebhooks.SecretRule}", faults);
         Assert.Contains(faults, static fault => fault.StartsWith("HrSources:c:MaxPerMinute: ", StringComparison.Ordinal));
