@@ -1,1 +1,9 @@
-Console.WriteLine("benchmarks");
+using DingFlow.Benchmarks.Ledger;
+
+if (args is ["ledger", .. var rest])
+{
+    await LedgerBenchmark.RunAsync(rest);
+    return;
+}
+
+Console.WriteLine("usage: ledger");

@@ -19,30 +19,45 @@ internal static class ChunkCodec
     /// <summary>More than any chunk expands to (20 000 records with the longest ids).</summary>
     private const int LargestExpansion = 64 * 1024 * 1024;
 
-    public static (byte[] Bytes, Chunk Chunk) Encode(IReadOnlyList<SubjectTransfer> records)
+    private const int LargestKeptBuffer = 4 * 1024 * 1024;
+
+    [ThreadStatic]
+    private static Buffers? t_buffers;
+
+    /// <summary>Packs records into pieces that are properties of a row, and into what merging needs.</summary>
+    public static (IReadOnlyList<byte[]> Pieces, Chunk Chunk) Encode(IReadOnlyList<SubjectTransfer> records)
     {
-        var keys = new SubjectKey[records.Count];
-        for (var i = 0; i < keys.Length; i++)
+        var chunk = Chunk.Borrow(records.Count);
+        for (var i = 0; i < records.Count; i++)
         {
-            keys[i] = SubjectKey.Of(records[i].Subject);
+            chunk.Keys[i] = SubjectKey.Of(records[i].Subject);
         }
 
-        return Encode(records, keys);
+        return (Encode(records, chunk), chunk);
     }
 
-    /// <summary>Records that were accepted before, as they stay without others.</summary>
-    public static byte[] Encode(IReadOnlyList<LedgerRecord> records) => Encode(
-        [.. records.Select(record => new SubjectTransfer(record.RecordId, "", default, record.OccurredAt, record.Facts, record.Circumstances))],
-        [.. records.Select(record => record.Subject)]).Bytes;
+    /// <summary>Packs records that were accepted before, as they stay without others.</summary>
+    public static IReadOnlyList<byte[]> Encode(IReadOnlyList<LedgerRecord> records)
+    {
+        var chunk = Chunk.Of(records.Count);
+        for (var i = 0; i < records.Count; i++)
+        {
+            chunk.Keys[i] = records[i].Subject;
+        }
 
-    private static (byte[] Bytes, Chunk Chunk) Encode(IReadOnlyList<SubjectTransfer> records, SubjectKey[] keys)
+        return Encode(
+            [.. records.Select(record => new SubjectTransfer(record.RecordId, "", default, record.OccurredAt, record.Facts, record.Circumstances))],
+            chunk);
+    }
+
+    private static IReadOnlyList<byte[]> Encode(IReadOnlyList<SubjectTransfer> records, Chunk chunk)
     {
         var tables = new Tables();
-        var additions = new int[records.Count];
-        var columns = new PackedWriter(records.Count * 12 + 64);
-        var ids = new PackedWriter(records.Count * 12 + 64);
+        var buffers = t_buffers ??= new();
+        var (columns, ids, body, row) = buffers.Cleared();
+        var additions = chunk.Additions;
         var (time, id) = (0L, "");
-        for (var i = 0; i < records.Count; i++)
+        for (var i = 0; i < additions.Length; i++)
         {
             var record = records[i];
             additions[i] = tables.AdditionOf(record);
@@ -55,59 +70,64 @@ internal static class ChunkCodec
             id = record.RecordId;
         }
 
-        var table = tables.Additions;
-        var body = new PackedWriter(columns.Length + ids.Length + 1024);
-        WriteFacts(body, table);
+        chunk.Table = tables.Additions;
+        WriteFacts(body, chunk.Table);
         WriteCircumstances(body, tables.Circumstances);
         body.Bytes(columns.Written);
         body.Bytes(ids.Written);
 
-        var compressed = new byte[BrotliEncoder.GetMaxCompressedLength(body.Length)];
+        // The two are written and read; their space serves the compressed bytes.
+        columns.Clear();
+        var compressed = columns.Reserve(BrotliEncoder.GetMaxCompressedLength(body.Length));
         if (!BrotliEncoder.TryCompress(body.Written, compressed, out var length, Quality, Window))
         {
             throw new InvalidOperationException("The chunk did not compress into the space that must suffice.");
         }
 
-        var writer = new PackedWriter(length + (keys.Length * SubjectKey.Size) + 32);
-        writer.Byte(Version);
-        writer.Number(records.Count);
-        writer.Number(body.Length);
-        writer.Number(length);
-        writer.Bytes(compressed.AsSpan(0, length));
-        writer.Keys(keys);
-        return (writer.ToArray(), new(keys, additions, table));
+        row.Byte(Version);
+        row.Number(records.Count);
+        row.Number(body.Length);
+        row.Number(length);
+        row.Bytes(compressed[..length]);
+        row.Keys(chunk.Keys);
+        var pieces = LedgerRows.Pieces(row.Written);
+        if (buffers.Size > LargestKeptBuffer)
+        {
+            t_buffers = null;
+        }
+
+        return pieces;
     }
 
     /// <summary>What merging needs.</summary>
     /// <exception cref="InvalidDataException">The bytes are damaged.</exception>
     public static Chunk Decode(ReadOnlySpan<byte> bytes)
     {
-        var (keys, body) = Open(bytes);
+        var (chunk, body) = Open(bytes);
         var reader = new PackedReader(body);
-        var table = ReadFacts(ref reader);
+        chunk.Table = ReadFacts(ref reader);
         _ = ReadCircumstances(ref reader);
-        var additions = new int[keys.Length];
-        for (var i = 0; i < additions.Length; i++)
+        foreach (ref var addition in chunk.Additions)
         {
-            additions[i] = AdditionIn(table, reader.Int());
+            addition = AdditionIn(chunk.Table, reader.Int());
             reader.Number();
             reader.Signed();
         }
 
-        return new(keys, additions, table);
+        return chunk;
     }
 
     /// <summary>The records as they were accepted.</summary>
     /// <exception cref="InvalidDataException">The bytes are damaged.</exception>
     public static List<LedgerRecord> DecodeRecords(ReadOnlySpan<byte> bytes, string batchId)
     {
-        var (keys, body) = Open(bytes);
+        var (chunk, body) = Open(bytes);
         var reader = new PackedReader(body);
         var table = ReadFacts(ref reader);
         var circumstances = ReadCircumstances(ref reader);
-        List<LedgerRecord> records = new(keys.Length);
+        List<LedgerRecord> records = new(chunk.Count);
         var time = 0L;
-        foreach (var key in keys)
+        foreach (var key in chunk.Keys)
         {
             var addition = AdditionIn(table, reader.Int());
             var place = reader.Int();
@@ -127,7 +147,7 @@ internal static class ChunkCodec
         return records;
     }
 
-    private static (SubjectKey[] Keys, byte[] Body) Open(ReadOnlySpan<byte> bytes)
+    private static (Chunk Chunk, byte[] Body) Open(ReadOnlySpan<byte> bytes)
     {
         var reader = new PackedReader(bytes);
         if (reader.Byte() != Version)
@@ -148,9 +168,9 @@ internal static class ChunkCodec
             throw PackedReader.Damaged();
         }
 
-        var keys = new SubjectKey[count];
-        reader.Keys(keys);
-        return (keys, body);
+        var chunk = Chunk.Of(count);
+        reader.Keys(chunk.Keys);
+        return (chunk, body);
     }
 
     private static int AdditionIn(Addition[] table, int number) => number <= table.Length ? number - 1 : throw PackedReader.Damaged();
@@ -279,6 +299,26 @@ internal static class ChunkCodec
         }
 
         return table;
+    }
+
+    /// <summary>Kept by each thread from chunk to chunk.</summary>
+    private sealed class Buffers
+    {
+        private readonly PackedWriter _columns = new(64 * 1024);
+        private readonly PackedWriter _ids = new(64 * 1024);
+        private readonly PackedWriter _body = new(64 * 1024);
+        private readonly PackedWriter _row = new(64 * 1024);
+
+        public int Size => _columns.Capacity + _ids.Capacity + _body.Capacity + _row.Capacity;
+
+        public (PackedWriter Columns, PackedWriter Ids, PackedWriter Body, PackedWriter Row) Cleared()
+        {
+            _columns.Clear();
+            _ids.Clear();
+            _body.Clear();
+            _row.Clear();
+            return (_columns, _ids, _body, _row);
+        }
     }
 
     /// <summary>What records share. Equal things are mostly the same instance, so instances are asked first.</summary>

@@ -173,7 +173,7 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
             foreach (var entry in entries)
             {
                 // The bytes are in the log; merging needs only what they say.
-                _pending.Enqueue(entry with { Bytes = [] });
+                _pending.Enqueue(entry with { Bytes = [], Pieces = [] });
                 _pendingRecords += entry.Records;
             }
         }
@@ -228,7 +228,7 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
         {
             var entry = request.Entry;
             var newNames = entry.Chunk is { } chunk && _log.Header.Dictionary.HasNew(chunk.Facts);
-            if (group.Count == GroupRequests || (group.Count > 0 && bytes + entry.Bytes.Length > LedgerLimits.TransactionBytes)
+            if (group.Count == GroupRequests || (group.Count > 0 && bytes + entry.Size > LedgerLimits.TransactionBytes)
                 || (newNames && names) || !batches.Add(entry.BatchId))
             {
                 continue;
@@ -242,7 +242,7 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
 
             group.Add(request);
             names |= newNames;
-            bytes += entry.Bytes.Length;
+            bytes += entry.Size;
         }
 
         return group;
@@ -338,6 +338,7 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
         }
 
         Interlocked.Exchange(ref _merged, entries[^1].Position);
+        entries.ForEach(entry => entry.Chunk?.Release());
         _mergedRecords += records;
         shards.Trim(_options.CachedSubjects);
         if (_merged - _log.Checkpointed >= _options.CheckpointEntries || _mergedRecords >= LedgerLimits.CheckpointRecords)

@@ -141,28 +141,28 @@ internal sealed class LedgerCorrections(ExporterLog log, ShardSet shards)
     private async Task ForgetAsync(Entity row, SubjectKey subject, long position, CancellationToken cancellationToken)
     {
         var entry = LogEntry.FromRow(row);
-        byte[]? bytes = null;
-        if (entry.Chunk is { } chunk)
+        IReadOnlyList<byte[]>? pieces = null;
+        if (entry.Chunk is not null)
         {
-            if (Array.Exists(chunk.Keys, key => shards.Header.Resolve(key, position) == subject))
+            var records = ChunkCodec.DecodeRecords(entry.Bytes, "");
+            if (records.RemoveAll(record => shards.Header.Resolve(record.Subject, position) == subject) > 0)
             {
-                bytes = ChunkCodec.Encode(
-                    [.. ChunkCodec.DecodeRecords(entry.Bytes, "").Where(record => shards.Header.Resolve(record.Subject, position) != subject)]);
+                pieces = ChunkCodec.Encode(records);
             }
         }
         else if (shards.Header.Resolve(entry.Subject, position) == subject || shards.Header.Resolve(entry.Other, position) == subject)
         {
-            bytes = (entry with { Subject = default, Other = default }).PackCorrection();
+            pieces = [(entry with { Subject = default, Other = default }).PackCorrection()];
         }
 
-        if (bytes is not null)
+        if (pieces is not null)
         {
             foreach (var name in row.Properties.Keys.Where(name => name.StartsWith("Data", StringComparison.Ordinal)).ToList())
             {
                 row.Properties.Remove(name);
             }
 
-            LedgerRows.Put(row.Properties, bytes);
+            LedgerRows.Put(row.Properties, pieces);
             if (!await log.ReplaceAsync(row, cancellationToken) && await log.EntryAsync(entry.Position, cancellationToken) is not null)
             {
                 throw new EntityStoreException("The ledger's log changed while a subject was erased.");

@@ -46,18 +46,33 @@ internal static class LedgerRows
     public static long VersionOf(string segmentRow) =>
         long.Parse(segmentRow.AsSpan(1, 12), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture);
 
-    /// <summary>Puts bytes into as many properties as they need.</summary>
-    public static void Put(EntityProperties properties, ReadOnlySpan<byte> bytes)
+    /// <summary>Bytes cut into what one property holds.</summary>
+    public static IReadOnlyList<byte[]> Pieces(ReadOnlySpan<byte> bytes)
     {
-        for (var i = 0; i == 0 || !bytes.IsEmpty; i++)
+        List<byte[]> pieces = [];
+        do
         {
             var length = Math.Min(bytes.Length, EntityLimits.BinaryLength);
-            properties[NameOf(i)] = bytes[..length].ToArray();
+            pieces.Add(bytes[..length].ToArray());
             bytes = bytes[length..];
+        }
+        while (!bytes.IsEmpty);
+        return pieces;
+    }
+
+    /// <summary>Puts bytes into as many properties as they need.</summary>
+    public static void Put(EntityProperties properties, ReadOnlySpan<byte> bytes) => Put(properties, Pieces(bytes));
+
+    /// <summary>Puts pieces into properties.</summary>
+    public static void Put(EntityProperties properties, IReadOnlyList<byte[]> pieces)
+    {
+        for (var i = 0; i < pieces.Count; i++)
+        {
+            properties[NameOf(i)] = pieces[i];
         }
     }
 
-    /// <summary>The bytes that <see cref="Put"/> put there.</summary>
+    /// <summary>The bytes that <see cref="Put(EntityProperties, ReadOnlySpan{byte})"/> put there.</summary>
     public static byte[] Take(EntityProperties properties)
     {
         var first = properties.Require<byte[]>(NameOf(0));

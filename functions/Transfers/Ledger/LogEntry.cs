@@ -30,8 +30,14 @@ internal sealed record LogEntry(LogEntryKind Kind, string BatchId)
     /// <summary>The day of acceptance in Shanghai, as yyyymmdd.</summary>
     public int Day { get; init; }
 
-    /// <summary>The records, packed.</summary>
+    /// <summary>The records, packed, as they are to be written.</summary>
+    public IReadOnlyList<byte[]> Pieces { get; init; } = [];
+
+    /// <summary>The records, packed, as they were read.</summary>
     public byte[] Bytes { get; init; } = [];
+
+    /// <summary>How large the row's data are.</summary>
+    public int Size => Pieces.Sum(piece => piece.Length);
 
     /// <summary>The records as merging needs them.</summary>
     public Chunk? Chunk { get; init; }
@@ -62,7 +68,7 @@ internal sealed record LogEntry(LogEntryKind Kind, string BatchId)
         row.Properties["Records"] = Records;
         row.Properties["Shards"] = options.Shards;
         row.Properties["KeyId"] = options.KeyId;
-        LedgerRows.Put(row.Properties, Kind == LogEntryKind.Records ? Bytes : PackCorrection());
+        LedgerRows.Put(row.Properties, Kind == LogEntryKind.Records ? Pieces : [PackCorrection()]);
         return row;
     }
 

@@ -12,6 +12,8 @@ internal sealed class PackedWriter(int capacity = 256)
 
     public int Length { get; private set; }
 
+    public int Capacity => _buffer.Length;
+
     public ReadOnlySpan<byte> Written => _buffer.AsSpan(0, Length);
 
     public void Clear() => Length = 0;

@@ -7,7 +7,9 @@ namespace DingFlow.Transfers.Ledger;
 internal sealed record ShardContext(
     IEntityStore Store, string Exporter, LedgerOptions Options, CompiledPredicates Predicates, ExporterLog Log)
 {
-    public FactSpace Space { get; } = new(Predicates, Log.Header.Dictionary);
+    public FactSpace Space => field ??= new(Predicates, Log.Header.Dictionary);
+
+    public SegmentCodec Codec => field ??= new(Space);
 
     /// <summary>Tells the rows of this process from those of another.</summary>
     public uint Writer { get; } = (uint)Random.Shared.Next();
@@ -25,7 +27,7 @@ internal sealed class Shard(ShardContext context, int number)
     /// <summary>Operations that one commit spends on segments: what is written and what is removed.</summary>
     private const int SegmentOperations = EntityLimits.OperationsPerTransaction - 2;
 
-    private readonly SegmentCodec _codec = new(context.Space);
+    private readonly SegmentCodec _codec = context.Codec;
     private readonly Dictionary<long, int> _transitions = [];
     private readonly List<(int Place, int State, byte Level)> _undo = [];
     private readonly List<int> _written = [];

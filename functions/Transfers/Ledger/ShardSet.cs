@@ -216,26 +216,35 @@ internal sealed class ShardSet(ShardContext context, LedgerHeader header)
     /// <summary>The records of one entry of the log, by shard.</summary>
     private sealed class Part
     {
-        private readonly SubjectKey[] _keys;
-        private readonly int[] _additions;
+        private readonly Chunk _chunk;
+        private readonly SubjectKey[]? _resolved;
         private readonly int[] _states;
         private readonly int[] _order;
         private readonly int[] _starts;
 
         public Part(LogEntry entry, LedgerHeader header, ShardContext context)
         {
-            var chunk = entry.Chunk ?? throw new InvalidOperationException("Only records are merged.");
+            _chunk = entry.Chunk ?? throw new InvalidOperationException("Only records are merged.");
             Position = entry.Position;
-            _additions = chunk.Additions;
-            _keys = header.HasAliases ? Array.ConvertAll(chunk.Keys, key => header.Resolve(key, entry.Position)) : chunk.Keys;
-            _states = Array.ConvertAll(chunk.Table, addition => context.Space.Intern(addition.Year, addition.Facts));
+            if (header.HasAliases)
+            {
+                _resolved = _chunk.Keys.ToArray();
+                foreach (ref var key in _resolved.AsSpan())
+                {
+                    key = header.Resolve(key, entry.Position);
+                }
+            }
+
+            _states = Array.ConvertAll(_chunk.Table, addition => context.Space.Intern(addition.Year, addition.Facts));
 
             // Sorted by counting: one pass to count, one to place.
             var shards = context.Options.Shards;
+            var keys = Keys;
+            var additions = _chunk.Additions;
             _starts = new int[shards + 1];
-            for (var i = 0; i < _keys.Length; i++)
+            for (var i = 0; i < keys.Length; i++)
             {
-                _starts[_keys[i].Shard(shards) + 1] += _additions[i] < 0 ? 0 : 1;
+                _starts[keys[i].Shard(shards) + 1] += additions[i] < 0 ? 0 : 1;
             }
 
             for (var i = 0; i < shards; i++)
@@ -245,14 +254,16 @@ internal sealed class ShardSet(ShardContext context, LedgerHeader header)
 
             _order = new int[_starts[shards]];
             var next = _starts[..shards];
-            for (var i = 0; i < _keys.Length; i++)
+            for (var i = 0; i < keys.Length; i++)
             {
-                if (_additions[i] >= 0)
+                if (additions[i] >= 0)
                 {
-                    _order[next[_keys[i].Shard(shards)]++] = i;
+                    _order[next[keys[i].Shard(shards)]++] = i;
                 }
             }
         }
+
+        private ReadOnlySpan<SubjectKey> Keys => _resolved ?? _chunk.Keys;
 
         public long Position { get; }
 
@@ -262,9 +273,11 @@ internal sealed class ShardSet(ShardContext context, LedgerHeader header)
         {
             var mine = _order.AsSpan(_starts[shard.Number].._starts[shard.Number + 1]);
             shard.Reserve(mine.Length);
+            var keys = Keys;
+            var additions = _chunk.Additions;
             foreach (var i in mine)
             {
-                shard.Add(_keys[i], _states[_additions[i]]);
+                shard.Add(keys[i], _states[additions[i]]);
             }
         }
     }

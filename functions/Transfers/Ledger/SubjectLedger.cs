@@ -298,9 +298,9 @@ public sealed partial class SubjectLedger(
         var (accepted, already) = (0, 0);
         for (var i = 0; i < pieces.Count; i++)
         {
-            var (bytes, chunk) = pieces[i];
+            var (data, chunk) = pieces[i];
             var next = i + 1 < pieces.Count ? BatchRow.CursorOf(part, i + 1) : BatchRow.CursorOf(part + 1, 0);
-            var entry = new LogEntry(LogEntryKind.Records, batchId) { Bytes = bytes, Chunk = chunk };
+            var entry = new LogEntry(LogEntryKind.Records, batchId) { Pieces = data, Chunk = chunk };
             var (verdict, _) = await For(exporter).WriteAsync(new(entry, BatchRow.CursorOf(part, i), next), cancellationToken);
             Throw(verdict);
             accepted += verdict == LogVerdict.Written ? chunk.Count : 0;
@@ -311,12 +311,12 @@ public sealed partial class SubjectLedger(
     }
 
     /// <summary>Packs records into as many rows as they need; the same records always into the same.</summary>
-    private List<(byte[] Bytes, Chunk Chunk)> Cut(IReadOnlyList<SubjectTransfer> records)
+    private List<(IReadOnlyList<byte[]> Data, Chunk Chunk)> Cut(IReadOnlyList<SubjectTransfer> records)
     {
         if (records.Count <= options.ChunkRecords)
         {
             var packed = ChunkCodec.Encode(records);
-            if (packed.Bytes.Length <= LedgerLimits.RowBytes || records.Count == 1)
+            if (packed.Pieces.Sum(piece => piece.Length) <= LedgerLimits.RowBytes || records.Count == 1)
             {
                 return [packed];
             }
