@@ -142,7 +142,7 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
     }
 
     /// <summary>Under the merge gate: says in the checkpoint that what is merged is merged.</summary>
-    public Task CheckpointAsync(CancellationToken cancellationToken) => _log.CheckpointAsync(_merged, cancellationToken);
+    public Task CheckpointAsync(CancellationToken cancellationToken) => _log.CheckpointAsync(_merged, always: true, cancellationToken);
 
     private ShardSet Shards() => _shards ??= new(new(_store, _exporter, _options, _predicates, _log), _log.Header);
 
@@ -344,7 +344,7 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
         if (_merged - _log.Checkpointed >= _options.CheckpointEntries || _mergedRecords >= LedgerLimits.CheckpointRecords)
         {
             _mergedRecords = 0;
-            await _log.CheckpointAsync(_merged, cancellationToken);
+            await _log.CheckpointAsync(_merged, always: false, cancellationToken);
         }
     }
 
@@ -357,7 +357,9 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
             var records = 0;
             foreach (var entry in _pending)
             {
-                if (entries.Count > 0 && (entry.Kind != LogEntryKind.Records || records + entry.Records > _options.MergeRecords))
+                if (entries.Count == LedgerLimits.MergeEntries
+                    || (entries.Count > 0
+                        && (entry.Kind != LogEntryKind.Records || records + entry.Records > _options.MergeRecords)))
                 {
                     break;
                 }

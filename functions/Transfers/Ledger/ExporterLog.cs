@@ -32,7 +32,7 @@ internal sealed class ExporterLog(IEntityStore store, string exporter, LedgerOpt
         {
             LedgerFit.Check(row, options);
             Checkpointed = row.Properties.Require<long>("Merged");
-            Header.Read(row.Properties, Checkpointed);
+            Header = LedgerHeader.Of(row.Properties, Checkpointed, options);
             _checkpointETag = row.ETag;
         }
 
@@ -184,26 +184,50 @@ internal sealed class ExporterLog(IEntityStore store, string exporter, LedgerOpt
         return [.. written.Select(w => Observe(w.Entry))];
     }
 
-    /// <summary>Says that everything up to here is merged. A conflict means that somebody else said more; that is as good.</summary>
-    public async Task CheckpointAsync(long merged, CancellationToken cancellationToken)
+    /// <summary>Says that everything up to here is merged. What another process said meanwhile is taken in first.</summary>
+    /// <param name="merged">The entry.</param>
+    /// <param name="always">Writes even when another process said as much: the header itself changed.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async Task CheckpointAsync(long merged, bool always, CancellationToken cancellationToken)
     {
-        var row = new Entity(exporter, LedgerRows.Checkpoint) { ETag = _checkpointETag };
-        row.Properties["Merged"] = merged;
-        row.Properties["Shards"] = options.Shards;
-        row.Properties["KeyId"] = options.KeyId;
-        Header.Write(row.Properties);
-        var result = await store.SubmitAsync(
-            EntityTransaction.Of(LedgerRows.LogTable, _checkpointETag is null ? EntityOperation.Insert(row) : EntityOperation.Replace(row)),
-            cancellationToken);
-        if (result.Committed)
+        for (var attempt = 0; attempt < LedgerLimits.Attempts; attempt++)
         {
-            (Checkpointed, _checkpointETag) = (merged, result.ETags[0]);
-            return;
+            var row = new Entity(exporter, LedgerRows.Checkpoint) { ETag = _checkpointETag };
+            row.Properties["Merged"] = Math.Max(merged, Checkpointed);
+            row.Properties["Shards"] = options.Shards;
+            row.Properties["KeyId"] = options.KeyId;
+            Header.Write(row.Properties);
+            var result = await store.SubmitAsync(
+                EntityTransaction.Of(LedgerRows.LogTable, _checkpointETag is null ? EntityOperation.Insert(row) : EntityOperation.Replace(row)),
+                cancellationToken);
+            if (result.Committed)
+            {
+                (Checkpointed, _checkpointETag) = (Math.Max(merged, Checkpointed), result.ETags[0]);
+                return;
+            }
+
+            await ReadCheckpointAsync(cancellationToken);
+            if (Checkpointed >= merged && !always)
+            {
+                return;
+            }
         }
 
+        throw new EntityStoreException("Other writers keep changing the ledger's checkpoint.");
+    }
+
+    /// <summary>Takes in what another process may have said in the checkpoint.</summary>
+    public async Task ReadCheckpointAsync(CancellationToken cancellationToken)
+    {
         var stored = await store.GetAsync(LedgerRows.LogTable, exporter, LedgerRows.Checkpoint, cancellationToken);
         _checkpointETag = stored?.ETag;
-        Checkpointed = Math.Max(Checkpointed, stored?.Properties.Require<long>("Merged") ?? 0);
+        if (stored is not null)
+        {
+            LedgerFit.Check(stored, options);
+            var merged = stored.Properties.Require<long>("Merged");
+            Checkpointed = Math.Max(Checkpointed, merged);
+            Header.TakeIn(LedgerHeader.Of(stored.Properties, merged, options), merged);
+        }
     }
 
     private LogEntry Observe(LogEntry entry)
@@ -234,7 +258,7 @@ internal sealed class ExporterLog(IEntityStore store, string exporter, LedgerOpt
 
         if (entry.Kind == LogEntryKind.Void)
         {
-            if (batch is null || batch.Positions.Count == 0)
+            if (batch is null || batch.Pieces.Count == 0)
             {
                 request.Settle(LogVerdict.UnknownBatch, 0);
                 return null;
@@ -253,24 +277,16 @@ internal sealed class ExporterLog(IEntityStore store, string exporter, LedgerOpt
         if (batch.VoidedAt != 0)
         {
             request.Settle(LogVerdict.BatchVoided, 0);
-        }
-        else if (request.Cursor < batch.Next)
-        {
-            request.Settle(LogVerdict.AlreadyWritten, batch.Positions.Count > 0 ? batch.Positions[^1] : 0);
-        }
-        else if (request.Cursor != batch.Next)
-        {
-            request.Settle(LogVerdict.PartMissing, 0);
-        }
-        else
-        {
-            return batch with
-            {
-                Next = request.NextCursor, Records = batch.Records + entry.Records, Positions = [.. batch.Positions, position],
-            };
+            return null;
         }
 
-        return null;
+        if (batch.PositionOf(request.Piece) is > 0 and var accepted)
+        {
+            request.Settle(LogVerdict.AlreadyWritten, accepted);
+            return null;
+        }
+
+        return batch with { Records = batch.Records + entry.Records, Pieces = [.. batch.Pieces, new(request.Piece, position)] };
     }
 
     private void Remember(BatchRow batch)

@@ -4,7 +4,7 @@ namespace DingFlow.Transfers.Ledger;
 /// A part of a batch of records. A batch is one request of a sender; parts let a request of a million lines be taken in while it is read.
 /// </summary>
 /// <param name="Id">The batch's id: the <c>Idempotency-Key</c>, or the hash of the body.</param>
-/// <param name="Part">Which part, from 0, without gaps; sent again after a fault it must hold the same records.</param>
+/// <param name="Part">Which part, from 0; sent again after a fault it must hold the same records.</param>
 /// <param name="Records">The records, of one or more exporters; a part of 10 000 is written most cheaply.</param>
 public sealed record TransferBatch(string Id, int Part, IReadOnlyList<SubjectTransfer> Records);
 
@@ -30,9 +30,6 @@ public enum LedgerRefusal
 
     /// <summary>The batch was voided; send the corrected records under another id.</summary>
     BatchVoided,
-
-    /// <summary>A part before this one is missing.</summary>
-    PartMissing,
 
     /// <summary>There is no such batch, or its records are past their retention.</summary>
     UnknownBatch,
@@ -138,8 +135,7 @@ public sealed record RecountDifference(int Shard, int Year, string Counter, long
 /// <param name="RecordedAt">When it was entered.</param>
 public sealed record OpeningBalance(int Year, string Counter, long Count, string Source, DateTimeOffset RecordedAt);
 
-/// <summary>How the counters would stand if records were accepted that were not.</summary>
-/// <param name="Year">The calendar year.</param>
-/// <param name="Before">The counters now.</param>
-/// <param name="Changes">By how much each would change.</param>
-public sealed record LedgerPreview(int Year, LedgerCounters Before, IReadOnlyDictionary<string, long> Changes);
+/// <summary>How the counters of one exporter and year would stand if records were accepted that were not.</summary>
+/// <param name="Counters">As they would be.</param>
+/// <param name="Changes">By how much each would change; those that would not are left out.</param>
+public sealed record LedgerPreview(LedgerCounters Counters, IReadOnlyDictionary<string, long> Changes);

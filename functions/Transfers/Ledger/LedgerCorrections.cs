@@ -59,6 +59,7 @@ internal sealed class LedgerCorrections(ExporterLog log, ShardSet shards)
     /// <summary>Gives every subject of the batch the state that the other batches' records make.</summary>
     private async Task VoidAsync(LogEntry entry, CancellationToken cancellationToken)
     {
+        await log.ReadCheckpointAsync(cancellationToken);
         var rebuilt = await TouchedAsync(entry, cancellationToken);
         await RebuildAsync(entry, rebuilt, cancellationToken);
         var frozen = shards.Header.FrozenThrough;
@@ -85,7 +86,7 @@ internal sealed class LedgerCorrections(ExporterLog log, ShardSet shards)
     {
         Dictionary<SubjectKey, int> touched = [];
         var batch = await log.BatchAsync(entry.BatchId, cancellationToken);
-        foreach (var position in batch?.Positions ?? [])
+        foreach (var (_, position) in batch?.Pieces ?? [])
         {
             if (await log.EntryAsync(position, cancellationToken) is { Chunk: { } chunk })
             {
@@ -136,6 +137,7 @@ internal sealed class LedgerCorrections(ExporterLog log, ShardSet shards)
         }
 
         shards.Header.Forget(subject);
+        await log.CheckpointAsync(log.Checkpointed, always: true, cancellationToken);
     }
 
     private async Task ForgetAsync(Entity row, SubjectKey subject, long position, CancellationToken cancellationToken)

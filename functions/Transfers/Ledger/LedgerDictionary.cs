@@ -126,6 +126,25 @@ internal sealed class LedgerDictionary(int recipientLimit, int laneLimit)
         }
     }
 
+    /// <summary>Takes in the numbers of a checkpoint. Both come from the same log, so one begins with the other.</summary>
+    public void TakeIn(LedgerDictionary checkpoint)
+    {
+        lock (_gate)
+        {
+            foreach (var recipient in checkpoint.Recipients)
+            {
+                Add(recipient);
+            }
+
+            foreach (var lane in checkpoint.Lanes)
+            {
+                Add(lane);
+            }
+
+            _observedThrough = Math.Max(_observedThrough, checkpoint.ObservedThrough);
+        }
+    }
+
     public void Add(string recipient)
     {
         lock (_gate)

@@ -141,8 +141,43 @@ internal sealed class LedgerHeader
         LedgerRows.Put(properties, writer.Written);
     }
 
-    /// <summary>Takes in a checkpoint of the log up to an entry; the header must be fresh.</summary>
-    public void Read(EntityProperties properties, long through)
+    /// <summary>
+    /// Takes in what a checkpoint of the log up to an entry says: entries that were not observed yet, years that were given up,
+    /// identifiers that were forgotten.
+    /// </summary>
+    public void TakeIn(LedgerHeader checkpoint, long through)
+    {
+        Dictionary.TakeIn(checkpoint.Dictionary);
+        lock (_gate)
+        {
+            FrozenThrough = Math.Max(FrozenThrough, checkpoint.FrozenThrough);
+            _voided.UnionWith(checkpoint._voided);
+            foreach (var (other, (_, position)) in _aliases.ToList())
+            {
+                if (position <= through && !checkpoint._aliases.ContainsKey(other))
+                {
+                    _aliases.Remove(other);
+                }
+            }
+
+            foreach (var (other, alias) in checkpoint._aliases)
+            {
+                _aliases.TryAdd(other, alias);
+            }
+
+            Volatile.Write(ref _hasAliases, _aliases.Count > 0);
+        }
+    }
+
+    /// <summary>The header of a checkpoint of the log up to an entry.</summary>
+    public static LedgerHeader Of(EntityProperties properties, long through, LedgerOptions options)
+    {
+        var header = new LedgerHeader(options);
+        header.Read(properties, through);
+        return header;
+    }
+
+    private void Read(EntityProperties properties, long through)
     {
         Dictionary.ObservedThrough = through;
         var reader = new PackedReader(LedgerRows.Take(properties));

@@ -78,6 +78,9 @@ internal static class LedgerLimits
     /// <summary>Accepted records that may wait for merging before senders wait too.</summary>
     public const int PendingRecords = 256 * 1024;
 
+    /// <summary>Log entries merged at once.</summary>
+    public const int MergeEntries = 256;
+
     /// <summary>Merged records after which the checkpoint moves.</summary>
     public const int CheckpointRecords = 256 * 1024;
 

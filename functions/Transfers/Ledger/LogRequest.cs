@@ -14,25 +14,19 @@ internal enum LogVerdict
     /// <summary>The batch was voided.</summary>
     BatchVoided,
 
-    /// <summary>A part before it is missing.</summary>
-    PartMissing,
-
     /// <summary>There is no such batch.</summary>
     UnknownBatch,
 }
 
 /// <summary>An entry that somebody wants in the log.</summary>
-internal sealed class LogRequest(LogEntry entry, long cursor = 0, long nextCursor = 0)
+internal sealed class LogRequest(LogEntry entry, long piece = 0)
 {
     private readonly TaskCompletionSource<(LogVerdict Verdict, long Position)> _answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public LogEntry Entry { get; } = entry;
 
-    /// <summary>Which piece of its batch it is; pieces come in order.</summary>
-    public long Cursor { get; } = cursor;
-
-    /// <summary>Which piece follows.</summary>
-    public long NextCursor { get; } = nextCursor;
+    /// <summary>Which piece of its batch it is (<see cref="BatchPiece.NumberOf"/>).</summary>
+    public long Piece { get; } = piece;
 
     public bool Settled => _answer.Task.IsCompleted;
 
@@ -44,44 +38,61 @@ internal sealed class LogRequest(LogEntry entry, long cursor = 0, long nextCurso
     public void Fail(Exception exception) => _answer.TrySetException(exception);
 }
 
-/// <summary>The registry's row of one batch: which pieces were accepted, and where they are in the log.</summary>
-internal sealed record BatchRow(string Id, DateTimeOffset AcceptedAt)
+/// <summary>A piece of a batch: its number, and where it is in the log. Parts are the sender's, pieces are what a part is cut into.</summary>
+internal readonly record struct BatchPiece(long Number, long Position)
 {
     private const int PieceBits = 16;
 
-    /// <summary>The piece that comes next.</summary>
-    public long Next { get; init; }
+    public int Part => (int)(Number >> PieceBits);
 
+    public static long NumberOf(int part, int piece) => ((long)part << PieceBits) | (uint)piece;
+}
+
+/// <summary>The registry's row of one batch: which pieces were accepted, and where they are in the log.</summary>
+internal sealed record BatchRow(string Id, DateTimeOffset AcceptedAt)
+{
     public int Records { get; init; }
 
-    /// <summary>Its entries in the log.</summary>
-    public IReadOnlyList<long> Positions { get; init; } = [];
+    /// <summary>In the order of acceptance.</summary>
+    public IReadOnlyList<BatchPiece> Pieces { get; init; } = [];
 
     /// <summary>The entry that voided it; 0 for none.</summary>
     public long VoidedAt { get; init; }
 
     public string? ETag { get; init; }
 
-    /// <summary>The number of a piece: parts are the sender's, pieces are what a part is cut into.</summary>
-    public static long CursorOf(int part, int piece) => ((long)part << PieceBits) | (uint)piece;
-
     public BatchInfo ToInfo() => new(
-        Id, VoidedAt == 0 ? BatchState.Accepted : BatchState.Voided, AcceptedAt, (int)((Next + (1L << PieceBits) - 1) >> PieceBits), Records);
+        Id, VoidedAt == 0 ? BatchState.Accepted : BatchState.Voided, AcceptedAt, Pieces.Select(piece => piece.Part).Distinct().Count(), Records);
+
+    /// <summary>Where a piece is in the log; 0 when it was not accepted.</summary>
+    public long PositionOf(long number)
+    {
+        // The latest first: a sender that asks again asks for what it sent last.
+        for (var i = Pieces.Count - 1; i >= 0; i--)
+        {
+            if (Pieces[i].Number == number)
+            {
+                return Pieces[i].Position;
+            }
+        }
+
+        return 0;
+    }
 
     public Entity ToRow(string exporter)
     {
         var row = new Entity(exporter, LedgerRows.Batch(Id)) { ETag = ETag };
         row.Properties["Id"] = Id;
         row.Properties["AcceptedAt"] = AcceptedAt;
-        row.Properties["Next"] = Next;
         row.Properties["Records"] = Records;
         row.Properties["VoidedAt"] = VoidedAt;
-        var writer = new PackedWriter(Positions.Count * 2);
-        var before = 0L;
-        foreach (var position in Positions)
+        var writer = new PackedWriter(Pieces.Count * 4);
+        var before = default(BatchPiece);
+        foreach (var piece in Pieces)
         {
-            writer.Number((ulong)(position - before));
-            before = position;
+            writer.Signed(piece.Number - before.Number);
+            writer.Number((ulong)(piece.Position - before.Position));
+            before = piece;
         }
 
         LedgerRows.Put(row.Properties, writer.Written);
@@ -90,20 +101,21 @@ internal sealed record BatchRow(string Id, DateTimeOffset AcceptedAt)
 
     public static BatchRow FromRow(Entity row)
     {
-        List<long> positions = [];
+        List<BatchPiece> pieces = [];
         var reader = new PackedReader(LedgerRows.Take(row.Properties));
-        var position = 0L;
+        var (number, position) = (0L, 0L);
         while (!reader.AtEnd)
         {
-            positions.Add(position += (long)reader.Number());
+            number += reader.Signed();
+            position += (long)reader.Number();
+            pieces.Add(new(number, position));
         }
 
         return new(row.Properties.Require<string>("Id"), row.Properties.Require<DateTimeOffset>("AcceptedAt"))
         {
-            Next = row.Properties.Require<long>("Next"),
             Records = row.Properties.Require<int>("Records"),
             VoidedAt = row.Properties.Require<long>("VoidedAt"),
-            Positions = positions,
+            Pieces = pieces,
             ETag = row.ETag,
         };
     }

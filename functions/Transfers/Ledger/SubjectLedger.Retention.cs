@@ -79,7 +79,7 @@ public sealed partial class SubjectLedger
 
         foreach (var (batchId, last) in batches)
         {
-            if (batchId.Length > 0 && await log.BatchAsync(batchId, cancellationToken) is { } batch && batch.Positions[^1] <= last)
+            if (batchId.Length > 0 && await log.BatchAsync(batchId, cancellationToken) is { } batch && batch.Pieces[^1].Position <= last)
             {
                 await log.RemoveAsync(LedgerRows.Batch(batchId), cancellationToken);
             }

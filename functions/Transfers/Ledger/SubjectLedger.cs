@@ -13,7 +13,7 @@ namespace DingFlow.Transfers.Ledger;
 /// Reading counters merges what was accepted before, by whichever process, so that an answer is exact.</para>
 /// <para>Trouble with the store surfaces as <see cref="EntityStoreException"/>: whatever was asked for may then have happened or not, and
 /// asking again is safe. <see cref="LedgerMismatchException"/> means that the settings do not fit the stored ledger.</para>
-/// <para>The layout and its reasons: <c>docs/decisions/0005-subject-ledger.md</c>.</para>
+/// <para>The layout and its reasons: <c>docs/decisions/0009-subject-ledger.md</c>.</para>
 /// </remarks>
 public sealed partial class SubjectLedger(
     IEntityStore store, LedgerOptions options, PredicateSet predicates, TimeProvider time, ILogger<SubjectLedger> logger) : IAsyncDisposable
@@ -24,7 +24,7 @@ public sealed partial class SubjectLedger(
     /// Makes the records of a part of a batch durable. A part that was accepted before under the same batch id is not accepted twice;
     /// records of several exporters are several batches of the same id.
     /// </summary>
-    /// <exception cref="LedgerRefusalException">The batch was voided, or a part before this one is missing.</exception>
+    /// <exception cref="LedgerRefusalException">The batch was voided.</exception>
     public async Task<AppendResult> AppendAsync(TransferBatch batch, CancellationToken cancellationToken)
     {
         ArgumentException.ThrowIfNullOrEmpty(batch.Id);
@@ -70,6 +70,27 @@ public sealed partial class SubjectLedger(
         }
 
         return new(exporter, year, totals.GetValueOrDefault("subjects"), totals, position);
+    }
+
+    /// <summary>
+    /// How the counters of a year would stand if these records were accepted: the same answer as recording them, with nothing recorded.
+    /// Records of other exporters are passed over.
+    /// </summary>
+    public async Task<LedgerPreview> PreviewAsync(
+        string exporter, int year, IReadOnlyList<SubjectTransfer> records, CancellationToken cancellationToken)
+    {
+        var before = await ReadCountersAsync(exporter, year, cancellationToken);
+        var changes = await For(exporter).WithShardsAsync(
+            shards => new LedgerForecast(shards, predicates).ChangesAsync(
+                [.. records.Where(record => record.Exporter.Equals(exporter, StringComparison.Ordinal))], year, cancellationToken),
+            cancellationToken);
+        var after = before.Counters.ToDictionary(StringComparer.Ordinal);
+        foreach (var (name, change) in changes)
+        {
+            after[name] = after.GetValueOrDefault(name) + change;
+        }
+
+        return new(before with { Subjects = after.GetValueOrDefault("subjects"), Counters = after }, changes);
     }
 
     /// <summary>Merges whatever was accepted and not yet merged, for a timer.</summary>
@@ -234,7 +255,6 @@ public sealed partial class SubjectLedger(
         var reason = verdict switch
         {
             LogVerdict.BatchVoided => LedgerRefusal.BatchVoided,
-            LogVerdict.PartMissing => LedgerRefusal.PartMissing,
             LogVerdict.UnknownBatch => LedgerRefusal.UnknownBatch,
             LogVerdict.Written or LogVerdict.AlreadyWritten or _ => default(LedgerRefusal?),
         };
@@ -251,79 +271,72 @@ public sealed partial class SubjectLedger(
         string batchId, int part, string exporter, IReadOnlyList<SubjectTransfer> records, CancellationToken cancellationToken)
     {
         List<RefusedRecord> refused = [];
-        List<int>? indexes = null;
-        for (var remaining = records; ;)
+        var (accepted, already) = (0, 0);
+        foreach (var (number, piece) in Cut(records, 0).Index())
         {
-            if (remaining.Count == 0)
-            {
-                return new(0, 0, refused);
-            }
+            var (verdict, count) = await WritePieceAsync(
+                batchId, BatchPiece.NumberOf(part, number), exporter, records, piece, refused, cancellationToken);
+            Throw(verdict);
+            accepted += verdict == LogVerdict.Written ? count : 0;
+            already += verdict == LogVerdict.AlreadyWritten ? count : 0;
+        }
 
+        return new(accepted, already, refused);
+    }
+
+    private async Task<(LogVerdict Verdict, int Records)> WritePieceAsync(
+        string batchId, long number, string exporter, IReadOnlyList<SubjectTransfer> records, Piece piece, List<RefusedRecord> refused,
+        CancellationToken cancellationToken)
+    {
+        var (data, chunk) = (piece.Data, piece.Chunk);
+        var kept = Enumerable.Range(piece.Start, piece.Count).ToList();
+        while (true)
+        {
             try
             {
-                var (accepted, already) = await AppendPiecesAsync(batchId, part, exporter, remaining, cancellationToken);
-                return new(accepted, already, [.. refused.OrderBy(record => record.Index)]);
+                var entry = new LogEntry(LogEntryKind.Records, batchId) { Pieces = data, Chunk = chunk };
+                var (verdict, _) = await For(exporter).WriteAsync(new(entry, number), cancellationToken);
+                return (verdict, kept.Count);
             }
             catch (DictionaryFullException full)
             {
-                // Rare: the exporter has more names than any real one. What bears a new one is left out, the others go on.
-                indexes ??= [.. Enumerable.Range(0, records.Count)];
-                var kept = new List<int>();
-                foreach (var index in indexes)
+                // Rare: more names than any real exporter has. What bears a new one is left out, the others go on.
+                chunk.Release();
+                foreach (var index in kept.ToList())
                 {
-                    LedgerRefusal? reason =
-                        records[index].Facts.Any(fact => full.Recipients.Contains(fact.Recipient)) ? LedgerRefusal.TooManyRecipients
-                        : records[index].Facts.Any(fact => full.Lanes.Contains(fact.Lane)) ? LedgerRefusal.TooManyLanes
-                        : null;
-                    if (reason is { } refusal)
+                    if (ReasonOf(records[index], full) is { } reason)
                     {
-                        refused.Add(new(index, refusal));
-                    }
-                    else
-                    {
-                        kept.Add(index);
+                        refused.Add(new(index, reason));
+                        kept.Remove(index);
                     }
                 }
 
-                indexes = kept;
-                remaining = [.. kept.Select(index => records[index])];
+                (data, chunk) = ChunkCodec.Encode([.. kept.Select(index => records[index])]);
             }
         }
     }
 
-    private async Task<(int Accepted, int Already)> AppendPiecesAsync(
-        string batchId, int part, string exporter, IReadOnlyList<SubjectTransfer> records, CancellationToken cancellationToken)
-    {
-        var pieces = Cut(records);
-        var (accepted, already) = (0, 0);
-        for (var i = 0; i < pieces.Count; i++)
-        {
-            var (data, chunk) = pieces[i];
-            var next = i + 1 < pieces.Count ? BatchRow.CursorOf(part, i + 1) : BatchRow.CursorOf(part + 1, 0);
-            var entry = new LogEntry(LogEntryKind.Records, batchId) { Pieces = data, Chunk = chunk };
-            var (verdict, _) = await For(exporter).WriteAsync(new(entry, BatchRow.CursorOf(part, i), next), cancellationToken);
-            Throw(verdict);
-            accepted += verdict == LogVerdict.Written ? chunk.Count : 0;
-            already += verdict == LogVerdict.AlreadyWritten ? chunk.Count : 0;
-        }
-
-        return (accepted, already);
-    }
+    private static LedgerRefusal? ReasonOf(SubjectTransfer record, DictionaryFullException full) =>
+        record.Facts.Any(fact => full.Recipients.Contains(fact.Recipient)) ? LedgerRefusal.TooManyRecipients
+        : record.Facts.Any(fact => full.Lanes.Contains(fact.Lane)) ? LedgerRefusal.TooManyLanes
+        : null;
 
     /// <summary>Packs records into as many rows as they need; the same records always into the same.</summary>
-    private List<(IReadOnlyList<byte[]> Data, Chunk Chunk)> Cut(IReadOnlyList<SubjectTransfer> records)
+    private List<Piece> Cut(IReadOnlyList<SubjectTransfer> records, int start)
     {
         if (records.Count <= options.ChunkRecords)
         {
-            var packed = ChunkCodec.Encode(records);
-            if (packed.Pieces.Sum(piece => piece.Length) <= LedgerLimits.RowBytes || records.Count == 1)
+            var (data, chunk) = ChunkCodec.Encode(records);
+            if (data.Sum(bytes => bytes.Length) <= LedgerLimits.RowBytes || records.Count == 1)
             {
-                return [packed];
+                return [new(start, records.Count, data, chunk)];
             }
+
+            chunk.Release();
         }
 
         var half = (records.Count + 1) / 2;
-        return [.. Cut([.. records.Take(half)]), .. Cut([.. records.Skip(half)])];
+        return [.. Cut([.. records.Take(half)], start), .. Cut([.. records.Skip(half)], start + half)];
     }
 
     private async Task<IReadOnlyList<ShardRow>> ReadRowsAsync(ExporterLedger ledger, string exporter, CancellationToken cancellationToken)
@@ -347,4 +360,7 @@ public sealed partial class SubjectLedger(
 
         return rows;
     }
+
+    /// <summary>Records of a part that go into one row.</summary>
+    private sealed record Piece(int Start, int Count, IReadOnlyList<byte[]> Data, Chunk Chunk);
 }

@@ -90,16 +90,20 @@ public sealed class LedgerTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Parts_come_in_order()
+    public async Task Parts_may_come_in_any_order_and_any_number_of_times()
     {
-        await _ledger.AppendAsync(new("b", 0, [Record(1)]), Token);
+        var parts = Enumerable.Range(0, 5).Select(part => new TransferBatch("b", part, [.. Enumerable.Range(part * 12, 12).Select(i => Record(i))])).ToList();
 
-        var refusal = await Assert.ThrowsAsync<LedgerRefusalException>(() => _ledger.AppendAsync(new("b", 2, [Record(3)]), Token));
-        await _ledger.AppendAsync(new("b", 1, [Record(2)]), Token);
-        await _ledger.AppendAsync(new("b", 2, [Record(3)]), Token);
+        var results = new List<AppendResult>();
+        foreach (var part in (int[])[2, 0, 2, 4, 1, 0, 3])
+        {
+            results.Add(await _ledger.AppendAsync(parts[part], Token));
+        }
 
-        Assert.Equal(LedgerRefusal.PartMissing, refusal.Reason);
-        Assert.Equal(3, (await _ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+        Assert.Equal([12, 12, 0, 12, 12, 0, 12], results.Select(result => result.Accepted));
+        Assert.Equal([0, 0, 12, 0, 0, 12, 0], results.Select(result => result.AlreadyAccepted));
+        Assert.Equal(60, (await _ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+        Assert.Equal(5, (await _ledger.FindBatchAsync(Exporter, "b", Token))!.Parts);
     }
 
     [Fact]
@@ -225,6 +229,39 @@ public sealed class LedgerTests : IAsyncLifetime
         Assert.Equal(3, result.Accepted);
         Assert.Equal([new(2, LedgerRefusal.TooManyRecipients), new(3, LedgerRefusal.TooManyLanes)], result.Refused);
         Assert.Equal(3, (await ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+    }
+
+    [Fact]
+    public async Task Refused_records_do_not_shift_the_pieces_of_a_part()
+    {
+        await using var ledger = Ledger(_store, SmallOptions with { RecipientLimit = 1 });
+        var part = new TransferBatch("b", 0, [.. Enumerable.Range(0, 30).Select(i => Record(i, facts: Fact(recipient: i is 3 or > 9 and < 20 ? "new" : "known")))]);
+
+        var result = await ledger.AppendAsync(part, Token);
+        var again = await ledger.AppendAsync(part, Token);
+
+        Assert.Equal([3, .. Enumerable.Range(10, 10)], result.Refused.Select(record => record.Index));
+        Assert.Equal((19, 0), (result.Accepted, again.Accepted));
+        Assert.Equal(19, (await ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+    }
+
+    [Fact]
+    public async Task A_preview_says_what_recording_would_and_records_nothing()
+    {
+        await _ledger.AppendAsync(Batch("b", [.. Enumerable.Range(0, 20).Select(i => Record(i))]), Token);
+        var batch = Batch(
+            "c", Record(3, facts: Fact(dataClass: DataClass.Finance)), Record(40, facts: Fact(recipient: "unheard-of")),
+            Record(41, "2025-02-01T00:00:00Z"), Record(41, "2025-02-02T00:00:00Z"), Record(5));
+
+        var preview = await _ledger.PreviewAsync(Exporter, 2026, batch.Records, Token);
+        var nothing = await _ledger.ReadCountersAsync(Exporter, 2026, Token);
+        await _ledger.AppendAsync(batch, Token);
+        var recorded = await _ledger.ReadCountersAsync(Exporter, 2026, Token);
+
+        Assert.Equal((20, 21), (nothing.Subjects, preview.Counters.Subjects));
+        Assert.Equal(recorded.Counters.OrderBy(c => c.Key, StringComparer.Ordinal), preview.Counters.Counters.OrderBy(c => c.Key, StringComparer.Ordinal));
+        Assert.Equal((1, 2), (preview.Changes["recipient.unheard-of"], preview.Changes["cn.counted.any.twoYears"]));
+        Assert.DoesNotContain("cn.counted.generalOnly", preview.Changes.Keys);
     }
 
     [Fact]
