@@ -88,7 +88,7 @@ internal sealed partial class InvocationEndpoints(
             activity.SetTag("messaging.system", "servicebus");
             activity.SetTag("messaging.destination.name", message.Queue);
             activity.SetTag("messaging.servicebus.message.delivery_count", message.DeliveryCount);
-            if (await RunAsync(activity, function, () => handler.InvokeAsync(message, context.RequestAborted)) is { } problem)
+            if (await RunAsync(activity, function, () => HandleOrParkAsync(context, handler, message)) is { } problem)
             {
                 return problem;
             }
@@ -96,6 +96,33 @@ internal sealed partial class InvocationEndpoints(
 
         return null;
     }
+
+    /// <summary>
+    /// What can never succeed, and what failed in its last delivery, is parked with its reason, and the delivery succeeds; the host's
+    /// dead-letter queue would keep it without one.
+    /// </summary>
+    private static async Task HandleOrParkAsync(HttpContext context, IQueueFunction handler, ReceivedMessage message)
+    {
+        string reason;
+        try
+        {
+            await handler.InvokeAsync(message, context.RequestAborted);
+            return;
+        }
+        catch (UnusableMessageException exception)
+        {
+            reason = exception.Message;
+        }
+        catch (Exception exception) when (IsLastDelivery(message) && !context.RequestAborted.IsCancellationRequested)
+        {
+            reason = SafeText.Of(exception);
+        }
+
+        await context.RequestServices.GetRequiredService<ParkedMessages>().ParkAsync(message, reason, context.RequestAborted);
+    }
+
+    private static bool IsLastDelivery(ReceivedMessage message) =>
+        Queues.All.FirstOrDefault(queue => queue.Name == message.Queue) is { } queue && message.DeliveryCount >= queue.MaxDeliveryCount;
 
     private async Task<ProblemCode?> TickAsync(HttpContext context, FunctionEntry function, TimerTick tick)
     {

@@ -27,6 +27,7 @@ public static class MessagingServices
     public static IServiceCollection AddMessaging(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults)
     {
         services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton<ParkedMessages>();
         var settings = new SettingsReader(configuration, "DingFlow", faults);
         var usual = HostingOptions.ModeOf(configuration) == HostMode.Standalone ? QueueKind.Sqlite : QueueKind.ServiceBus;
         return settings.Choice("Queue", usual) == QueueKind.Sqlite

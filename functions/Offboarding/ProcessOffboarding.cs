@@ -4,8 +4,7 @@ using DingFlow.Messaging;
 namespace DingFlow.Offboarding;
 
 /// <summary>Handles the messages of the <c>offboarding</c> queue: person events from the inbox, and cases to be taken up.</summary>
-public sealed partial class ProcessOffboarding(
-    IInbox inbox, CaseEvents events, CaseRunner runner, IAlertSender alerts, TimeProvider time, ILogger<ProcessOffboarding> logger) : IQueueFunction
+public sealed class ProcessOffboarding(IInbox inbox, CaseEvents events, CaseRunner runner) : IQueueFunction
 {
     /// <summary>Events of one work item are numbered within their delivery.</summary>
     private const int EventsPerItem = 1000;
@@ -21,19 +20,7 @@ public sealed partial class ProcessOffboarding(
         catch (FormatException e)
         {
             // Nobody but us writes to this queue; a body that cannot be read will not become readable by being delivered again.
-            Log.Unreadable(logger, e, message.MessageId);
-            await alerts.SendAsync(
-                new()
-                {
-                    AlertId = $"offboarding/unreadable/{message.MessageId}",
-                    Type = "offboarding.message_unreadable",
-                    Severity = AlertSeverity.Critical,
-                    OccurredAt = time.GetUtcNow(),
-                    Summary = "A message on the offboarding queue could not be read and was set aside.",
-                    About = message.MessageId,
-                },
-                cancellationToken);
-            return;
+            throw new UnusableMessageException($"The body is not one that this queue carries: {e.Message}");
         }
 
         if (body.Kind == OffboardingMessageKind.Run)
@@ -66,11 +53,5 @@ public sealed partial class ProcessOffboarding(
         }
 
         await inbox.CompleteAsync(reference, cancellationToken);
-    }
-
-    private static partial class Log
-    {
-        [LoggerMessage(1, LogLevel.Error, "Message {MessageId} on the offboarding queue cannot be read.")]
-        public static partial void Unreadable(ILogger logger, Exception exception, string messageId);
     }
 }
