@@ -48,7 +48,7 @@ public sealed record FunctionCatalog(HostJson Host, IReadOnlyList<FunctionEntry>
     {
         ArgumentNullException.ThrowIfNull(registrations);
         ArgumentNullException.ThrowIfNull(faults);
-        var classes = new SortedDictionary<string, FunctionRegistration>(StringComparer.Ordinal);
+        var classes = new Dictionary<string, FunctionRegistration>(StringComparer.Ordinal);
         foreach (var registration in registrations)
         {
             if (!classes.TryAdd(registration.Name, registration))
@@ -59,7 +59,9 @@ public sealed record FunctionCatalog(HostJson Host, IReadOnlyList<FunctionEntry>
 
         var functions = new List<FunctionEntry>();
         var reader = new FunctionJsonReader(configuration, queues, faults);
-        foreach (var folder in Directory.EnumerateDirectories(directory).Order(StringComparer.Ordinal))
+        var folders = Directory.GetDirectories(directory);
+        Array.Sort(folders, StringComparer.Ordinal);
+        foreach (var folder in folders)
         {
             var path = Path.Combine(folder, "function.json");
             var name = Path.GetFileName(folder);
@@ -128,13 +130,22 @@ internal sealed class FunctionJsonReader(IConfiguration configuration, IReadOnly
 
     private FunctionTrigger? Read(string name, JsonElement bindings)
     {
-        var triggers = bindings.EnumerateArray().Where(binding => Text(binding, "type").EndsWith("Trigger", StringComparison.OrdinalIgnoreCase)).ToList();
-        if (triggers.Count != 1)
+        // Plain loops: LINQ over JsonElement would be compiled at every start.
+        var triggers = 0;
+        JsonElement trigger = default;
+        foreach (var binding in bindings.EnumerateArray())
+        {
+            if (Text(binding, "type").EndsWith("Trigger", StringComparison.OrdinalIgnoreCase))
+            {
+                (trigger, triggers) = (binding, triggers + 1);
+            }
+        }
+
+        if (triggers != 1)
         {
             return Refuse(name, "its function.json must have exactly one trigger");
         }
 
-        var trigger = triggers[0];
         if (Text(trigger, "direction") is not ("in" or ""))
         {
             return Refuse(name, "the direction of its trigger must be in");
@@ -152,9 +163,13 @@ internal sealed class FunctionJsonReader(IConfiguration configuration, IReadOnly
     private FunctionTrigger.Http? ReadHttp(string name, JsonElement trigger, JsonElement bindings)
     {
         // The host forwards the original request only to functions with exactly these two bindings.
-        var forwarded = bindings.GetArrayLength() == 2
-            && bindings.EnumerateArray().Any(binding => Text(binding, "type") == "http" && Text(binding, "direction") == "out");
-        if (!forwarded)
+        var answers = false;
+        foreach (var binding in bindings.EnumerateArray())
+        {
+            answers |= Text(binding, "type") == "http" && Text(binding, "direction") == "out";
+        }
+
+        if (!answers || bindings.GetArrayLength() != 2)
         {
             Refuse(name, "its bindings must be exactly httpTrigger in and http out, or the host does not forward the request");
         }
@@ -171,8 +186,15 @@ internal sealed class FunctionJsonReader(IConfiguration configuration, IReadOnly
             return null;
         }
 
-        var methods = trigger.TryGetProperty("methods", out var list)
-            ? list.EnumerateArray().Select(method => (method.GetString() ?? "").ToUpperInvariant()).ToArray() : [];
+        var methods = new List<string>();
+        if (trigger.TryGetProperty("methods", out var list))
+        {
+            foreach (var method in list.EnumerateArray())
+            {
+                methods.Add((method.GetString() ?? "").ToUpperInvariant());
+            }
+        }
+
         return new FunctionTrigger.Http(route, methods);
     }
 

@@ -48,11 +48,7 @@ internal sealed class GeneratedKeys
             using var exclusive = new FileStream(
                 Path.Combine(dataDirectory, "keys.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
             var path = Path.Combine(dataDirectory, FileName);
-            var kept = File.Exists(path)
-                ? JsonDocument.Parse(File.ReadAllBytes(path)).RootElement.EnumerateObject().ToDictionary(
-                    property => property.Name, property => property.Value.GetString() ?? "", StringComparer.OrdinalIgnoreCase)
-                : new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
-            var keys = new GeneratedKeys(dataDirectory, kept);
+            var keys = new GeneratedKeys(dataDirectory, Read(path));
             keys.Fill(configuration);
             keys.Save(path);
             return keys;
@@ -67,6 +63,21 @@ internal sealed class GeneratedKeys
         }
 
         return null;
+    }
+
+    private static Dictionary<string, string> Read(string path)
+    {
+        var kept = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
+        if (File.Exists(path))
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+            foreach (var property in document.RootElement.EnumerateObject())
+            {
+                kept[property.Name] = property.Value.GetString() ?? "";
+            }
+        }
+
+        return kept;
     }
 
     private void Fill(IConfiguration configuration)

@@ -1,3 +1,4 @@
+using DingFlow.Messaging;
 using DingFlow.Storage;
 
 namespace DingFlow.Hosting;
@@ -42,7 +43,12 @@ internal sealed partial class HealthState(IServiceProvider services, TimeProvide
     /// <summary>The state of every dependency.</summary>
     public Task<IReadOnlyList<DependencyHealth>> ReadyAsync() => _ready.GetAsync(async () =>
     {
-        IEnumerable<IReadinessCheck> checks = [new StoreCheck(services, time), .. services.GetServices<IReadinessCheck>()];
+        List<IReadinessCheck> checks = [new StoreCheck(services, time), .. services.GetServices<IReadinessCheck>()];
+        if (services.GetService<IEmbeddedQueue>() is { } queue)
+        {
+            checks.Add(new QueueCheck(queue));
+        }
+
         return await Task.WhenAll(checks.Select(CheckAsync));
     });
 
@@ -78,6 +84,31 @@ internal sealed partial class HealthState(IServiceProvider services, TimeProvide
             var result = await services.GetRequiredService<IEntityStore>()
                 .SubmitAsync(EntityTransaction.Of("Health", EntityOperation.Upsert(row)), cancellationToken);
             return new ReadinessResult(result.Committed);
+        }
+    }
+
+    /// <summary>
+    /// The embedded queue can be read. What lies in its dead letters is told, but does not make the program unready:
+    /// it serves.
+    /// </summary>
+    private sealed class QueueCheck(IEmbeddedQueue queue) : IReadinessCheck
+    {
+        private const int Shown = 100;
+
+        public string Name => "queue";
+
+        public async Task<ReadinessResult> CheckAsync(CancellationToken cancellationToken)
+        {
+            var dead = new List<string>();
+            foreach (var definition in Queues.All)
+            {
+                if ((await queue.ReadDeadLettersAsync(definition, Shown, cancellationToken)).Count is var count and > 0)
+                {
+                    dead.Add($"{definition.Name} has {count}{(count == Shown ? " or more" : "")} dead letters");
+                }
+            }
+
+            return new ReadinessResult(true, dead.Count == 0 ? null : string.Join(", ", dead));
         }
     }
 

@@ -20,7 +20,7 @@ internal static class InvocationWriter
     {
         var message = locked.Message;
         var body = Encoding.UTF8.GetString(message.Body.Span);
-        var metadata = new SortedDictionary<string, Action<Utf8JsonWriter>>(StringComparer.OrdinalIgnoreCase)
+        var metadata = new Dictionary<string, Action<Utf8JsonWriter>>(StringComparer.OrdinalIgnoreCase)
         {
             ["MessageId"] = writer => Wrapped(writer, message.MessageId),
             ["DeliveryCount"] = writer => writer.WriteStringValue(message.DeliveryCount.ToString(CultureInfo.InvariantCulture)),
@@ -100,7 +100,7 @@ internal static class InvocationWriter
         writer.WriteEndObject();
     });
 
-    private static JsonDocument? CopyBodyProperties(ReadOnlyMemory<byte> body, SortedDictionary<string, Action<Utf8JsonWriter>> metadata)
+    private static JsonDocument? CopyBodyProperties(ReadOnlyMemory<byte> body, Dictionary<string, Action<Utf8JsonWriter>> metadata)
     {
         JsonDocument document;
         try
@@ -133,7 +133,7 @@ internal static class InvocationWriter
         return document;
     }
 
-    private static void AddText(SortedDictionary<string, Action<Utf8JsonWriter>> metadata, string name, string? value)
+    private static void AddText(Dictionary<string, Action<Utf8JsonWriter>> metadata, string name, string? value)
     {
         if (value is not null)
         {

@@ -53,7 +53,9 @@ public sealed class ProgramTests
 
         using var answer = await operations.GetAsync("/api/health/ready", Cancellation);
 
-        Assert.Contains("\"name\":\"store\",\"ready\":true", await answer.Content.ReadAsStringAsync(Cancellation), StringComparison.Ordinal);
+        var body = await answer.Content.ReadAsStringAsync(Cancellation);
+        Assert.Contains("\"name\":\"store\",\"ready\":true", body, StringComparison.Ordinal);
+        Assert.Contains("\"name\":\"queue\",\"ready\":true", body, StringComparison.Ordinal);
     }
 
     [Fact]

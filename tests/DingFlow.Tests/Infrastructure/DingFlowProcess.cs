@@ -16,6 +16,10 @@ internal sealed class DingFlowProcess : IAsyncDisposable
     /// <summary>Generous: a busy machine must not fail a test.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
+    /// <summary>The program that was built with the tests, or the published one that <c>DINGFLOW_TEST_PROGRAM</c> names.</summary>
+    private static readonly string Program =
+        Environment.GetEnvironmentVariable("DINGFLOW_TEST_PROGRAM") ?? Path.Combine(AppContext.BaseDirectory, "DingFlow");
+
     private const string Listening = "DingFlow listens on ";
 
     private readonly ConcurrentQueue<string> _output = new();
@@ -206,7 +210,7 @@ internal sealed class DingFlowProcess : IAsyncDisposable
     private void Launch()
     {
         _address = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "DingFlow"))
+        var start = new ProcessStartInfo(Program)
         {
             WorkingDirectory = DataDirectory,
             RedirectStandardOutput = true,
