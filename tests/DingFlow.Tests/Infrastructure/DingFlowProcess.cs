@@ -133,22 +133,33 @@ internal sealed class DingFlowProcess : IAsyncDisposable
         return client;
     }
 
-    /// <summary>A client of a Unix socket in the data directory; by default that of the invocation endpoints.</summary>
-    public HttpClient CreateSocketClient(string fileName = "dingflow.sock")
+    /// <summary>
+    /// A client of a Unix socket in the data directory; by default that of the invocation endpoints. It waits for a socket that opens only
+    /// after the start.
+    /// </summary>
+    public HttpClient CreateSocketClient(string fileName = "dingflow.sock") => new(new SocketsHttpHandler
     {
-        var pointer = Path.Combine(DataDirectory, fileName + ".path");
-        var path = File.Exists(pointer) ? File.ReadAllText(pointer) : Path.Combine(DataDirectory, fileName);
-        return new HttpClient(new SocketsHttpHandler
+        ConnectCallback = async (_, cancellationToken) =>
         {
-            ConnectCallback = async (_, cancellationToken) =>
+            using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            patience.CancelAfter(Patience);
+            while (true)
             {
                 var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-                await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken);
-                return new NetworkStream(socket, ownsSocket: true);
-            },
-        })
-        { BaseAddress = new Uri("http://dingflow") };
-    }
+                try
+                {
+                    await socket.ConnectAsync(new UnixDomainSocketEndPoint(SocketPath(fileName)), patience.Token);
+                    return new NetworkStream(socket, ownsSocket: true);
+                }
+                catch (SocketException) when (!HasExited)
+                {
+                    socket.Dispose();
+                    await Task.Delay(TimeSpan.FromMilliseconds(10), TimeProvider.System, patience.Token);
+                }
+            }
+        },
+    })
+    { BaseAddress = new Uri("http://dingflow") };
 
     /// <summary>Asks the program to stop (SIGTERM) and waits for its end. Returns the exit code.</summary>
     public async Task<int> TerminateAsync()
@@ -205,6 +216,12 @@ internal sealed class DingFlowProcess : IAsyncDisposable
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
         return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    private string SocketPath(string fileName)
+    {
+        var pointer = Path.Combine(DataDirectory, fileName + ".path");
+        return File.Exists(pointer) ? File.ReadAllText(pointer) : Path.Combine(DataDirectory, fileName);
     }
 
     private void Launch()
