@@ -88,6 +88,39 @@ internal sealed class AlertRecords(IEntityStore store)
         })),
         cancellationToken);
 
+    /// <summary>Since when attempts at this channel, as it is configured now, have failed in a row; <see langword="null"/> when the last one worked.</summary>
+    public async Task<DateTimeOffset?> FailingSinceAsync(AlertChannel channel, CancellationToken cancellationToken) =>
+        await store.GetAsync(Table, ChannelsPartition, FailingRow(channel), cancellationToken) is { } entity
+        && entity.Properties.Get<string>("Fingerprint") == channel.Fingerprint
+            ? entity.Properties.Require<DateTimeOffset>("Since")
+            : null;
+
+    /// <summary>An attempt at the channel failed. The first of a row counts.</summary>
+    public async Task RecordFailureAsync(AlertChannel channel, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        if (await FailingSinceAsync(channel, cancellationToken) is null)
+        {
+            await store.SubmitAsync(
+                EntityTransaction.Of(Table, EntityOperation.Upsert(new Entity(ChannelsPartition, FailingRow(channel))
+                {
+                    Properties = { ["Schema"] = SchemaVersion, ["Fingerprint"] = channel.Fingerprint, ["Since"] = now },
+                })),
+                cancellationToken);
+        }
+    }
+
+    /// <summary>An attempt at the channel worked.</summary>
+    public async Task RecordSuccessAsync(AlertChannel channel, CancellationToken cancellationToken)
+    {
+        if (await store.GetAsync(Table, ChannelsPartition, FailingRow(channel), cancellationToken) is not null)
+        {
+            // NotFound: another instance was quicker.
+            await store.SubmitAsync(EntityTransaction.Of(Table, EntityOperation.Delete(ChannelsPartition, FailingRow(channel))), cancellationToken);
+        }
+    }
+
+    private static string FailingRow(AlertChannel channel) => $"failing|{channel.Name}";
+
     private static string PartitionOf(string key) => key[..1];
 
     private static string AlertRow(string key) => $"a|{key}";

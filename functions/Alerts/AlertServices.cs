@@ -14,6 +14,7 @@ public static class AlertServices
         services.AddSingleton(AlertOptions.Read(configuration, faults));
         services.AddSingleton<AlertWebhook>();
         services.AddSingleton<IAlertSender, AlertSender>();
+        services.AddSingleton<IReadinessCheck, AlertReadiness>();
         return services.AddFunction<DeliverAlert>();
     }
 }

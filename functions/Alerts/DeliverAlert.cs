@@ -111,6 +111,9 @@ public sealed partial class DeliverAlert(
         }
 
         var attempt = await webhook.SendAsync(channel, alert, cancellationToken);
+        await (attempt.Outcome == AlertAttemptOutcome.Delivered
+            ? _records.RecordSuccessAsync(channel, cancellationToken)
+            : _records.RecordFailureAsync(channel, timeProvider.GetUtcNow(), cancellationToken));
         await ConcludeAsync(progress with { Attempts = work.Attempt }, channel, alert, attempt, cancellationToken);
     }
 

@@ -11,6 +11,7 @@ public static class DingTalkServices
         services.AddSingleton(DingTalkOptions.Read(configuration, faults));
         services.AddSingleton<DingTalkClients>();
         services.AddSingleton<DingTalkDirectory>();
+        services.AddSingleton<IReadinessCheck, DingTalkReadiness>();
         return services.AddFunction<RefreshDirectory>();
     }
 }

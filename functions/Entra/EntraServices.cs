@@ -10,5 +10,6 @@ public static class EntraServices
     public static IServiceCollection AddEntra(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults) => services
         .AddAzureCredentials(configuration)
         .AddSingleton(EntraOptions.Read(configuration, faults))
-        .AddSingleton<EntraDirectory>();
+        .AddSingleton<EntraDirectory>()
+        .AddSingleton<IReadinessCheck, EntraReadiness>();
 }

@@ -1,5 +1,6 @@
 using System.Text;
 using DingFlow.Alerts;
+using DingFlow.Hosting;
 using DingFlow.Intake;
 using DingFlow.Messaging;
 using DingFlow.Tests.Intake;
@@ -111,6 +112,7 @@ public sealed class DeliverAlertTests : IAsyncDisposable
         var receiver = await AddChannelAsync("ops");
         receiver.Answer = Status(503);
         await SendAsync(Alert("a-1"));
+        Assert.False((await ReadinessAsync()).IsReady);
         receiver.Answer = Status(200);
 
         _time.SetUtcNow(Next()!.Value);
@@ -118,6 +120,7 @@ public sealed class DeliverAlertTests : IAsyncDisposable
 
         Assert.Equal(2, receiver.Received.Count);
         Assert.Null(Next());
+        Assert.True((await ReadinessAsync()).IsReady);
     }
 
     [Fact]
@@ -145,6 +148,7 @@ public sealed class DeliverAlertTests : IAsyncDisposable
         Assert.Single(gone.Received);
         Assert.Equal(["a-1", "alerts.channel_failed:gone:20261122", "a-2"], alive.Received.Select(static received => received.Id));
         Assert.Contains((LogLevel.Error, "The receiver of the alert channel gone has ended it (410)"), _log.Lines);
+        Assert.Contains("gone", (await ReadinessAsync()).Detail, StringComparison.Ordinal);
 
         gone.Answer = Status(200);
         _channels[0] = _channels[0] with { Url = new Uri(gone.Url + "/new") };
@@ -304,6 +308,8 @@ public sealed class DeliverAlertTests : IAsyncDisposable
         });
         return receiver;
     }
+
+    private Task<ReadinessResult> ReadinessAsync() => new AlertReadiness(new AlertOptions { Channels = [.. _channels] }, _store).CheckAsync(Token);
 
     private async Task SendAsync(AlertMessage alert)
     {
