@@ -64,6 +64,35 @@ public sealed class ScimWalkTests
         Assert.False((bool)Assert.Single((await SendAsync(again, HttpMethod.Get, "/Users", null)).Json.IsScimList(1))["active"]!);
     }
 
+    [Fact]
+    public async Task The_filter_is_in_no_telemetry_and_no_output()
+    {
+        var exported = new System.Collections.Concurrent.ConcurrentQueue<string>();
+        await using var collector = await LoopbackServer.StartAsync(async context =>
+            exported.Enqueue(Encoding.Latin1.GetString(await LoopbackServer.BodyOfAsync(context))));
+        await using var program = await DingFlowProcess.StartStandaloneAsync(new Dictionary<string, string>
+        {
+            ["HrSources:okta:Dialect"] = "scim",
+            ["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.Address.ToString(),
+            ["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf",
+        });
+        using (var provider = program.CreateOperator())
+        {
+            foreach (var filter in (string[])["userName eq \"secret.name@sandbox.example\"", "userName eq secret.name"])
+            {
+                await SendAsync(provider, HttpMethod.Get, $"/Users?filter={Uri.EscapeDataString(filter)}", null);
+            }
+        }
+
+        await program.TerminateAsync();
+
+        Assert.Contains(exported, body => body.Contains("scim/v2/{source}/Users", StringComparison.Ordinal));
+        foreach (var text in exported.Append(program.Output).Append(program.Errors))
+        {
+            Assert.DoesNotContain("secret", text, StringComparison.OrdinalIgnoreCase);
+        }
+    }
+
     private static async Task<string> CreateAsync(HttpClient client, string userName, string? number)
     {
         var created = await SendAsync(client, HttpMethod.Post, "/Users", ScimProgram.User(userName, number).ToString());
