@@ -97,16 +97,16 @@ public sealed class DingTalkOptions(IReadOnlyDictionary<string, DingTalkTenant> 
         }
 
         var token = reader.Text("Token");
-        if (token is null != aesKey is null)
+        if (reader.IsSet("Token") != reader.IsSet("AesKey"))
         {
-            reader.Fault(token is null ? "Token" : "AesKey", "is missing: Token and AesKey belong together");
+            reader.Fault(reader.IsSet("AesKey") ? "Token" : "AesKey", "is missing: Token and AesKey belong together");
         }
 
         var (baseUrl, legacyBaseUrl) = (reader.Address("BaseUrl"), reader.Address("LegacyBaseUrl"));
-        if (baseUrl is null != legacyBaseUrl is null && reader.Text("BaseUrl") is null != reader.Text("LegacyBaseUrl") is null)
+        if (reader.IsSet("BaseUrl") != reader.IsSet("LegacyBaseUrl"))
         {
             // With only one of them set, the secret of one region would go to the host of another.
-            reader.Fault(baseUrl is null ? "BaseUrl" : "LegacyBaseUrl", "is missing: set both BaseUrl and LegacyBaseUrl, or neither");
+            reader.Fault(reader.IsSet("LegacyBaseUrl") ? "BaseUrl" : "LegacyBaseUrl", "is missing: set both BaseUrl and LegacyBaseUrl, or neither");
         }
 
         return new DingTalkTenant

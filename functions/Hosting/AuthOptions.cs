@@ -24,8 +24,8 @@ public sealed record AuthOptions(IReadOnlyList<ApiKey> ApiKeys, EntraTokenOption
     {
         ArgumentNullException.ThrowIfNull(faults);
         var reader = new SettingsReader(configuration, "Auth", faults);
-        var keys = reader.Children("ApiKeys").Select(name => ReadKey(name, reader.Section("ApiKeys").Section(name))).OfType<ApiKey>().ToList();
         var faultsBefore = faults.All.Count;
+        var keys = reader.Children("ApiKeys").Select(name => ReadKey(name, reader.Section("ApiKeys").Section(name))).OfType<ApiKey>().ToList();
         var entra = ReadEntra(reader);
         if (mode == HostMode.FunctionsHost && keys.Count == 0 && entra is null && faults.All.Count == faultsBefore)
         {

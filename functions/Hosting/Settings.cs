@@ -10,8 +10,15 @@ public sealed class SettingsFaults
     /// <summary>One line per fault, each beginning with the setting's name. Never a secret's value.</summary>
     public IReadOnlyList<string> All => _faults;
 
-    /// <summary>Adds a fault of one setting.</summary>
-    public void Add(string setting, string fault) => _faults.Add($"{setting}: {fault}");
+    /// <summary>Adds a fault of one setting. The same fault found again, because a setting is read in several places, counts once.</summary>
+    public void Add(string setting, string fault)
+    {
+        var line = $"{setting}: {fault}";
+        if (!_faults.Contains(line))
+        {
+            _faults.Add(line);
+        }
+    }
 
     /// <summary>Ends the start when there is a fault.</summary>
     /// <exception cref="SettingsException">There is at least one.</exception>
@@ -50,6 +57,9 @@ public sealed class SettingsReader(IConfiguration configuration, string section,
 
     /// <summary>Adds a fault of a setting of this section.</summary>
     public void Fault(string name, string fault) => faults.Add(NameOf(name), fault);
+
+    /// <summary>There is a value, right or wrong.</summary>
+    public bool IsSet(string name) => !string.IsNullOrWhiteSpace(configuration[NameOf(name)]);
 
     /// <summary>A text, or <see langword="null"/> when absent or empty.</summary>
     public string? Text(string name)

@@ -29,7 +29,7 @@ public static class InboxTiming
     public static TimeSpan EnqueueBudget { get; } = TimeSpan.FromMilliseconds(300);
 
     /// <summary>How long an incomplete work item is left alone before it is enqueued again.</summary>
-    public static TimeSpan SweepAfter { get; } = TimeSpan.FromMinutes(2);
+    public static TimeSpan SweepAfter { get; } = TimeSpan.FromSeconds(30);
 }
 
 /// <summary>A verified and normalised delivery.</summary>

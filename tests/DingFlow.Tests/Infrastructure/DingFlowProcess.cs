@@ -161,6 +161,20 @@ internal sealed class DingFlowProcess : IAsyncDisposable
     })
     { BaseAddress = new Uri("http://dingflow") };
 
+    /// <summary>The program answers the readiness probe of the Functions host.</summary>
+    public async Task<bool> AnswersAsync()
+    {
+        try
+        {
+            using var answer = await Client.GetAsync("/");
+            return true;
+        }
+        catch (Exception exception) when (exception is HttpRequestException or ObjectDisposedException or OperationCanceledException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Asks the program to stop (SIGTERM) and waits for its end. Returns the exit code.</summary>
     public async Task<int> TerminateAsync()
     {
