@@ -48,6 +48,9 @@ public sealed record HrSource
     private const int MaxNameLength = 40;
     private const int MaxSecrets = 2;
 
+    // A thousand in a second, which one instance accepts with ease: the limit is for a sender that has gone mad, not for a busy day.
+    private const int DefaultMaxPerMinute = 60_000;
+
     /// <summary>Its name in the address, in lower case.</summary>
     public required string Name { get; init; }
 
@@ -64,7 +67,7 @@ public sealed record HrSource
     public bool Paused { get; init; }
 
     /// <summary>Deliveries with a valid signature (SCIM: requests) that are accepted in a minute, by each instance.</summary>
-    public int MaxPerMinute { get; init; } = 600;
+    public int MaxPerMinute { get; init; } = DefaultMaxPerMinute;
 
     /// <summary>The DingTalk tenants that its events may touch; <see langword="null"/> for all.</summary>
     public IReadOnlyList<string>? Tenants { get; init; }
@@ -91,7 +94,7 @@ public sealed record HrSource
             DryRun = reader.Boolean("DryRun", false),
             Paused = reader.Boolean("Paused", false),
             // Microsoft Entra wants to provision by 25 requests a second.
-            MaxPerMinute = reader.Number("MaxPerMinute", dialect is { IsWebhook: false } ? 3000 : 600, 1, 10_000_000),
+            MaxPerMinute = reader.Number("MaxPerMinute", dialect is { IsWebhook: false } ? 3000 : DefaultMaxPerMinute, 1, 10_000_000),
             Tenants = ReadTenants(reader, knownTenants),
             EmailDomains = [.. reader.List("EmailDomains").Select(static domain => domain.TrimStart('@'))],
         };
