@@ -53,8 +53,12 @@ public sealed partial class CaseEvents(
 
             if (joinable is not null)
             {
-                await JoinAsync(joinable, personEvent, identifiers, signal, cancellationToken);
-                return;
+                if (await JoinAsync(joinable, personEvent, identifiers, signal, cancellationToken))
+                {
+                    return;
+                }
+
+                continue; // It ended or became part of another one meanwhile: look again.
             }
 
             var caseId = unfinished ?? CaseId.New(time.GetUtcNow());
@@ -121,7 +125,8 @@ public sealed partial class CaseEvents(
         return opened;
     }
 
-    private async Task JoinAsync(
+    /// <summary>Has a case hear the event. <see langword="false"/>: it can no longer be joined.</summary>
+    private async Task<bool> JoinAsync(
         StoredCase current, PersonEvent personEvent, PersonIdentifiers identifiers, CaseSignal signal, CancellationToken cancellationToken)
     {
         foreach (var key in KeysOf(personEvent))
@@ -136,7 +141,7 @@ public sealed partial class CaseEvents(
 
         if (HasHeard(current.Case, signal) && current.Case.NextAttemptAt is null)
         {
-            return;
+            return true;
         }
 
         var stored = await cases.UpdateAsync(current, c => Joined(c, personEvent, identifiers, signal), cancellationToken);
@@ -145,9 +150,14 @@ public sealed partial class CaseEvents(
             Log.CaseJoined(logger, stored.Case.CaseId, signal.Source);
         }
 
+        if (!HasHeard(stored.Case, signal))
+        {
+            return false;
+        }
+
         if (stored.Case.State is CaseState.Cancelled or CaseState.Reactivated)
         {
-            return;
+            return true;
         }
 
         if ((stored.Case.ScheduledFor ?? default) <= time.GetUtcNow() + ScheduleAhead || stored.Case.State != CaseState.Scheduled)
@@ -156,11 +166,13 @@ public sealed partial class CaseEvents(
                 stored, stored.Case is { State: CaseState.Scheduled, ScheduledFor: { } start } ? start : time.GetUtcNow(), "joined", c => c,
                 cancellationToken);
         }
+
+        return true;
     }
 
     private OffboardingCase Joined(OffboardingCase c, PersonEvent personEvent, PersonIdentifiers identifiers, CaseSignal signal)
     {
-        if (HasHeard(c, signal))
+        if (HasHeard(c, signal) || !CanJoin(c))
         {
             return c;
         }
@@ -230,6 +242,13 @@ public sealed partial class CaseEvents(
         }
 
         var stored = await cases.UpdateAsync(latest, c => CalledOff(c, personEvent.Kind, signal), cancellationToken);
+        if (stored.Case.MergedInto is not null)
+        {
+            // It became part of another case meanwhile, which is the one to be called off.
+            await ReturnAsync(personEvent, signal, cancellationToken);
+            return;
+        }
+
         if (!ReferenceEquals(stored.Case, latest.Case))
         {
             Log.CaseCalledOff(logger, stored.Case.CaseId, personEvent.Kind, stored.Case.State);

@@ -24,13 +24,22 @@ public sealed partial class CaseMerger(
                 if (claim is not null && await OpenCaseAsync(claim.CaseId, cancellationToken) is { } other && other.Case.CaseId != caseId)
                 {
                     var (older, younger) = string.CompareOrdinal(other.Case.CaseId, caseId) < 0 ? (other, session.Stored) : (session.Stored, other);
-                    await MergeAsync(younger, older, cancellationToken);
-                    if (older.Case.CaseId != caseId)
+                    if (await MergeAsync(younger, older, cancellationToken) is not { } canonical)
+                    {
+                        if (older.Case.CaseId == caseId)
+                        {
+                            return false; // This case was called off meanwhile.
+                        }
+
+                        continue; // The other one was: look again who holds the person.
+                    }
+
+                    if (canonical.Case.CaseId != caseId)
                     {
                         return false;
                     }
 
-                    await session.ChangeAsync(c => Absorb(c, younger.Case), cancellationToken);
+                    await session.ChangeAsync(c => c.MergedInto is null ? Absorb(c, younger.Case) : c, cancellationToken);
                 }
 
                 if ((await claims.ClaimAsync(key, caseId, claim, cancellationToken)).CaseId == caseId)
@@ -43,28 +52,51 @@ public sealed partial class CaseMerger(
         return true;
     }
 
-    /// <summary>The younger's knowledge goes to the older before the younger ends: dying in between loses nothing.</summary>
-    private async Task MergeAsync(StoredCase younger, StoredCase older, CancellationToken cancellationToken)
+    /// <summary>
+    /// The younger's knowledge goes to the older before the younger ends: dying in between loses nothing. Both may change meanwhile: the
+    /// older may become part of a still older one, and a third case may become part of the younger. So the younger ends only in a state
+    /// whose knowledge the case that goes on has taken over.
+    /// </summary>
+    /// <returns>The case that goes on; <see langword="null"/> when the older can no longer take anything over.</returns>
+    private async Task<StoredCase?> MergeAsync(StoredCase younger, StoredCase older, CancellationToken cancellationToken)
     {
-        older = await cases.UpdateAsync(older, c => Absorb(c, younger.Case), cancellationToken);
-        foreach (var employeeId in younger.Case.Identifiers.Select(i => i.EmployeeId).OfType<string>().Distinct(StringComparer.Ordinal))
+        while (younger.Case.MergedInto is null)
         {
-            await cases.AddEmployeeAsync(employeeId, older.Case.CaseId, cancellationToken);
+            var known = younger.Case;
+            older = await cases.UpdateAsync(older, c => events.CanJoin(c) ? Absorb(c, known) : c, cancellationToken);
+            if (older.Case.MergedInto is { } target)
+            {
+                older = await cases.FindAsync(target, cancellationToken) ?? throw new KeyNotFoundException($"Case {target} is gone.");
+                continue;
+            }
+
+            if (!Knows(older.Case, known))
+            {
+                return null;
+            }
+
+            foreach (var employeeId in known.Identifiers.Select(i => i.EmployeeId).OfType<string>().Distinct(StringComparer.Ordinal))
+            {
+                await cases.AddEmployeeAsync(employeeId, older.Case.CaseId, cancellationToken);
+            }
+
+            younger = await cases.UpdateAsync(
+                younger,
+                c => c.MergedInto is not null || !Knows(older.Case, c) ? c : c with
+                {
+                    State = CaseState.Cancelled,
+                    MergedInto = older.Case.CaseId,
+                    NextAttemptAt = null,
+                    Notes = [$"The person has the case {older.Case.CaseId}; everything goes on there."],
+                },
+                cancellationToken);
         }
 
-        await cases.UpdateAsync(
-            younger,
-            c => c.MergedInto is not null ? c : c with
-            {
-                State = CaseState.Cancelled,
-                MergedInto = older.Case.CaseId,
-                NextAttemptAt = null,
-                Notes = [$"The person has the case {older.Case.CaseId}; everything goes on there."],
-            },
-            cancellationToken);
         Log.Merged(logger, younger.Case.CaseId, older.Case.CaseId);
-        await runs.ScheduleAsync(older, time.GetUtcNow(), "merged", c => c, cancellationToken);
+        return await runs.ScheduleAsync(older, time.GetUtcNow(), "merged", c => c, cancellationToken);
     }
+
+    private static bool Knows(OffboardingCase c, OffboardingCase other) => ReferenceEquals(Absorb(c, other), c);
 
     private async Task<StoredCase?> OpenCaseAsync(string caseId, CancellationToken cancellationToken)
     {

@@ -147,37 +147,6 @@ public sealed class LeaverWalkTests(StandaloneProgram standalone)
     }
 
     [Fact]
-    public async Task One_leaver_under_two_identifiers_at_once_has_one_case()
-    {
-        using var walk = await standalone.WalkAsync();
-        var byNumber = HrSender.Leaver("E1008", change: data => Keep(data, "employeeId"));
-        var byEmail = HrSender.Leaver("E1008", change: data => Keep(data, "email"));
-        var byUserId = HrSender.Leaver("E1008", change: data => Keep(data, "dingTalkUserId"));
-
-        await Task.WhenAll(walk.Hr.AcceptedAsync(byNumber), walk.Hr.AcceptedAsync(byEmail), walk.Hr.AcceptedAsync(byUserId));
-        await Eventually.IsTrueAsync(
-            async () => await walk.Operations.CasesOfAsync("E1008") is [var only]
-                && Operations.StateOf(only) == "verified" && only["signals"]!.Count() == 3,
-            () => "one verified case of E1008 that heard three events", Cancellation);
-
-        var openCases = (await walk.Operations.AllCasesAsync()).Where(c => c["accounts"]!.Any(a => (string?)a["accountId"] == "sb-1008")).ToList();
-        Assert.Single(openCases);
-        await walk.Sandbox.IsFrozenAsync("E1008");
-        Assert.Equal(MutationsOfOneFreeze, (await walk.Sandbox.PersonAsync("E1008"))["mutations"]!.ToString(Newtonsoft.Json.Formatting.None));
-
-        static void Keep(JObject data, string identifier)
-        {
-            foreach (var name in (string[])["employeeId", "email", "dingTalkUserId"])
-            {
-                if (name != identifier)
-                {
-                    data.Remove(name);
-                }
-            }
-        }
-    }
-
-    [Fact]
     public async Task A_leave_that_is_called_off_before_its_date_changes_nothing()
     {
         using var walk = await standalone.WalkAsync();
