@@ -51,6 +51,9 @@ public static class Roles
     /// <summary>Provision and deprovision people by SCIM, in the sources that the key is confined to.</summary>
     public const string Scim = "scim";
 
+    /// <summary>Have stored deliveries handled once more.</summary>
+    public const string DeliveriesReplay = "deliveries.replay";
+
     /// <summary>
     /// Every role there is; a key with any other is refused at the start. Those of routes that are still to come are known already, so
     /// that a key can be given them beforehand.
@@ -59,7 +62,7 @@ public static class Roles
     [
         OperationsRead, OperationsWrite, OperationsApprove,
         "transfers.write", "compliance.read", "compliance.write", "subjects.read", "audit.read",
-        "roster.write", "deliveries.replay", "rehearsals.run", Scim,
+        "roster.write", DeliveriesReplay, "rehearsals.run", Scim,
     ];
 }
 

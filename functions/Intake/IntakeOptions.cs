@@ -1,3 +1,4 @@
+using System.Net;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
 
@@ -15,6 +16,18 @@ public sealed record IntakeOptions
     /// <summary>How far the time of a DingTalk push may lie from ours (<c>Intake:DingTalkTolerance</c>); DingTalk's last retry is 40 s old.</summary>
     public TimeSpan DingTalkTolerance { get; init; } = TimeSpan.FromMinutes(10);
 
+    /// <summary>
+    /// The header in which the platform in front hands on the caller's address (<c>Intake:ClientAddressHeader</c>), such as
+    /// <c>X-Forwarded-For</c>; <see langword="null"/>: the connection's own address counts.
+    /// </summary>
+    public string? ClientAddressHeader { get; init; }
+
+    /// <summary>
+    /// Which of several addresses in that header counts, from the right (<c>Intake:ClientAddressPosition</c>): 1 is what the nearest
+    /// proxy saw. Addresses further left can be made up by the caller.
+    /// </summary>
+    public int ClientAddressPosition { get; init; } = 1;
+
     /// <summary>The HR systems, by name in any case.</summary>
     public required IReadOnlyDictionary<string, HrSource> Sources { get; init; }
 
@@ -22,20 +35,30 @@ public sealed record IntakeOptions
     public static IntakeOptions Read(IConfiguration configuration, SettingsFaults faults)
     {
         var reader = new SettingsReader(configuration, "Intake", faults);
+        var maxBodyBytes = reader.Number("MaxBodyBytes", DefaultMaxBodyBytes, 1024, Inbox.MaxBodyBytes);
         var root = new SettingsReader(configuration, "", faults);
         var tenants = root.Children("DingTalk:Tenants");
         var sources = new Dictionary<string, HrSource>(StringComparer.OrdinalIgnoreCase);
         foreach (var name in root.Children("HrSources"))
         {
-            if (HrSource.Read(name, root.Section($"HrSources:{name}"), tenants) is { } source)
+            if (HrSource.Read(name, root.Section($"HrSources:{name}"), tenants, maxBodyBytes) is { } source)
             {
                 sources[name] = source;
             }
         }
 
+        var addressHeader = reader.Text("ClientAddressHeader");
+        if (addressHeader is null && HostingOptions.ModeOf(configuration) == HostMode.FunctionsHost
+            && sources.Values.Any(static source => source.AllowedNetworks.Count > 0))
+        {
+            reader.Fault("ClientAddressHeader", "is missing while a source has AllowedNetworks: behind the Functions host every connection is its own");
+        }
+
         return new IntakeOptions
         {
-            MaxBodyBytes = reader.Number("MaxBodyBytes", DefaultMaxBodyBytes, 1024, Inbox.MaxBodyBytes),
+            MaxBodyBytes = maxBodyBytes,
+            ClientAddressHeader = addressHeader,
+            ClientAddressPosition = reader.Number("ClientAddressPosition", 1, 1, 10),
             DingTalkTolerance = reader.Duration("DingTalkTolerance", TimeSpan.FromMinutes(10)),
             Sources = sources,
         };
@@ -66,6 +89,12 @@ public sealed record HrSource
     /// <summary>Deliveries are accepted and kept, and wait until this is switched off again.</summary>
     public bool Paused { get; init; }
 
+    /// <summary>Bytes that a body of it may have.</summary>
+    public int MaxBodyBytes { get; init; } = IntakeOptions.DefaultMaxBodyBytes;
+
+    /// <summary>The networks from which it may send; empty for any.</summary>
+    public IReadOnlyList<IPNetwork> AllowedNetworks { get; init; } = [];
+
     /// <summary>Deliveries with a valid signature (SCIM: requests) that are accepted in a minute, by each instance.</summary>
     public int MaxPerMinute { get; init; } = DefaultMaxPerMinute;
 
@@ -78,14 +107,14 @@ public sealed record HrSource
     /// <summary>As <see cref="PersonEvent.Source"/> names it.</summary>
     public string QualifiedName => $"hr/{Name}";
 
-    internal static HrSource? Read(string name, SettingsReader reader, IReadOnlyList<string> knownTenants)
+    internal static HrSource? Read(string name, SettingsReader reader, IReadOnlyList<string> knownTenants, int maxBodyBytes)
     {
         if (name.Length > MaxNameLength || !name.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_'))
         {
             reader.Fault("Dialect", "the source's name must be at most 40 letters, digits, '-' or '_'");
         }
 
-        var dialect = ReadDialect(reader);
+        var dialect = ReadDialect(reader)?.Configure(reader);
         return new HrSource
         {
             Name = name.ToLowerInvariant(),
@@ -93,6 +122,8 @@ public sealed record HrSource
             Secrets = dialect is null ? [] : ReadSecrets(reader, dialect),
             DryRun = reader.Boolean("DryRun", false),
             Paused = reader.Boolean("Paused", false),
+            MaxBodyBytes = reader.Number("MaxBodyBytes", maxBodyBytes, 256, Inbox.MaxBodyBytes),
+            AllowedNetworks = ReadNetworks(reader),
             // Microsoft Entra wants to provision by 25 requests a second.
             MaxPerMinute = reader.Number("MaxPerMinute", dialect is { IsWebhook: false } ? 3000 : DefaultMaxPerMinute, 1, 10_000_000),
             Tenants = ReadTenants(reader, knownTenants),
@@ -102,26 +133,12 @@ public sealed record HrSource
 
     /// <summary>
     /// Whether an event may come from this source. A source that is confined to mail domains cannot freeze anybody else: an event without
-    /// an address could name anybody, so it is outside as well.
+    /// an address could name anybody, so it is outside as well. Of whom the HR system must first be asked, the answer is judged.
     /// </summary>
     public bool Admits(PersonEvent person)
     {
         ArgumentNullException.ThrowIfNull(person);
-        if (EmailDomains.Count == 0)
-        {
-            return true;
-        }
-
-        var domain = person.Email.AsSpan(person.Email is null ? 0 : person.Email.LastIndexOf('@') + 1);
-        foreach (var allowed in EmailDomains)
-        {
-            if (domain.Equals(allowed, StringComparison.OrdinalIgnoreCase))
-            {
-                return true;
-            }
-        }
-
-        return false;
+        return person.Kind == PersonEventKind.Unresolved || IsWithin(EmailDomains, person.Email);
     }
 
     /// <summary>The event with what the source's settings confine it to, for those who act on it.</summary>
@@ -134,8 +151,61 @@ public sealed record HrSource
         };
     }
 
+    /// <summary>Whether it may send from this address.</summary>
+    public bool IsAllowedFrom(IPAddress? address)
+    {
+        if (AllowedNetworks.Count == 0)
+        {
+            return true;
+        }
+
+        var plain = address is { IsIPv4MappedToIPv6: true } ? address.MapToIPv4() : address;
+        return plain is not null && AllowedNetworks.Any(network => network.Contains(plain));
+    }
+
     /// <summary>The name only: the record holds secrets.</summary>
     public override string ToString() => $"HR source {Name}";
+
+    private static bool IsWithin(IReadOnlyList<string> domains, string? email)
+    {
+        if (domains.Count == 0)
+        {
+            return true;
+        }
+
+        var domain = email.AsSpan(email is null ? 0 : email.LastIndexOf('@') + 1);
+        foreach (var allowed in domains)
+        {
+            if (domain.Equals(allowed, StringComparison.OrdinalIgnoreCase))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private static List<IPNetwork> ReadNetworks(SettingsReader reader)
+    {
+        var networks = new List<IPNetwork>();
+        foreach (var text in reader.List("AllowedNetworks"))
+        {
+            if (IPNetwork.TryParse(text, out var network))
+            {
+                networks.Add(network);
+            }
+            else if (IPAddress.TryParse(text, out var address))
+            {
+                networks.Add(new IPNetwork(address, address.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork ? 32 : 128));
+            }
+            else
+            {
+                reader.Fault("AllowedNetworks", "must hold networks such as 203.0.113.0/24 (no bits beyond the prefix) or single addresses");
+            }
+        }
+
+        return networks;
+    }
 
     private static IHrDialect? ReadDialect(SettingsReader reader)
     {
@@ -162,7 +232,7 @@ public sealed record HrSource
             return [];
         }
 
-        if (keys.Count is 0 or > MaxSecrets)
+        if ((keys.Count == 0 && dialect.NeedsSecrets) || keys.Count > MaxSecrets)
         {
             reader.Fault("Secrets", keys.Count == 0 ? "is missing: one secret, or two while it is rotated" : "may hold two secrets, while one is rotated");
         }

@@ -17,7 +17,11 @@ public static class IntakeServices
         services.AddSingleton<Inbox>();
         services.AddSingleton<IInbox>(static provider => provider.GetRequiredService<Inbox>());
         return services
+            .AddSingleton<HrHandshakes>()
             .AddFunction<ReceiveHrWebhook>()
+            .AddFunction<TestHrSource>(Roles.OperationsWrite)
+            .AddFunction<GetHrHandshake>(Roles.OperationsWrite)
+            .AddFunction<ReplayDelivery>(Roles.DeliveriesReplay)
             .AddFunction<ReceiveDingTalkEvent>()
             .AddFunction<SweepInbox>()
             .AddFunction<PruneInbox>();

@@ -7,12 +7,19 @@ using DingFlow.Storage;
 namespace DingFlow.Intake;
 
 /// <summary>
-/// Takes the webhooks of HR systems: <c>POST hr/{source}</c>. The order is size, raw bytes, signature, rate, parsing, confinement,
-/// inbox; a delivery is durable before it is answered with 202.
+/// Takes the webhooks of HR systems: <c>POST hr/{source}</c>. The order is the caller's network, size, raw bytes, signature, rate, parsing,
+/// confinement, inbox; a delivery is durable before it is answered with 202, or as the dialect wants it.
 /// </summary>
 public sealed partial class ReceiveHrWebhook(
-    IntakeOptions options, IInbox inbox, IAlertSender alerts, TimeProvider timeProvider, ILogger<ReceiveHrWebhook> logger) : IHttpFunction
+    IntakeOptions options, IInbox inbox, HrHandshakes handshakes, IAlertSender alerts, TimeProvider timeProvider, ILogger<ReceiveHrWebhook> logger)
+    : IHttpFunction
 {
+    /// <summary>Greetings are not signed: they must not use up what the sender itself may send.</summary>
+    private const int GreetingsPerMinute = 30;
+
+    private readonly Dictionary<string, RateLimiter> _greetings = options.Sources.Values.ToDictionary(
+        static source => source.Name, _ => new RateLimiter(GreetingsPerMinute, timeProvider), StringComparer.Ordinal);
+
     private readonly Dictionary<string, RateLimiter> _limiters = options.Sources.Values.ToDictionary(
         static source => source.Name, source => new RateLimiter(source.MaxPerMinute, timeProvider), StringComparer.Ordinal);
 
@@ -26,13 +33,20 @@ public sealed partial class ReceiveHrWebhook(
             return;
         }
 
-        if (!source.Dialect.Accepts(context.Request.ContentType) || !RequestChecks.IsPlain(context.Request))
+        if (!source.IsAllowedFrom(RequestChecks.ClientAddress(context, options)))
         {
-            await context.ProblemAsync(ProblemCode.UnsupportedMediaType, "The body must be JSON, in UTF-8 and without a content coding.");
+            Log.OutsideNetworks(logger, source.Name);
+            await context.ProblemAsync(ProblemCode.Forbidden, "This source may not send from this network.");
             return;
         }
 
-        if (await context.ReadBodyAsync(options.MaxBodyBytes) is not { } body)
+        if (!source.Dialect.Accepts(context.Request.ContentType) || !RequestChecks.IsPlain(context.Request))
+        {
+            await context.ProblemAsync(ProblemCode.UnsupportedMediaType, $"The body must be {source.Dialect.BodyForms}, in UTF-8 and without a content coding.");
+            return;
+        }
+
+        if (await context.ReadBodyAsync(source.MaxBodyBytes) is not { } body || await TryGreetAsync(context, source, body))
         {
             return;
         }
@@ -45,10 +59,8 @@ public sealed partial class ReceiveHrWebhook(
             return;
         }
 
-        if (_limiters[source.Name].Take() is var wait && wait > TimeSpan.Zero)
+        if (await IsTooManyAsync(context, source, _limiters))
         {
-            Log.TooMany(logger, source.Name);
-            await context.ProblemAsync(ProblemCode.TooManyRequests, "This source has sent more than it may in a minute.", wait);
             return;
         }
 
@@ -78,8 +90,10 @@ public sealed partial class ReceiveHrWebhook(
         var delivery = new InboxDelivery
         {
             Source = source.QualifiedName,
-            SenderId = verification.SenderId,
-            EventTime = reading.EventTime,
+            SenderId = verification.SenderId ?? reading.SenderId,
+            // Where the body has no time of its own, that of the attempt must do: a repetition is then handled twice, which is safe, while
+            // a second leave of the same person would be lost.
+            EventTime = reading.EventTime ?? verification.SignedAt,
             Body = body,
             VerifiedBy = verification.SecretIndex,
             Events = [.. reading.Events.Select(source.Confine)],
@@ -98,17 +112,59 @@ public sealed partial class ReceiveHrWebhook(
         }
 
         Log.Accepted(logger, receipt.DeliveryId, source.Name, delivery.Events.Count, receipt.Duplicate, source.Paused);
+        if (source.Dialect.Acknowledge(receipt, timeProvider.GetUtcNow()) is { } answer)
+        {
+            (context.Response.StatusCode, context.Response.ContentType, context.Response.ContentLength) = (answer.Status, answer.ContentType, answer.Body.Length);
+            await context.Response.Body.WriteAsync(answer.Body, context.RequestAborted);
+            return;
+        }
+
         await context.WriteJsonAsync(
             new HrReceipt(receipt.DeliveryId, receipt.Duplicate), HrReceiptJson.Default.HrReceipt, StatusCodes.Status202Accepted);
     }
 
+    /// <summary>Answers what a sender sends before it has a secret.</summary>
+    private async Task<bool> TryGreetAsync(HttpContext context, HrSource source, ReadOnlyMemory<byte> body)
+    {
+        var greeting = source.Dialect.Recognise(body.Span);
+        if (greeting == HrGreeting.None)
+        {
+            return false;
+        }
+
+        if (!await IsTooManyAsync(context, source, _greetings))
+        {
+            if (greeting == HrGreeting.Token)
+            {
+                await handshakes.KeepAsync(source, body, context.RequestAborted);
+            }
+
+            Log.Greeted(logger, source.Name, greeting);
+            await context.WriteJsonAsync(new HrGreetingReceipt(Accepted: true), HrReceiptJson.Default.HrGreetingReceipt);
+        }
+
+        return true;
+    }
+
+    private async Task<bool> IsTooManyAsync(HttpContext context, HrSource source, Dictionary<string, RateLimiter> limiters)
+    {
+        if (limiters[source.Name].Take() is not { Ticks: > 0 } wait)
+        {
+            return false;
+        }
+
+        Log.TooMany(logger, source.Name);
+        await context.ProblemAsync(
+            source.Dialect.RetriesAfter4xx ? ProblemCode.TooManyRequests : ProblemCode.Unavailable, "This source has sent more than it may in a minute.", wait);
+        return true;
+    }
+
     private static Task AnswerRefusalAsync(HttpContext context, SignatureVerdict verdict) => verdict switch
     {
-        SignatureVerdict.Stale => context.ProblemAsync(ProblemCode.StaleTimestamp, string.Create(
-            CultureInfo.InvariantCulture, $"The time of the attempt may be {StandardWebhooks.Tolerance.TotalMinutes} minutes from ours.")),
-        SignatureVerdict.MissingHeader => context.ProblemAsync(ProblemCode.InvalidSignature, "A signature header is missing."),
-        SignatureVerdict.MalformedHeader => context.ProblemAsync(ProblemCode.InvalidSignature, "A signature header is repeated or malformed."),
-        _ => context.ProblemAsync(ProblemCode.InvalidSignature, "No secret of this source gives this signature."),
+        SignatureVerdict.Stale => context.ProblemAsync(ProblemCode.StaleTimestamp, "The time of the attempt is too far from ours, or the certificate is not valid now."),
+        SignatureVerdict.MissingHeader => context.ProblemAsync(ProblemCode.InvalidSignature, "A header that shows who sends is missing."),
+        SignatureVerdict.MalformedHeader => context.ProblemAsync(ProblemCode.InvalidSignature, "A header that shows who sends is repeated or malformed."),
+        _ => context.ProblemAsync(ProblemCode.InvalidSignature, "The source's secrets do not confirm this sender."),
     };
 
     private async Task RefuseOutsiderAsync(HttpContext context, HrSource source)
@@ -146,6 +202,12 @@ public sealed partial class ReceiveHrWebhook(
         [LoggerMessage(6, LogLevel.Error, "A delivery of HR source {Source} could not be stored")]
         public static partial void StoreFailed(ILogger logger, string source, Exception exception);
 
+        [LoggerMessage(8, LogLevel.Warning, "A webhook for HR source {Source} came from a network that it may not send from")]
+        public static partial void OutsideNetworks(ILogger logger, string source);
+
+        [LoggerMessage(9, LogLevel.Information, "HR source {Source} asked whether somebody listens: {Greeting}")]
+        public static partial void Greeted(ILogger logger, string source, HrGreeting greeting);
+
         [LoggerMessage(7, LogLevel.Error, "The alert on HR source {Source} could not be sent")]
         public static partial void AlertFailed(ILogger logger, string source, Exception exception);
     }
@@ -156,23 +218,11 @@ public sealed partial class ReceiveHrWebhook(
 /// <param name="Duplicate">It had been accepted before.</param>
 internal sealed record HrReceipt(string DeliveryId, bool Duplicate);
 
+/// <summary>The answer to a greeting.</summary>
+/// <param name="Accepted">Somebody listens.</param>
+internal sealed record HrGreetingReceipt(bool Accepted);
+
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(HrReceipt))]
+[JsonSerializable(typeof(HrGreetingReceipt))]
 internal sealed partial class HrReceiptJson : JsonSerializerContext;
-
-/// <summary>What is checked of every webhook's request.</summary>
-internal static class RequestChecks
-{
-    /// <summary>Whether the body comes as it was signed: without a content coding, in UTF-8.</summary>
-    public static bool IsPlain(HttpRequest request)
-    {
-        var coding = request.Headers.ContentEncoding;
-        if (coding.Count > 1 || (coding.Count == 1 && !string.Equals(coding[0], "identity", StringComparison.OrdinalIgnoreCase)))
-        {
-            return false;
-        }
-
-        var parameter = request.ContentType?.IndexOf("charset=", StringComparison.OrdinalIgnoreCase) ?? -1;
-        return parameter < 0 || request.ContentType.AsSpan(parameter + "charset=".Length).Trim("\" ;").StartsWith("utf-8", StringComparison.OrdinalIgnoreCase);
-    }
-}

@@ -29,4 +29,8 @@ public sealed class ScimDialect : IHrDialect
 
     /// <summary>Nothing that is sent as a webhook is read.</summary>
     public HrReading Read(ReadOnlyMemory<byte> body, string source) => HrReading.Refused("", "This source has no webhook.");
+
+    /// <summary>There is no signature that could be wrong.</summary>
+    public IReadOnlyList<HrFinding> Diagnose(IHeaderDictionary headers, ReadOnlyMemory<byte> body, IReadOnlyList<byte[]> secrets, DateTimeOffset now) =>
+        [new("no-webhook", "This source has no webhook.")];
 }

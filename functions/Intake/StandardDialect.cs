@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Unicode;
 using DingFlow.Hosting;
+using DingFlow.Intake.Dialects;
 using DingFlow.Messaging;
 
 namespace DingFlow.Intake;
@@ -14,6 +15,9 @@ public sealed class StandardDialect : IHrDialect
 {
     private const int MaxDepth = 32;
     private const int MaxTypeLength = 128;
+
+    private static readonly HmacScheme Scheme =
+        SchemeOf(StandardWebhooks.IdHeader, StandardWebhooks.TimestampHeader, StandardWebhooks.SignatureHeader);
 
     private static readonly JsonDocumentOptions JsonOptions = new() { MaxDepth = MaxDepth, AllowDuplicateProperties = false };
 
@@ -42,6 +46,22 @@ public sealed class StandardDialect : IHrDialect
     /// <inheritdoc/>
     public HrVerification Verify(IHeaderDictionary headers, ReadOnlySpan<byte> body, IReadOnlyList<byte[]> secrets, DateTimeOffset now) =>
         StandardWebhooks.Verify(headers, body, secrets, now);
+
+    /// <inheritdoc/>
+    public IReadOnlyList<HrFinding> Diagnose(IHeaderDictionary headers, ReadOnlyMemory<byte> body, IReadOnlyList<byte[]> secrets, DateTimeOffset now) =>
+        SignatureDiagnosis.Of(Scheme, headers, body, secrets, now);
+
+    /// <summary>The signatures of Standard Webhooks under given header names.</summary>
+    internal static HmacScheme SchemeOf(string id, string timestamp, string signature) => new()
+    {
+        SignatureHeader = signature,
+        Encoding = MacEncoding.Base64,
+        Prefix = "v1,",
+        Separator = ' ',
+        IdHeader = id,
+        TimestampHeader = timestamp,
+        Content = "{id}.{timestamp}.{body}",
+    };
 
     /// <inheritdoc/>
     public HrReading Read(ReadOnlyMemory<byte> body, string source)

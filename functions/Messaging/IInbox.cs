@@ -18,6 +18,23 @@ public interface IInbox
     /// <summary>Marks one work item done; calling it again does nothing.</summary>
     Task CompleteAsync(InboxReference reference, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Has one work item handled again at a later moment, under its next generation; the sweeper leaves it alone until then. When this
+    /// returns, the message is on its way or the sweeper will send it.
+    /// </summary>
+    Task DeferAsync(InboxReference reference, DateTimeOffset until, CancellationToken cancellationToken);
+
+    /// <summary>A stored delivery with its body and events; <see langword="null"/> when there is none.</summary>
+    Task<StoredDelivery?> FindAsync(string deliveryId, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Has a stored delivery handled once more with the given events in place of those it was stored with, all its work items under
+    /// generations never used before. Who asked, and why, is kept with it.
+    /// </summary>
+    /// <returns>How many work items were enqueued.</returns>
+    /// <exception cref="KeyNotFoundException">There is no such delivery.</exception>
+    Task<int> ReplayAsync(string deliveryId, IReadOnlyList<PersonEvent> events, string principal, string reason, CancellationToken cancellationToken);
+
     /// <summary>Enqueues work items that were accepted or last enqueued longer ago than <see cref="InboxTiming.SweepAfter"/>. Returns how many.</summary>
     Task<int> SweepAsync(CancellationToken cancellationToken);
 }
@@ -65,4 +82,12 @@ public sealed record InboxReference(string Partition, string Row, int Item);
 
 /// <summary>The events of one work item, with what the evidence needs to know of their delivery.</summary>
 public sealed record InboxWork(
-    string DeliveryId, string Source, DateTimeOffset ReceivedAt, int VerifiedBy, string BodyHash, IReadOnlyList<PersonEvent> Events);
+    string DeliveryId, string Source, DateTimeOffset ReceivedAt, int VerifiedBy, string BodyHash, IReadOnlyList<PersonEvent> Events)
+{
+    /// <summary>How often it was enqueued before, since it was accepted or last replayed.</summary>
+    public int Attempt { get; init; }
+}
+
+/// <summary>A delivery as it is kept.</summary>
+public sealed record StoredDelivery(
+    string DeliveryId, string Source, DateTimeOffset ReceivedAt, ReadOnlyMemory<byte> Body, IReadOnlyList<PersonEvent> Events);

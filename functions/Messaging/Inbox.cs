@@ -68,7 +68,7 @@ public sealed partial class Inbox(
         var (_, events) = InboxPayload.Unpack(_keys.Value.Decrypt(record.KeyId, record.Encrypted, record.Id));
         return new InboxWork(
             record.Id, record.Source, record.ReceivedAt, record.VerifiedBy, record.BodyHash,
-            [.. events.Skip(reference.Item * record.ItemSize).Take(record.ItemSize)]);
+            [.. events.Skip(reference.Item * record.ItemSize).Take(record.ItemSize)]) { Attempt = InboxRows.ReadPending(pending).Attempt };
     }
 
     /// <inheritdoc/>
@@ -79,6 +79,70 @@ public sealed partial class Inbox(
         await store.SubmitAsync(
             EntityTransaction.Of(InboxRows.Table, EntityOperation.Delete(reference.Partition, InboxRows.PendingRow(reference.Row, reference.Item))),
             cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public async Task DeferAsync(InboxReference reference, DateTimeOffset until, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(reference);
+        if (await store.GetAsync(
+            InboxRows.Table, reference.Partition, InboxRows.PendingRow(reference.Row, reference.Item), cancellationToken) is not { } entity)
+        {
+            return; // Completed meanwhile.
+        }
+
+        var item = InboxRows.ReadPending(entity);
+        var later = item with { Generation = item.Generation + 1, EnqueuedAt = until };
+        // The row first: if the message is lost, the sweeper finds it overdue. A row with another ETag was swept meanwhile; then its
+        // message is on its way.
+        if ((await store.SubmitAsync(
+            EntityTransaction.Of(InboxRows.Table, EntityOperation.Replace(InboxRows.ToEntity(later))), cancellationToken)).Committed)
+        {
+            await queue.SendAsync(Queues.Offboarding, [later.ToMessage(later.Generation, until)], cancellationToken);
+        }
+    }
+
+    /// <inheritdoc/>
+    async Task<StoredDelivery?> IInbox.FindAsync(string deliveryId, CancellationToken cancellationToken)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(deliveryId);
+        if (await FindAsync(deliveryId, cancellationToken) is not { } record)
+        {
+            return null;
+        }
+
+        var (body, events) = InboxPayload.Unpack(_keys.Value.Decrypt(record.KeyId, record.Encrypted, record.Id));
+        return new StoredDelivery(record.Id, record.Source, record.ReceivedAt, body, events);
+    }
+
+    /// <inheritdoc/>
+    public async Task<int> ReplayAsync(
+        string deliveryId, IReadOnlyList<PersonEvent> events, string principal, string reason, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(events);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(events.Count, MaxEvents, nameof(events));
+        while (true)
+        {
+            var record = await FindAsync(deliveryId, cancellationToken) ?? throw new KeyNotFoundException("There is no such delivery.");
+            var (body, _) = InboxPayload.Unpack(_keys.Value.Decrypt(record.KeyId, record.Encrypted, record.Id));
+            var now = timeProvider.GetUtcNow();
+            var replay = record with
+            {
+                Replays = record.Replays + 1,
+                ReplayedAt = now,
+                ReplayedBy = principal,
+                ReplayReason = reason,
+                KeyId = _keys.Value.CurrentKeyId,
+                ItemSize = ItemSizeOf(events.Count),
+                Encrypted = _keys.Value.Encrypt(InboxPayload.Pack(body, events).Span, record.Id),
+            };
+            var items = ItemsOf(record.Id, record.Source, events, replay.ItemSize, now, idReused: false, replay.Replays * InboxRows.GenerationsPerReplay);
+            if ((await store.SubmitAsync(InboxRows.Replay(replay, items), cancellationToken)).Committed)
+            {
+                await EnqueueWithinBudgetAsync(record.Source, record.Id, items, idReused: false);
+                return items.Count;
+            }
+        }
     }
 
     /// <inheritdoc/>
@@ -114,7 +178,7 @@ public sealed partial class Inbox(
     private async Task<bool> TryStoreAsync(InboxDelivery delivery, string id, string bodyHash, bool idReused, CancellationToken cancellationToken)
     {
         var now = timeProvider.GetUtcNow();
-        var itemSize = Math.Max(1, (delivery.Events.Count + MaxItems - 1) / MaxItems);
+        var itemSize = ItemSizeOf(delivery.Events.Count);
         var record = new InboxRecord
         {
             Id = id,
@@ -127,22 +191,7 @@ public sealed partial class Inbox(
             ItemSize = itemSize,
             Encrypted = _keys.Value.Encrypt(InboxPayload.Pack(delivery.Body, delivery.Events).Span, id),
         };
-        var items = new List<PendingItem>((delivery.Events.Count + itemSize - 1) / itemSize);
-        for (var first = 0; first < delivery.Events.Count; first += itemSize)
-        {
-            items.Add(new PendingItem
-            {
-                DeliveryId = id,
-                Item = items.Count,
-                Source = delivery.Source,
-                SessionId = _keys.Value.SessionOf(delivery.Events[first]),
-                AcceptedAt = now,
-                EnqueuedAt = now,
-                IdReused = idReused,
-                TraceParent = Activity.Current?.Id,
-            });
-        }
-
+        var items = ItemsOf(id, delivery.Source, delivery.Events, itemSize, now, idReused, generation: 0);
         var result = await store.SubmitAsync(InboxRows.Insert(record, items), cancellationToken);
         if (!result.Committed)
         {
@@ -153,6 +202,32 @@ public sealed partial class Inbox(
 
         await EnqueueWithinBudgetAsync(delivery.Source, id, items, idReused);
         return true;
+    }
+
+    /// <summary>Events per work item: one, unless the items would not fit into one transaction.</summary>
+    private static int ItemSizeOf(int events) => Math.Max(1, (events + MaxItems - 1) / MaxItems);
+
+    private List<PendingItem> ItemsOf(
+        string id, string source, IReadOnlyList<PersonEvent> events, int itemSize, DateTimeOffset now, bool idReused, int generation)
+    {
+        var items = new List<PendingItem>((events.Count + itemSize - 1) / itemSize);
+        for (var first = 0; first < events.Count; first += itemSize)
+        {
+            items.Add(new PendingItem
+            {
+                DeliveryId = id,
+                Item = items.Count,
+                Source = source,
+                SessionId = _keys.Value.SessionOf(events[first]),
+                AcceptedAt = now,
+                EnqueuedAt = now,
+                Generation = generation,
+                IdReused = idReused,
+                TraceParent = Activity.Current?.Id,
+            });
+        }
+
+        return items;
     }
 
     /// <summary>The delivery is durable: from here on nothing may fail it, and what is not sent in time is the sweeper's.</summary>

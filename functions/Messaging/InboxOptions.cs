@@ -11,6 +11,12 @@ public sealed record InboxOptions
     /// <summary>For how long a completed delivery is kept as evidence, unless configured otherwise.</summary>
     public static TimeSpan DefaultRetention { get; } = TimeSpan.FromDays(180);
 
+    /// <summary>
+    /// The shortest retention: as long as the most patient sender tries again (Svix gives an address up after five days of failing),
+    /// or a repetition would be taken for something new.
+    /// </summary>
+    public static TimeSpan ShortestRetention { get; } = TimeSpan.FromDays(6);
+
     /// <summary>The secret under which new deliveries are encrypted (<c>Deliveries:EncryptionKey</c>).</summary>
     public required ReadOnlyMemory<byte> EncryptionKey { get; init; }
 
@@ -32,11 +38,17 @@ public sealed record InboxOptions
             reader.Fault("EncryptionKey", "is missing");
         }
 
+        var retention = reader.Duration("Retention", DefaultRetention);
+        if (retention < ShortestRetention)
+        {
+            reader.Fault("Retention", "must be at least 6.00:00:00, as long as senders try again");
+        }
+
         return new InboxOptions
         {
             EncryptionKey = key ?? [],
             PreviousEncryptionKey = reader.Key("PreviousEncryptionKey", KeyBytes),
-            Retention = reader.Duration("Retention", DefaultRetention),
+            Retention = retention,
         };
     }
 

@@ -17,6 +17,9 @@ internal static class InboxRows
     private const int SchemaVersion = 1;
     private const int IdBytes = 16;
 
+    /// <summary>Generations of one replay; a work item is never enqueued so often in between.</summary>
+    public const int GenerationsPerReplay = 10_000;
+
     /// <summary>All partitions: the first hexadecimal digit of the id.</summary>
     public static IReadOnlyList<string> Partitions { get; } = [.. Enumerable.Range(0, 16).Select(static n => n.ToString("x", CultureInfo.InvariantCulture))];
 
@@ -49,21 +52,9 @@ internal static class InboxRows
     public static EntityTransaction Insert(InboxRecord record, IReadOnlyList<PendingItem> items)
     {
         var partition = PartitionOf(record.Id);
-        var properties = new EntityProperties
-        {
-            ["Schema"] = SchemaVersion,
-            ["Source"] = record.Source,
-            ["SenderId"] = record.SenderId,
-            ["ReceivedAt"] = record.ReceivedAt,
-            ["BodyHash"] = record.BodyHash,
-            ["VerifiedBy"] = record.VerifiedBy,
-            ["KeyId"] = record.KeyId,
-            ["ItemSize"] = record.ItemSize,
-        };
-        InboxPayload.AddChunks(properties, record.Encrypted);
         List<EntityOperation> operations =
         [
-            EntityOperation.Insert(new Entity(partition, DeliveryRow(record.Id)) { Properties = properties }),
+            EntityOperation.Insert(ToEntity(record)),
             EntityOperation.Insert(new Entity(partition, TimeRow(record.ReceivedAt, record.Id))),
         ];
         foreach (var item in items)
@@ -74,9 +65,43 @@ internal static class InboxRows
         return new EntityTransaction(Table, operations);
     }
 
+    /// <summary>The delivery's row anew, and its work items, whether or not they are still there.</summary>
+    public static EntityTransaction Replay(InboxRecord record, IReadOnlyList<PendingItem> items) => new(
+        Table, [EntityOperation.Replace(ToEntity(record)), .. items.Select(static item => EntityOperation.Upsert(ToEntity(item)))]);
+
+    public static Entity ToEntity(InboxRecord record)
+    {
+        var entity = new Entity(PartitionOf(record.Id), DeliveryRow(record.Id))
+        {
+            ETag = record.ETag,
+            Properties =
+            {
+                ["Schema"] = SchemaVersion,
+                ["Source"] = record.Source,
+                ["SenderId"] = record.SenderId,
+                ["ReceivedAt"] = record.ReceivedAt,
+                ["BodyHash"] = record.BodyHash,
+                ["VerifiedBy"] = record.VerifiedBy,
+                ["KeyId"] = record.KeyId,
+                ["ItemSize"] = record.ItemSize,
+                ["Replays"] = record.Replays == 0 ? null : record.Replays,
+                ["ReplayedAt"] = record.ReplayedAt,
+                ["ReplayedBy"] = record.ReplayedBy,
+                ["ReplayReason"] = record.ReplayReason,
+            },
+        };
+        InboxPayload.AddChunks(entity.Properties, record.Encrypted);
+        return entity;
+    }
+
     public static InboxRecord ReadRecord(string id, Entity entity) => new()
     {
         Id = id,
+        ETag = entity.ETag,
+        Replays = entity.Properties.Get<int>("Replays"),
+        ReplayedAt = entity.Properties.Get<DateTimeOffset?>("ReplayedAt"),
+        ReplayedBy = entity.Properties.Get<string>("ReplayedBy"),
+        ReplayReason = entity.Properties.Get<string>("ReplayReason"),
         Source = entity.Properties.Require<string>("Source"),
         SenderId = entity.Properties.Get<string>("SenderId"),
         ReceivedAt = entity.Properties.Require<DateTimeOffset>("ReceivedAt"),
@@ -155,6 +180,17 @@ internal sealed record InboxRecord
     public required int ItemSize { get; init; }
 
     public required byte[] Encrypted { get; init; }
+
+    /// <summary>How often it was replayed; the last time by whom and why.</summary>
+    public int Replays { get; init; }
+
+    public DateTimeOffset? ReplayedAt { get; init; }
+
+    public string? ReplayedBy { get; init; }
+
+    public string? ReplayReason { get; init; }
+
+    public string? ETag { get; init; }
 }
 
 /// <summary>A work item that is not complete.</summary>
@@ -185,8 +221,12 @@ internal sealed record PendingItem
 
     public string? ETag { get; init; }
 
-    public OutgoingMessage ToMessage(int generation) => new()
+    /// <summary>How often it was enqueued before, since it was accepted or last replayed.</summary>
+    public int Attempt => Generation % InboxRows.GenerationsPerReplay;
+
+    public OutgoingMessage ToMessage(int generation, DateTimeOffset? at = null) => new()
     {
+        EnqueueAt = at,
         MessageId = string.Create(CultureInfo.InvariantCulture, $"delivery-{DeliveryId}-{Item}-{generation}"),
         SessionId = SessionId,
         Subject = "delivery",

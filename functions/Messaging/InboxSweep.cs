@@ -71,7 +71,7 @@ internal sealed partial class InboxSweep(
         return sent.Count;
     }
 
-    private static TimeSpan WaitOf(PendingItem item) => InboxTiming.SweepAfter * (1 << Math.Min(item.Generation, MaxDoublings));
+    private static TimeSpan WaitOf(PendingItem item) => InboxTiming.SweepAfter * (1 << Math.Min(item.Attempt, MaxDoublings));
 
     private async Task<bool> SendAsync(List<PendingItem> due, CancellationToken cancellationToken)
     {

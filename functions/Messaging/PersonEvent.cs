@@ -14,7 +14,46 @@ public enum PersonEventKind
 
     /// <summary>The person was removed from the DingTalk organisation or DingTalk's HR recorded the leave.</summary>
     LeftOrganisation,
+
+    /// <summary>
+    /// The sender named a person and little else: the HR system must be asked first (<see cref="PersonEvent.Lookup"/>). Only what the
+    /// answer makes of it reaches a case.
+    /// </summary>
+    Unresolved,
 }
+
+/// <summary>What a sender whose webhooks carry ids only says of the person.</summary>
+public enum LookupHint
+{
+    /// <summary>The employment changed in some way: the HR system's answer decides.</summary>
+    Changed,
+
+    /// <summary>An end of the employment was announced; it may lie ahead.</summary>
+    Leaving,
+
+    /// <summary>The employment has ended.</summary>
+    Left,
+
+    /// <summary>Access is to end at once, whatever the last day is.</summary>
+    AccessRevoked,
+
+    /// <summary>The person does not work now; the HR system's answer tells a leave of absence from an end.</summary>
+    Inactive,
+
+    /// <summary>An announced end was called off.</summary>
+    LeaveCancelled,
+
+    /// <summary>The person works here, again or for the first time.</summary>
+    Returned,
+
+    /// <summary>The HR system's record of the person was removed.</summary>
+    Deleted,
+}
+
+/// <summary>A question to the HR system. It stays encrypted in the inbox like the event that it is part of.</summary>
+/// <param name="PersonId">The HR system's own id of the person.</param>
+/// <param name="Hint">What the sender says.</param>
+public sealed record PersonLookup(string PersonId, LookupHint Hint);
 
 /// <summary>One normalised event about one person. Identifiers are personal data: never in a log, a URL, a trace or an error.</summary>
 public sealed record PersonEvent
@@ -54,6 +93,9 @@ public sealed record PersonEvent
 
     /// <summary>When it happened at the sender, if it said so.</summary>
     public DateTimeOffset? OccurredAt { get; init; }
+
+    /// <summary>What to ask the HR system, for <see cref="PersonEventKind.Unresolved"/>.</summary>
+    public PersonLookup? Lookup { get; init; }
 
     /// <summary>Plan and remember, change nothing (<c>HrSources:{source}:DryRun</c>).</summary>
     public bool DryRun { get; init; }

@@ -20,6 +20,7 @@ public sealed partial class CaseEvents(
     public Task HandleAsync(PersonEvent personEvent, CaseSignal signal, CancellationToken cancellationToken) => personEvent.Kind switch
     {
         PersonEventKind.Terminated or PersonEventKind.LeftOrganisation => LeaveAsync(personEvent, signal, cancellationToken),
+        PersonEventKind.Unresolved => throw new ArgumentException("The HR system has not been asked yet.", nameof(personEvent)),
         _ => ReturnAsync(personEvent, signal, cancellationToken),
     };
 

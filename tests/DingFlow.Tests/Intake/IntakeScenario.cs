@@ -94,6 +94,16 @@ internal sealed class IntakeScenario : IAsyncDisposable
     public Task<Answer> SendHrAsync(string source, Action<HttpRequest> prepare) =>
         SendAsync(_services.GetRequiredService<ReceiveHrWebhook>(), "source", source, prepare);
 
+    /// <summary>Sends a body as it is, with the headers that its dialect signs it with.</summary>
+    public Task<Answer> PostAsync(string source, byte[] body, string contentType, params (string Name, string Value)[] headers) =>
+        SendHrAsync(source, request => Fill(request, body, contentType, headers));
+
+    /// <summary>Calls another function of the intake, by its own route value.</summary>
+    public Task<Answer> CallAsync<TFunction>(
+        string routeName, string routeValue, byte[] body, string contentType = "application/json", params (string Name, string Value)[] headers)
+        where TFunction : IHttpFunction =>
+        SendAsync(_services.GetRequiredService<TFunction>(), routeName, routeValue, request => Fill(request, body, contentType, headers));
+
     /// <summary>Sends a message as DingTalk would: encrypted, signed, with the present time.</summary>
     public Task<Answer> PostDingTalkAsync(string message, string tenant = "acme", DateTimeOffset? at = null)
     {
@@ -142,6 +152,18 @@ internal sealed class IntakeScenario : IAsyncDisposable
         Queue.Resume();
         await _services.DisposeAsync();
         Store.Dispose();
+    }
+
+    private static void Fill(HttpRequest request, byte[] body, string contentType, (string Name, string Value)[] headers)
+    {
+        foreach (var (name, value) in headers)
+        {
+            request.Headers.Append(name, value);
+        }
+
+        request.ContentType = contentType;
+        request.ContentLength = body.Length;
+        request.Body = new MemoryStream(body);
     }
 
     private static async Task<Answer> SendAsync(IHttpFunction function, string routeName, string routeValue, Action<HttpRequest> prepare)
