@@ -1,6 +1,7 @@
 using DingFlow.Alerts;
 using DingFlow.DingTalk;
 using DingFlow.Entra;
+using DingFlow.HrSystems;
 using DingFlow.Intake;
 using DingFlow.Messaging;
 using DingFlow.Offboarding;
@@ -56,6 +57,7 @@ public static partial class DingFlowProgram
         services.AddAlerts(configuration, faults);
         services.AddIntake(configuration, faults);
         services.AddScim(configuration, faults);
+        services.AddHrSystems(configuration, faults);
         services.AddOffboarding(configuration, faults);
     }
 

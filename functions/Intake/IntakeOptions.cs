@@ -166,7 +166,8 @@ public sealed record HrSource
     /// <summary>The name only: the record holds secrets.</summary>
     public override string ToString() => $"HR source {Name}";
 
-    private static bool IsWithin(IReadOnlyList<string> domains, string? email)
+    /// <summary>Whether an address lies in one of the domains; without domains every one does, and none at all.</summary>
+    internal static bool IsWithin(IReadOnlyList<string> domains, string? email)
     {
         if (domains.Count == 0)
         {

@@ -1,10 +1,11 @@
 using DingFlow.Hosting;
+using DingFlow.HrSystems;
 using DingFlow.Messaging;
 
 namespace DingFlow.Offboarding;
 
 /// <summary>Handles the messages of the <c>offboarding</c> queue: person events from the inbox, and cases to be taken up.</summary>
-public sealed class ProcessOffboarding(IInbox inbox, CaseEvents events, CaseRunner runner) : IQueueFunction
+public sealed class ProcessOffboarding(IInbox inbox, ILeaverLookup lookup, CaseEvents events, CaseRunner runner, TimeProvider time) : IQueueFunction
 {
     /// <summary>Events of one work item are numbered within their delivery.</summary>
     private const int EventsPerItem = 1000;
@@ -37,21 +38,46 @@ public sealed class ProcessOffboarding(IInbox inbox, CaseEvents events, CaseRunn
 
         for (var i = 0; i < work.Events.Count; i++)
         {
-            var personEvent = work.Events[i];
-            var signal = new CaseSignal
+            if (await HandleAsync(work, (reference.Item * EventsPerItem) + i, work.Events[i], cancellationToken) is { } wait)
             {
-                DeliveryId = work.DeliveryId,
-                Item = (reference.Item * EventsPerItem) + i,
-                Source = work.Source,
-                Kind = personEvent.Kind,
-                ReceivedAt = work.ReceivedAt,
-                OccurredAt = personEvent.OccurredAt,
-                VerifiedBy = work.VerifiedBy,
-                BodyHash = work.BodyHash,
-            };
-            await events.HandleAsync(personEvent, signal, cancellationToken);
+                // The events before it are heard again then, which changes nothing.
+                await inbox.DeferAsync(reference, time.GetUtcNow() + wait, cancellationToken);
+                return;
+            }
         }
 
         await inbox.CompleteAsync(reference, cancellationToken);
+    }
+
+    /// <summary>Handles one event. Returns how long to wait when the HR system must be asked again first.</summary>
+    private async Task<TimeSpan?> HandleAsync(InboxWork work, int item, PersonEvent personEvent, CancellationToken cancellationToken)
+    {
+        if (personEvent.Kind == PersonEventKind.Unresolved)
+        {
+            switch (await lookup.ResolveAsync(personEvent, new LookupPlace(work.DeliveryId, item, work.Attempt, work.ReceivedAt), cancellationToken))
+            {
+                case LeaverResolution.Later later:
+                    return later.Wait;
+                case LeaverResolution.Resolved resolved:
+                    personEvent = resolved.Event;
+                    break;
+                default:
+                    return null;
+            }
+        }
+
+        var signal = new CaseSignal
+        {
+            DeliveryId = work.DeliveryId,
+            Item = item,
+            Source = work.Source,
+            Kind = personEvent.Kind,
+            ReceivedAt = work.ReceivedAt,
+            OccurredAt = personEvent.OccurredAt,
+            VerifiedBy = work.VerifiedBy,
+            BodyHash = work.BodyHash,
+        };
+        await events.HandleAsync(personEvent, signal, cancellationToken);
+        return null;
     }
 }

@@ -14,11 +14,13 @@ public static class UrlRedaction
     private static readonly FrozenSet<string> Words = new[]
     {
         // DingTalk
-        "v1.0", "v2.0", "v2", "topapi", "oauth2", "accessToken", "token", "contact", "orgAccounts", "disable", "enable", "signOut", "status",
+        "v1.0", "v2.0", "topapi", "oauth2", "accessToken", "token", "contact", "orgAccounts", "disable", "enable", "signOut", "status",
         "empLeaveRecords", "user", "get", "delete", "list", "department", "listsub", "event", "callbacks", "failedResults",
         // Microsoft Graph
         "beta", "users", "directory", "deletedItems", "microsoft.graph.user", "graph.user", "revokeSignInSessions",
         "microsoft.graph.revokeSignInSessions",
+        // HR systems
+        "api", "v1", "v2", "employees", "people", "persons", "employments", "auth", "oauth",
         // Azure and the sign-in of Microsoft Entra
         "messages", "secrets", "keys", "$batch", "Tables", "metadata", "identity", "msi", "common", "organizations", "discovery", "instance",
     }.ToFrozenSet(StringComparer.Ordinal);
