@@ -37,18 +37,27 @@ public sealed record IntakeOptions
         var reader = new SettingsReader(configuration, "Intake", faults);
         var maxBodyBytes = reader.Number("MaxBodyBytes", DefaultMaxBodyBytes, 1024, Inbox.MaxBodyBytes);
         var root = new SettingsReader(configuration, "", faults);
+        var mode = HostingOptions.ModeOf(configuration);
         var tenants = root.Children("DingTalk:Tenants");
         var sources = new Dictionary<string, HrSource>(StringComparer.OrdinalIgnoreCase);
         foreach (var name in root.Children("HrSources"))
         {
-            if (HrSource.Read(name, root.Section($"HrSources:{name}"), tenants, maxBodyBytes) is { } source)
+            var section = root.Section($"HrSources:{name}");
+            if (mode == HostMode.Standalone && section.List("ClientCertificates").Count > 0 && section.Text("ClientCertificateHeader") is null)
+            {
+                section.Fault(
+                    "ClientCertificateHeader",
+                    "is missing while ClientCertificates is set: name the header that the proxy in front sets and never lets through; without one anybody could send a certificate");
+            }
+
+            if (HrSource.Read(name, section, tenants, maxBodyBytes) is { } source)
             {
                 sources[name] = source;
             }
         }
 
         var addressHeader = reader.Text("ClientAddressHeader");
-        if (addressHeader is null && HostingOptions.ModeOf(configuration) == HostMode.FunctionsHost
+        if (addressHeader is null && mode == HostMode.FunctionsHost
             && sources.Values.Any(static source => source.AllowedNetworks.Count > 0))
         {
             reader.Fault("ClientAddressHeader", "is missing while a source has AllowedNetworks: behind the Functions host every connection is its own");

@@ -36,7 +36,7 @@ public sealed partial class ReplayDelivery(IntakeOptions options, IInbox inbox, 
         }
 
         var events = stored.Events;
-        if (options.Sources.Values.FirstOrDefault(s => s.QualifiedName == stored.Source) is { } source)
+        if (options.Sources.Values.FirstOrDefault(s => s.QualifiedName == stored.Source) is { Dialect.IsWebhook: true } source)
         {
             var reading = source.Dialect.Read(stored.Body, source.QualifiedName);
             if (reading.Fault is { } fault)
@@ -60,7 +60,12 @@ public sealed partial class ReplayDelivery(IntakeOptions options, IInbox inbox, 
             return;
         }
 
-        var items = await inbox.ReplayAsync(id, events, context.Principal() ?? "", reason, context.RequestAborted);
+        if (await inbox.ReplayAsync(id, events, context.Principal() ?? "", reason, context.RequestAborted) is not { } items)
+        {
+            await context.ProblemAsync(ProblemCode.NotFound, "The delivery's retention has just passed.");
+            return;
+        }
+
         Log.Replayed(logger, id, context.Principal(), items);
         await context.WriteJsonAsync(new ReplayReceipt(id, items), ReplayJson.Default.ReplayReceipt, StatusCodes.Status202Accepted);
     }

@@ -31,9 +31,8 @@ public interface IInbox
     /// Has a stored delivery handled once more with the given events in place of those it was stored with, all its work items under
     /// generations never used before. Who asked, and why, is kept with it.
     /// </summary>
-    /// <returns>How many work items were enqueued.</returns>
-    /// <exception cref="KeyNotFoundException">There is no such delivery.</exception>
-    Task<int> ReplayAsync(string deliveryId, IReadOnlyList<PersonEvent> events, string principal, string reason, CancellationToken cancellationToken);
+    /// <returns>How many work items were enqueued; <see langword="null"/> when there is no such delivery.</returns>
+    Task<int?> ReplayAsync(string deliveryId, IReadOnlyList<PersonEvent> events, string principal, string reason, CancellationToken cancellationToken);
 
     /// <summary>Enqueues work items that were accepted or last enqueued longer ago than <see cref="InboxTiming.SweepAfter"/>. Returns how many.</summary>
     Task<int> SweepAsync(CancellationToken cancellationToken);

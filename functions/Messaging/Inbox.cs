@@ -116,14 +116,18 @@ public sealed partial class Inbox(
     }
 
     /// <inheritdoc/>
-    public async Task<int> ReplayAsync(
+    public async Task<int?> ReplayAsync(
         string deliveryId, IReadOnlyList<PersonEvent> events, string principal, string reason, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(events);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(events.Count, MaxEvents, nameof(events));
         while (true)
         {
-            var record = await FindAsync(deliveryId, cancellationToken) ?? throw new KeyNotFoundException("There is no such delivery.");
+            if (await FindAsync(deliveryId, cancellationToken) is not { } record)
+            {
+                return null;
+            }
+
             var (body, _) = InboxPayload.Unpack(_keys.Value.Decrypt(record.KeyId, record.Encrypted, record.Id));
             var now = timeProvider.GetUtcNow();
             var replay = record with

@@ -8,8 +8,9 @@ namespace DingFlow.Intake.Dialects;
 
 /// <summary>
 /// Senders that sign nothing and show who they are: by Basic authentication (RFC 7617; a secret is <c>user:password</c>) or by the client
-/// certificate that the platform checked the possession of and hands on in a header. App Service and Functions do so in
-/// <c>X-ARR-ClientCert</c>, base64 of the DER, and remove it from requests that bring it along; elsewhere the proxy in front must.
+/// certificate that the platform checked the possession of and hands on in a header. With client certificates switched on, App Service
+/// and Functions do so in <c>X-ARR-ClientCert</c>, base64 of the DER, in place of one that a request brings along (k); elsewhere the
+/// proxy in front must, which is why there the header has no default.
 /// </summary>
 internal sealed class SenderCredentials
 {

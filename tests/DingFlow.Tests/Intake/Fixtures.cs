@@ -44,6 +44,26 @@ internal static class Fixtures
         return dictionary;
     }
 
+    /// <summary>The intake's settings with these, full names; without faults.</summary>
+    public static IntakeOptions Options(params (string Name, string? Value)[] settings)
+    {
+        var faults = new SettingsFaults();
+        var options = IntakeOptions.Read(Configuration(settings), faults);
+        faults.ThrowIfAny();
+        return options;
+    }
+
+    /// <summary>The faults of the intake's settings with a good source <c>acme</c> and these, full names.</summary>
+    public static IReadOnlyList<string> OptionFaults(params (string Name, string? Value)[] settings)
+    {
+        var faults = new SettingsFaults();
+        IntakeOptions.Read(Configuration([("HrSources:acme:Dialect", "standard"), ("HrSources:acme:Secrets:0", IntakeScenario.Secret), .. settings]), faults);
+        return faults.All;
+    }
+
+    private static IConfigurationRoot Configuration((string Name, string? Value)[] settings) =>
+        new ConfigurationBuilder().AddInMemoryCollection(settings.ToDictionary(static s => s.Name, static s => s.Value)).Build();
+
     private static HrSource? Sources(string dialect, (string Name, string Value)[] settings, out IReadOnlyList<string> faults)
     {
         var all = settings.ToDictionary(static s => $"HrSources:acme:{s.Name}", static s => (string?)s.Value);

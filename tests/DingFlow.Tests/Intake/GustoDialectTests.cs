@@ -65,8 +65,8 @@ public sealed class GustoDialectTests
         Assert.Equal(Token, fetched.Json.GetProperty("verificationToken").GetString());
         Assert.Equal("intake.handshake", Assert.Single(scenario.Alerts).Type);
         Assert.DoesNotContain(Token, $"{scenario.Alerts[0]}", StringComparison.Ordinal);
-        Assert.DoesNotContain(
-            await scenario.Store.AllAsync("HrHandshakes", TestContext.Current.CancellationToken), static row => row.Properties.ContainsValue(Token));
+        var row = await scenario.Store.GetAsync("HrHandshakes", "gusto", "latest", TestContext.Current.CancellationToken);
+        Assert.DoesNotContain(Token, row!.Properties.Values);
         // Without a secret nothing but the handshake passes.
         (await scenario.PostAsync("gusto", Fixtures.Read("gusto", "terminated.json"), "application/json", ("X-Gusto-Signature", Signature)))
             .IsProblem(401, "invalid-signature");

@@ -104,6 +104,10 @@ internal sealed class IntakeScenario : IAsyncDisposable
         where TFunction : IHttpFunction =>
         SendAsync(_services.GetRequiredService<TFunction>(), routeName, routeValue, request => Fill(request, body, contentType, headers));
 
+    /// <summary>Calls a function that the test made.</summary>
+    public static Task<Answer> CallAsync(IHttpFunction function, string routeName, string routeValue, byte[] body) =>
+        SendAsync(function, routeName, routeValue, request => Fill(request, body, "application/json", []));
+
     /// <summary>Sends a message as DingTalk would: encrypted, signed, with the present time.</summary>
     public Task<Answer> PostDingTalkAsync(string message, string tenant = "acme", DateTimeOffset? at = null)
     {

@@ -127,7 +127,7 @@ public sealed class SuccessFactorsDialectTests
         using var stranger = request.CreateSelfSigned(Fixtures.Now.AddDays(-1), Fixtures.Now.AddDays(2));
         var source = Fixtures.Source(
             "successfactors", ("ClientCertificates:0", valid.GetCertHashString(HashAlgorithmName.SHA256)),
-            ("ClientCertificates:1", expired.GetCertHashString(HashAlgorithmName.SHA256)));
+            ("ClientCertificates:1", expired.GetCertHashString(HashAlgorithmName.SHA256)), ("ClientCertificateHeader", "X-ARR-ClientCert"));
 
         Assert.Equal(SignatureVerdict.Valid, source.Verify(Termination, Certificate(valid)).Verdict);
         Assert.Equal(SignatureVerdict.Valid, source.Verify(Termination, ("X-ARR-ClientCert", Uri.EscapeDataString(valid.ExportCertificatePem()))).Verdict);
@@ -152,6 +152,9 @@ public sealed class SuccessFactorsDialectTests
         Assert.Contains(
             Fixtures.Faults("successfactors", ("ClientCertificates", "12:34")),
             static fault => fault.StartsWith("HrSources:acme:ClientCertificates: must hold SHA-256", StringComparison.Ordinal));
+        Assert.Contains(
+            Fixtures.Faults("successfactors", ("ClientCertificates", new string('a', 64))),
+            static fault => fault.StartsWith("HrSources:acme:ClientCertificateHeader: is missing", StringComparison.Ordinal));
         Assert.Equal(
             ["HrSources:acme:TimeZone: must be a time zone that this machine knows, such as Asia/Shanghai"],
             Fixtures.Faults("successfactors", ("Secrets:0", Credentials), ("TimeZone", "Mars/Olympus")));
