@@ -210,7 +210,7 @@ public sealed record HrSource
             }
             else
             {
-                reader.Fault("AllowedNetworks", "must hold networks such as 203.0.113.0/24 (no bits beyond the prefix) or single addresses");
+                reader.Fault("AllowedNetworks", "must hold networks such as 203.0.113.0/24, or single addresses");
             }
         }
 

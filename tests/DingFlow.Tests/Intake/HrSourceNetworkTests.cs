@@ -49,7 +49,7 @@ public sealed class HrSourceNetworkTests
     }
 
     [Theory]
-    [InlineData("HrSources:acme:AllowedNetworks", "203.0.113.5/24")]
+    [InlineData("HrSources:acme:AllowedNetworks", "203.0.113.0/33")]
     [InlineData("HrSources:acme:AllowedNetworks", "everywhere")]
     [InlineData("HrSources:acme:MaxBodyBytes", "600000")]
     [InlineData("Intake:ClientAddressPosition", "0")]
