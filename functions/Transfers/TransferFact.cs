@@ -8,5 +8,5 @@ namespace DingFlow.Transfers;
 /// <param name="Exemption">Under which exemption.</param>
 /// <param name="Class">What kind of information.</param>
 /// <param name="Minor">The subject was under 14 at the time: sensitive whatever the class.</param>
-/// <param name="Recipient">The recipient's id in lower case, 1 to 64 of <c>a-z 0-9 . _ -</c>; the same string instance for the same recipient.</param>
+/// <param name="Recipient">The recipient's id in lower case, 1 to 64 of <c>a-z 0-9 . _ -</c>.</param>
 public readonly record struct TransferFact(Lane Lane, ExemptionKind Exemption, DataClass Class, bool Minor, string Recipient);

@@ -1,0 +1,527 @@
+using System.Text.Json;
+using System.Text.Unicode;
+
+namespace DingFlow.Transfers;
+
+/// <summary>
+/// Reads the JSON of one record into a draft. Unknown properties are skipped, so that senders may run ahead of us; doubled ones are
+/// refused, because two readers could take different ones.
+/// </summary>
+internal sealed class RecordJson(RecordPools pools)
+{
+    private const int MaximumDepth = 16;
+    private const int LongestId = 128;
+    private const int LongestText = 200;
+    private const int LongestName = 128;
+    private const int Unescaped = 4 * CanonicalSubject.LongestIdentifier;
+
+    private static readonly JsonReaderOptions Options = new() { MaxDepth = MaximumDepth, AllowTrailingCommas = false };
+
+    private readonly byte[] _unescaped = new byte[Unescaped];
+
+    /// <summary>Which property was refused; empty when it was the record itself.</summary>
+    public string Property { get; private set; } = "";
+
+    /// <summary>Reads a record, or with <paramref name="cloudEvent"/> the CloudEvent around it.</summary>
+    public RefusalReason Read(ReadOnlySpan<byte> json, RecordDraft draft, bool cloudEvent)
+    {
+        Property = "";
+        if (!Utf8.IsValid(json))
+        {
+            return RefusalReason.MalformedJson;
+        }
+
+        var reader = new Utf8JsonReader(json, Options);
+        try
+        {
+            if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
+            {
+                // Read on, so that half a text is called what it is.
+                reader.Skip();
+                return Trailing(ref reader) ? RefusalReason.MalformedJson : RefusalReason.MalformedRecord;
+            }
+
+            var refusal = cloudEvent ? CloudEvent(ref reader, draft) : Record(ref reader, draft);
+            return refusal != RefusalReason.None ? refusal : Trailing(ref reader) ? RefusalReason.MalformedJson : RefusalReason.None;
+        }
+        catch (JsonException)
+        {
+            Property = "";
+            return reader.CurrentDepth >= MaximumDepth ? RefusalReason.TooDeep : RefusalReason.MalformedJson;
+        }
+        catch (InvalidOperationException)
+        {
+            // Half of a surrogate pair in an escape.
+            return RefusalReason.InvalidProperty;
+        }
+    }
+
+    private static bool Trailing(ref Utf8JsonReader reader) => reader.Read();
+
+    /// <summary>
+    /// CloudEvents 1.0, JSON batch format: the record is <c>data</c>; <c>id</c> and <c>time</c> of the event serve a record that has
+    /// none of its own. Source: CloudEvents JSON Event Format 1.0.2, section 4.
+    /// </summary>
+    private RefusalReason CloudEvent(ref Utf8JsonReader reader, RecordDraft draft)
+    {
+        var outer = RecordProperties.None;
+        string? eventId = null;
+        DateTimeOffset? time = null;
+        var hasData = false;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var name = Text(ref reader);
+            var property = name.SequenceEqual("id"u8) ? RecordProperties.Id
+                : name.SequenceEqual("time"u8) ? RecordProperties.OccurredAt
+                : name.SequenceEqual("data"u8) ? RecordProperties.Data
+                : name.SequenceEqual("specversion"u8) ? RecordProperties.SpecVersion
+                : RecordProperties.None;
+            if (property != RecordProperties.None && (outer & property) != 0)
+            {
+                return Refuse(RefusalReason.DuplicateProperty, property);
+            }
+
+            outer |= property;
+            reader.Read();
+            switch (property)
+            {
+                case RecordProperties.Id when reader.TokenType == JsonTokenType.String:
+                    eventId = reader.GetString();
+                    break;
+                case RecordProperties.OccurredAt when TryTime(ref reader, out var moment):
+                    time = moment;
+                    break;
+                case RecordProperties.SpecVersion when !reader.ValueTextEquals("1.0"u8):
+                    Property = "specversion";
+                    return RefusalReason.MalformedRecord;
+                case RecordProperties.Data when reader.TokenType == JsonTokenType.StartObject:
+                    hasData = true;
+                    if (Record(ref reader, draft) is not RefusalReason.None and var refusal)
+                    {
+                        return refusal;
+                    }
+
+                    break;
+                default:
+                    reader.Skip();
+                    break;
+            }
+        }
+
+        if (!hasData || (outer & RecordProperties.SpecVersion) == 0)
+        {
+            Property = hasData ? "specversion" : "data";
+            return RefusalReason.MalformedRecord;
+        }
+
+        if ((draft.Seen & RecordProperties.Id) == 0 && eventId is { Length: > 0 and <= LongestId } && !eventId.Any(char.IsControl))
+        {
+            draft.Id = eventId;
+            draft.Seen |= RecordProperties.Id;
+        }
+
+        if ((draft.Seen & RecordProperties.OccurredAt) == 0 && time is { } occurredAt)
+        {
+            draft.OccurredAt = occurredAt;
+            draft.Seen |= RecordProperties.OccurredAt;
+        }
+
+        return RefusalReason.None;
+    }
+
+    private RefusalReason Record(ref Utf8JsonReader reader, RecordDraft draft)
+    {
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var property = PropertyOf(Text(ref reader));
+            if ((draft.Seen & property) != 0)
+            {
+                return Refuse(RefusalReason.DuplicateProperty, property);
+            }
+
+            reader.Read();
+            if (property == RecordProperties.None)
+            {
+                reader.Skip();
+                continue;
+            }
+
+            if (reader.TokenType == JsonTokenType.Null)
+            {
+                // As if it were absent.
+                continue;
+            }
+
+            draft.Seen |= property;
+            if (Value(ref reader, draft, property) is not RefusalReason.None and var refusal)
+            {
+                return Refuse(refusal, property);
+            }
+        }
+
+        return RefusalReason.None;
+    }
+
+    private RefusalReason Value(ref Utf8JsonReader reader, RecordDraft draft, RecordProperties property)
+    {
+        switch (property)
+        {
+            case RecordProperties.Subject:
+                return Subject(ref reader, draft);
+            case RecordProperties.Fields:
+                return List(ref reader, draft.Fields, pools.Fields);
+            case RecordProperties.Categories:
+                return Categories(ref reader, draft);
+            case RecordProperties.Exemption:
+                return Exemption(ref reader, draft);
+            case RecordProperties.Mechanism when reader.TokenType == JsonTokenType.StartObject:
+                return Mechanism(ref reader, draft);
+        }
+
+        if (reader.TokenType != JsonTokenType.String)
+        {
+            return RefusalReason.InvalidProperty;
+        }
+
+        if (property == RecordProperties.OccurredAt)
+        {
+            return TryTime(ref reader, out draft.OccurredAt) ? RefusalReason.None : RefusalReason.InvalidTime;
+        }
+
+        var text = Text(ref reader);
+        if (text.Length == 0 || text.Length > (property == RecordProperties.Id ? LongestId : LongestText)
+            || text.ContainsAnyInRange((byte)0, (byte)31) || text.Contains((byte)127))
+        {
+            return RefusalReason.InvalidProperty;
+        }
+
+        switch (property)
+        {
+            case RecordProperties.Id:
+                draft.Id = global::System.Text.Encoding.UTF8.GetString(text);
+                break;
+            case RecordProperties.Exporter:
+                draft.Exporter = pools.Parties.Get(text);
+                break;
+            case RecordProperties.Recipient:
+                draft.Recipient = pools.Parties.Get(text);
+                return draft.Recipient.WellFormed ? RefusalReason.None : RefusalReason.InvalidProperty;
+            case RecordProperties.Origin:
+                return Country.TryParse(text, out draft.Origin) ? RefusalReason.None : RefusalReason.InvalidCountry;
+            case RecordProperties.Destination:
+                return Country.TryParse(text, out draft.Destination) ? RefusalReason.None : RefusalReason.InvalidCountry;
+            case RecordProperties.Purpose:
+                draft.Purpose = pools.Texts.Get(text);
+                break;
+            case RecordProperties.LegalBasis:
+                draft.LegalBasis = pools.Texts.Get(text);
+                break;
+            case RecordProperties.Mechanism:
+                draft.Mechanism = pools.Texts.Get(text);
+                break;
+            case RecordProperties.Method:
+                draft.Method = pools.Texts.Get(text);
+                break;
+            case RecordProperties.System:
+                draft.System = pools.Texts.Get(text);
+                break;
+        }
+
+        return RefusalReason.None;
+    }
+
+    private RefusalReason Subject(ref Utf8JsonReader reader, RecordDraft draft)
+    {
+        if (reader.TokenType != JsonTokenType.StartObject)
+        {
+            return RefusalReason.InvalidProperty;
+        }
+
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var name = Text(ref reader);
+            var property = name.SequenceEqual("type"u8) ? RecordProperties.SubjectType
+                : name.SequenceEqual("id"u8) ? RecordProperties.SubjectId
+                : name.SequenceEqual("minor"u8) ? RecordProperties.SubjectMinor
+                : name.SequenceEqual("scope"u8) || name.SequenceEqual("corpId"u8) || name.SequenceEqual("country"u8) ? RecordProperties.SubjectScope
+                : RecordProperties.None;
+            if ((draft.Seen & property) != 0)
+            {
+                return RefusalReason.DuplicateProperty;
+            }
+
+            reader.Read();
+            if (property == RecordProperties.None)
+            {
+                reader.Skip();
+                continue;
+            }
+
+            if (reader.TokenType == JsonTokenType.Null)
+            {
+                continue;
+            }
+
+            draft.Seen |= property;
+            if (property == RecordProperties.SubjectMinor)
+            {
+                if (reader.TokenType is not (JsonTokenType.True or JsonTokenType.False))
+                {
+                    return RefusalReason.InvalidProperty;
+                }
+
+                draft.Minor = reader.GetBoolean();
+                continue;
+            }
+
+            if (reader.TokenType != JsonTokenType.String)
+            {
+                return RefusalReason.InvalidProperty;
+            }
+
+            var text = Text(ref reader);
+            switch (property)
+            {
+                case RecordProperties.SubjectType:
+                    if (pools.SubjectTypes.Get(text).Type is not { } type)
+                    {
+                        return RefusalReason.UnknownSubjectType;
+                    }
+
+                    draft.SubjectType = type;
+                    break;
+                case RecordProperties.SubjectId when !draft.TrySetSubjectId(text):
+                case RecordProperties.SubjectScope when !draft.TrySetSubjectScope(text):
+                    return RefusalReason.InvalidSubject;
+            }
+        }
+
+        return RefusalReason.None;
+    }
+
+    private RefusalReason List(ref Utf8JsonReader reader, List<FieldClass> into, Utf8Pool<FieldClass> pool)
+    {
+        if (reader.TokenType != JsonTokenType.StartArray)
+        {
+            return RefusalReason.InvalidProperty;
+        }
+
+        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+        {
+            if (reader.TokenType != JsonTokenType.String)
+            {
+                return RefusalReason.InvalidProperty;
+            }
+
+            var text = Text(ref reader);
+            if (text.Length is 0 or > LongestName)
+            {
+                return RefusalReason.InvalidProperty;
+            }
+
+            if (into.Count == RecordDraft.MaximumFields)
+            {
+                return RefusalReason.TooManyFields;
+            }
+
+            into.Add(pool.Get(text));
+        }
+
+        return RefusalReason.None;
+    }
+
+    private RefusalReason Categories(ref Utf8JsonReader reader, RecordDraft draft)
+    {
+        var refusal = List(ref reader, draft.Categories, pools.Categories);
+        return refusal == RefusalReason.None && draft.Categories.Exists(category => category.Notice == TransferNotices.UnknownField)
+            ? RefusalReason.UnknownCategory
+            : refusal;
+    }
+
+    /// <summary>A word or code, or <c>{"code", "evidence": {kind: document}, "onward": [place]}</c>.</summary>
+    private RefusalReason Exemption(ref Utf8JsonReader reader, RecordDraft draft)
+    {
+        if (reader.TokenType == JsonTokenType.String)
+        {
+            return ExemptionCode(ref reader, draft);
+        }
+
+        if (reader.TokenType != JsonTokenType.StartObject)
+        {
+            return RefusalReason.InvalidProperty;
+        }
+
+        var coded = false;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var name = Text(ref reader);
+            var (isCode, isEvidence, isOnward) = (name.SequenceEqual("code"u8), name.SequenceEqual("evidence"u8), name.SequenceEqual("onward"u8));
+            reader.Read();
+            var refusal = RefusalReason.None;
+            if (isCode)
+            {
+                coded = true;
+                refusal = reader.TokenType == JsonTokenType.String ? ExemptionCode(ref reader, draft) : RefusalReason.InvalidProperty;
+            }
+            else if (isEvidence && reader.TokenType != JsonTokenType.Null)
+            {
+                refusal = Evidence(ref reader, draft);
+            }
+            else if (isOnward && reader.TokenType != JsonTokenType.Null)
+            {
+                refusal = Onward(ref reader, draft);
+            }
+            else
+            {
+                reader.Skip();
+            }
+
+            if (refusal != RefusalReason.None)
+            {
+                return refusal;
+            }
+        }
+
+        return coded ? RefusalReason.None : RefusalReason.UnknownExemption;
+    }
+
+    private RefusalReason ExemptionCode(ref Utf8JsonReader reader, RecordDraft draft)
+    {
+        var text = Text(ref reader);
+        var code = text.Length is > 0 and <= LongestName ? pools.Exemptions.Get(text) : null;
+        draft.Exemption = code?.Kind ?? ExemptionKind.None;
+        return code?.Refusal ?? RefusalReason.UnknownExemption;
+    }
+
+    private static RefusalReason Evidence(ref Utf8JsonReader reader, RecordDraft draft)
+    {
+        const int most = 16;
+        if (reader.TokenType != JsonTokenType.StartObject)
+        {
+            return RefusalReason.InvalidProperty;
+        }
+
+        draft.Evidence = new(StringComparer.OrdinalIgnoreCase);
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var kind = reader.GetString()!;
+            reader.Read();
+            if (reader.TokenType != JsonTokenType.String || kind.Length > LongestName || draft.Evidence.Count == most
+                || reader.GetString() is not { Length: > 0 and <= LongestText } document || !draft.Evidence.TryAdd(kind, document))
+            {
+                return RefusalReason.InvalidProperty;
+            }
+        }
+
+        return RefusalReason.None;
+    }
+
+    private static RefusalReason Onward(ref Utf8JsonReader reader, RecordDraft draft)
+    {
+        const int most = 32;
+        if (reader.TokenType != JsonTokenType.StartArray)
+        {
+            return RefusalReason.InvalidProperty;
+        }
+
+        draft.Onward = [];
+        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+        {
+            if (reader.TokenType != JsonTokenType.String || draft.Onward.Count == most
+                || reader.GetString() is not { Length: > 0 and <= LongestText } place)
+            {
+                return RefusalReason.InvalidProperty;
+            }
+
+            draft.Onward.Add(place);
+        }
+
+        return RefusalReason.None;
+    }
+
+    /// <summary><c>{"kind", "number"}</c>, kept as <c>kind:number</c>.</summary>
+    private RefusalReason Mechanism(ref Utf8JsonReader reader, RecordDraft draft)
+    {
+        string? kind = null;
+        string? number = null;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var name = Text(ref reader);
+            var (isKind, isNumber) = (name.SequenceEqual("kind"u8), name.SequenceEqual("number"u8));
+            reader.Read();
+            if (reader.TokenType == JsonTokenType.String && (isKind || isNumber))
+            {
+                (kind, number) = isKind ? (reader.GetString(), number) : (kind, reader.GetString());
+            }
+            else
+            {
+                reader.Skip();
+            }
+        }
+
+        if (kind is not { Length: > 0 and <= LongestName } || number?.Length > LongestName)
+        {
+            return RefusalReason.InvalidProperty;
+        }
+
+        draft.Mechanism = pools.Texts.Get(global::System.Text.Encoding.UTF8.GetBytes(number is null ? kind : $"{kind}:{number}"));
+        return RefusalReason.None;
+    }
+
+    /// <summary>RFC 3339: with an offset, or the moment would depend on where we run.</summary>
+    private bool TryTime(ref Utf8JsonReader reader, out DateTimeOffset moment)
+    {
+        moment = default;
+        if (reader.TokenType != JsonTokenType.String)
+        {
+            return false;
+        }
+
+        var text = Text(ref reader);
+        return text.Length >= "2026-01-01T00:00Z".Length && text[10] == (byte)'T'
+            && (text[^1] == (byte)'Z' || text[^6] is (byte)'+' or (byte)'-')
+            && reader.TryGetDateTimeOffset(out moment);
+    }
+
+    /// <summary>The value or name without escapes; empty when it is longer than any that is accepted.</summary>
+    private ReadOnlySpan<byte> Text(ref Utf8JsonReader reader)
+    {
+        if (!reader.ValueIsEscaped)
+        {
+            return reader.ValueSpan;
+        }
+
+        return reader.ValueSpan.Length > _unescaped.Length ? [] : _unescaped.AsSpan(0, reader.CopyString(_unescaped));
+    }
+
+    private RefusalReason Refuse(RefusalReason reason, RecordProperties property)
+    {
+        if (Property.Length == 0)
+        {
+            var name = property.ToString();
+            Property = char.ToLowerInvariant(name[0]) + name[1..];
+        }
+
+        return reason;
+    }
+
+    private static RecordProperties PropertyOf(ReadOnlySpan<byte> name) => name.Length switch
+    {
+        2 when name.SequenceEqual("id"u8) => RecordProperties.Id,
+        6 when name.SequenceEqual("fields"u8) => RecordProperties.Fields,
+        6 when name.SequenceEqual("origin"u8) => RecordProperties.Origin,
+        6 when name.SequenceEqual("method"u8) => RecordProperties.Method,
+        6 when name.SequenceEqual("system"u8) => RecordProperties.System,
+        7 when name.SequenceEqual("subject"u8) => RecordProperties.Subject,
+        7 when name.SequenceEqual("purpose"u8) => RecordProperties.Purpose,
+        8 when name.SequenceEqual("exporter"u8) => RecordProperties.Exporter,
+        9 when name.SequenceEqual("recipient"u8) => RecordProperties.Recipient,
+        9 when name.SequenceEqual("exemption"u8) => RecordProperties.Exemption,
+        9 when name.SequenceEqual("mechanism"u8) => RecordProperties.Mechanism,
+        10 when name.SequenceEqual("occurredAt"u8) => RecordProperties.OccurredAt,
+        10 when name.SequenceEqual("legalBasis"u8) => RecordProperties.LegalBasis,
+        10 when name.SequenceEqual("categories"u8) => RecordProperties.Categories,
+        11 when name.SequenceEqual("destination"u8) => RecordProperties.Destination,
+        _ => RecordProperties.None,
+    };
+}
