@@ -1,0 +1,158 @@
+using System.Globalization;
+using DingFlow.Storage;
+using DingFlow.Transfers;
+
+namespace DingFlow.Rules;
+
+/// <summary>
+/// A tier that was reached in a calendar year. It stands until a person has reviewed it, also when the window has restarted or the
+/// count has been corrected: a duty that arose does not lapse with the counter.
+/// </summary>
+/// <param name="Key">Names it within its exporter: year, rule set and tier.</param>
+/// <param name="Year">The calendar year, in Asia/Shanghai.</param>
+/// <param name="RuleSet">Under which rules.</param>
+/// <param name="Tier">Which tier.</param>
+/// <param name="Rules">The rules that were reached when it was first seen.</param>
+/// <param name="ReachedAt">When it was first seen.</param>
+/// <param name="Review">The review; <see langword="null"/> while it is open.</param>
+public sealed record LatchedTier(
+    string Key, int Year, string RuleSet, Tier Tier, IReadOnlyList<string> Rules, DateTimeOffset ReachedAt, TierReview? Review);
+
+/// <summary>What a person decided on a tier that was reached.</summary>
+/// <param name="At">When.</param>
+/// <param name="By">The principal.</param>
+/// <param name="Reason">Why it needs nothing more: the filing's number, or why there is no duty.</param>
+public sealed record TierReview(DateTimeOffset At, string By, string Reason);
+
+/// <summary>How a review ended.</summary>
+public enum TierReviewOutcome
+{
+    /// <summary>It is recorded.</summary>
+    Reviewed,
+
+    /// <summary>Somebody else was first.</summary>
+    AlreadyReviewed,
+
+    /// <summary>Nothing of that key was reached.</summary>
+    NotFound,
+}
+
+/// <summary>Keeps tiers that were reached until a person has reviewed them.</summary>
+public sealed class TierLatch(IEntityStore store, TimeProvider timeProvider)
+{
+    private const string Table = "TierLatches";
+    private const int PageSize = 1000;
+    private const int ReasonLength = 2000;
+
+    /// <summary>Latches what an evaluation reached. Returns the tiers that were not latched before, each to be told once.</summary>
+    public async Task<IReadOnlyList<LatchedTier>> ObserveAsync(Thresholds thresholds, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(thresholds);
+        var fresh = new List<LatchedTier>();
+        var year = LegalTime.YearOf(thresholds.AsOf);
+        foreach (var (ruleSet, tier) in thresholds.Tiers)
+        {
+            if (tier < Tier.ScOrCert)
+            {
+                continue;
+            }
+
+            var key = KeyOf(year, ruleSet, tier);
+            if (await store.GetAsync(Table, thresholds.Exporter, key, cancellationToken) is not null)
+            {
+                continue;
+            }
+
+            var rules = thresholds.Rules.Where(rule => rule.RuleSet == ruleSet && rule.Reached && TierOf(rule) == tier).Select(rule => rule.Rule);
+            var latched = new LatchedTier(key, year, ruleSet, tier, [.. rules], thresholds.AsOf, null);
+            var result = await store.SubmitAsync(
+                EntityTransaction.Of(Table, EntityOperation.Insert(EntityOf(thresholds.Exporter, latched))), cancellationToken);
+            if (result.Committed)
+            {
+                fresh.Add(latched);
+            }
+        }
+
+        return fresh;
+    }
+
+    /// <summary>Everything that an exporter ever reached, by year.</summary>
+    public async Task<IReadOnlyList<LatchedTier>> ListAsync(string exporter, CancellationToken cancellationToken)
+    {
+        var latched = new List<LatchedTier>();
+        string? continuation = null;
+        do
+        {
+            var page = await store.QueryAsync(Table, exporter, RowKeyRange.All, PageSize, continuation, cancellationToken);
+            latched.AddRange(page.Entities.Select(LatchedOf));
+            continuation = page.Continuation;
+        }
+        while (continuation is not null);
+
+        return latched;
+    }
+
+    /// <summary>Records a review.</summary>
+    /// <param name="exporter">Whose.</param>
+    /// <param name="key">Which (<see cref="LatchedTier.Key"/>).</param>
+    /// <param name="by">The principal.</param>
+    /// <param name="reason">1 to 2000 characters.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async Task<TierReviewOutcome> ReviewAsync(string exporter, string key, string by, string reason, CancellationToken cancellationToken)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(by);
+        ArgumentException.ThrowIfNullOrWhiteSpace(reason);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(reason.Length, ReasonLength, nameof(reason));
+        if (await store.GetAsync(Table, exporter, key, cancellationToken) is not { } entity)
+        {
+            return TierReviewOutcome.NotFound;
+        }
+
+        var latched = LatchedOf(entity);
+        if (latched.Review is not null)
+        {
+            return TierReviewOutcome.AlreadyReviewed;
+        }
+
+        var reviewed = latched with { Review = new(timeProvider.GetUtcNow(), by, reason) };
+        var result = await store.SubmitAsync(
+            EntityTransaction.Of(Table, EntityOperation.Replace(EntityOf(exporter, reviewed), entity.ETag)), cancellationToken);
+        return result.Committed ? TierReviewOutcome.Reviewed : TierReviewOutcome.AlreadyReviewed;
+    }
+
+    private static Tier TierOf(ThresholdRule rule) => rule.Consequence == "SA" ? Tier.Sa : Tier.ScOrCert;
+
+    private static string KeyOf(int year, string ruleSet, Tier tier) =>
+        string.Create(CultureInfo.InvariantCulture, $"{year:D4}|{ruleSet}|{tier}");
+
+    private static Entity EntityOf(string exporter, LatchedTier latched) => new(exporter, latched.Key)
+    {
+        Properties = new()
+        {
+            ["Version"] = 1,
+            ["Year"] = latched.Year,
+            ["RuleSet"] = latched.RuleSet,
+            ["Tier"] = latched.Tier.ToString(),
+            ["Rules"] = string.Join(',', latched.Rules),
+            ["ReachedAt"] = latched.ReachedAt,
+            ["ReviewedAt"] = latched.Review?.At,
+            ["ReviewedBy"] = latched.Review?.By,
+            ["Reason"] = latched.Review?.Reason,
+        },
+    };
+
+    private static LatchedTier LatchedOf(Entity entity)
+    {
+        var properties = entity.Properties;
+        return new(
+            entity.RowKey,
+            properties.Require<int>("Year"),
+            properties.Require<string>("RuleSet"),
+            Enum.Parse<Tier>(properties.Require<string>("Tier")),
+            properties.Require<string>("Rules").Split(',', StringSplitOptions.RemoveEmptyEntries),
+            properties.Require<DateTimeOffset>("ReachedAt"),
+            properties.Get<string>("ReviewedBy") is { } by
+                ? new(properties.Require<DateTimeOffset>("ReviewedAt"), by, properties.Get<string>("Reason") ?? "")
+                : null);
+    }
+}
