@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using DingFlow.Messaging;
 
 namespace DingFlow.Hosting;
@@ -74,7 +75,8 @@ public static class FunctionServices
     /// All other HTTP functions name the role that the caller must hold. Functions of a protocol with an error form of its own name the
     /// writer of its <paramref name="problems"/>.
     /// </summary>
-    public static IServiceCollection AddFunction<TFunction>(this IServiceCollection services, string? role = null, IProblemWriter? problems = null)
+    public static IServiceCollection AddFunction<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TFunction>(
+        this IServiceCollection services, string? role = null, IProblemWriter? problems = null)
         where TFunction : class, IFunction
     {
         services.AddSingleton<TFunction>();

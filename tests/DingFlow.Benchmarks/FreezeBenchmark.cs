@@ -1,0 +1,6 @@
+namespace DingFlow.Benchmarks;
+
+internal static class FreezeBenchmark
+{
+    public static Task RunAsync(Options options) => Task.CompletedTask;
+}
