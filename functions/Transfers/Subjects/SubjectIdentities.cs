@@ -150,7 +150,7 @@ public sealed class SubjectIdentities(IEntityStore store, PseudonymKey key) : IS
     public void Dispose() => _gate.Dispose();
 
     /// <summary>Takes a person's links out of the log and has every instance read it anew. Fails when somebody else writes meanwhile.</summary>
-    private async Task<bool> TryEraseAsync(IReadOnlySet<SubjectPseudonym> person, CancellationToken cancellationToken)
+    private async Task<bool> TryEraseAsync(HashSet<SubjectPseudonym> person, CancellationToken cancellationToken)
     {
         await foreach (var row in LogAfterAsync(0, cancellationToken))
         {

@@ -11,6 +11,7 @@ internal sealed class ProgramProcess : IAsyncDisposable
     private const double TicksPerSecond = 100;
 
     private readonly Process _process;
+    private bool _ended;
 
     private ProgramProcess(Process process, int port, string directory, long started) =>
         (_process, Port, DataDirectory, Started) = (process, port, directory, started);
@@ -97,6 +98,12 @@ internal sealed class ProgramProcess : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (_ended)
+        {
+            return;
+        }
+
+        _ended = true;
         if (!_process.HasExited)
         {
             _process.Kill();

@@ -7,7 +7,9 @@ namespace DingFlow.Tests.Documentation;
 /// <summary>What is written about the settings is true of the program.</summary>
 public sealed partial class SettingsDocumentationTests
 {
-    private static string Settings => File.ReadAllText(Path.Combine(Repository.Root, "functions", "docs", "settings.md"));
+    private static string Settings => Document("settings.md") + Document("hr-systems.md");
+
+    private static string Document(string name) => File.ReadAllText(Path.Combine(Repository.Root, "functions", "docs", name));
 
     [Fact]
     public void Every_setting_that_the_program_reads_is_documented()

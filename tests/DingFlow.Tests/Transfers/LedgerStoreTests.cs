@@ -25,7 +25,7 @@ public sealed class LedgerStoreTests(AzuriteFixture azurite)
 
         using var again = new SqliteDatabase(directory.Path);
         await using var reopened = Ledger(new SqliteEntityStore(again, TimeProvider.System));
-        await model.AssertAgreesAsync(reopened, Exporter, Token);
+        await model.AssertAgreesAsync(reopened, LedgerScenario.Exporter, Token);
     }
 
     [Fact]
@@ -63,10 +63,10 @@ public sealed class LedgerStoreTests(AzuriteFixture azurite)
             model.Append(batch.Id, batch.Records);
         }
 
-        await ledger.VoidBatchAsync(Exporter, "b-2", Token);
+        await ledger.VoidBatchAsync(LedgerScenario.Exporter, "b-2", Token);
         model.Void("b-2");
-        await ledger.UnionAsync(Exporter, Subject(5), Subject(9), Token);
+        await ledger.UnionAsync(LedgerScenario.Exporter, Subject(5), Subject(9), Token);
         model.Union(Subject(5), Subject(9));
-        await model.AssertAgreesAsync(ledger, Exporter, Token);
+        await model.AssertAgreesAsync(ledger, LedgerScenario.Exporter, Token);
     }
 }

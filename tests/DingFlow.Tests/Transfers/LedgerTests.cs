@@ -25,7 +25,7 @@ public sealed class LedgerTests : IAsyncLifetime
         var record = Record(1, "2026-11-22T09:00:00+08:00", Fact(), Fact(dataClass: DataClass.Finance));
 
         var result = await _ledger.AppendAsync(Batch("b-1", record), Token);
-        var counters = await _ledger.ReadCountersAsync(Exporter, 2026, Token);
+        var counters = await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
 
         Assert.Equal((1, 0), (result.Accepted, result.AlreadyAccepted));
         Assert.Equal((1, 1), (counters.Subjects, counters.Position));
@@ -38,7 +38,7 @@ public sealed class LedgerTests : IAsyncLifetime
     [Fact]
     public async Task An_exporter_with_no_data_has_zeros()
     {
-        var counters = await _ledger.ReadCountersAsync(Exporter, 2026, Token);
+        var counters = await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
 
         Assert.Equal((0, 0), (counters.Subjects, counters.Position));
         Assert.All(counters.Counters.Values, count => Assert.Equal(0, count));
@@ -54,21 +54,21 @@ public sealed class LedgerTests : IAsyncLifetime
     {
         await _ledger.AppendAsync(Batch("b", Record(1, at)), Token);
 
-        Assert.Equal(1, (await _ledger.ReadCountersAsync(Exporter, year, Token)).Subjects);
-        Assert.Equal(0, (await _ledger.ReadCountersAsync(Exporter, year == 2025 ? 2026 : 2025, Token)).Subjects);
+        Assert.Equal(1, (await _ledger.ReadCountersAsync(LedgerScenario.Exporter, year, Token)).Subjects);
+        Assert.Equal(0, (await _ledger.ReadCountersAsync(LedgerScenario.Exporter, year == 2025 ? 2026 : 2025, Token)).Subjects);
     }
 
     [Fact]
     public async Task A_late_record_corrects_its_year_and_the_window_of_two_years()
     {
         await _ledger.AppendAsync(Batch("this year", Record(1)), Token);
-        var before = await _ledger.ReadCountersAsync(Exporter, 2026, Token);
+        var before = await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
 
         await _ledger.AppendAsync(Batch("last year", Record(1, "2025-03-01T00:00:00Z"), Record(2, "2025-03-01T00:00:00Z")), Token);
 
         Assert.Equal(1, before.Counters["cn.counted.any.twoYears"]);
-        Assert.Equal(2, (await _ledger.ReadCountersAsync(Exporter, 2025, Token)).Subjects);
-        var after = await _ledger.ReadCountersAsync(Exporter, 2026, Token);
+        Assert.Equal(2, (await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2025, Token)).Subjects);
+        var after = await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
         Assert.Equal((1, 2), (after.Subjects, after.Counters["cn.counted.any.twoYears"]));
     }
 
@@ -84,8 +84,8 @@ public sealed class LedgerTests : IAsyncLifetime
 
         Assert.Equal((0, 12), (again.Accepted, again.AlreadyAccepted));
         Assert.Equal((0, 12), (elsewhere.Accepted, elsewhere.AlreadyAccepted));
-        Assert.Equal(12, await CountAsync(_ledger.ReadRecordsAsync(Exporter, null, Token)));
-        var info = await _ledger.FindBatchAsync(Exporter, "b", Token);
+        Assert.Equal(12, await CountAsync(_ledger.ReadRecordsAsync(LedgerScenario.Exporter, null, Token)));
+        var info = await _ledger.FindBatchAsync(LedgerScenario.Exporter, "b", Token);
         Assert.Equal((BatchState.Accepted, 1, 12), (info!.State, info.Parts, info.Records));
     }
 
@@ -102,8 +102,8 @@ public sealed class LedgerTests : IAsyncLifetime
 
         Assert.Equal([12, 12, 0, 12, 12, 0, 12], results.Select(result => result.Accepted));
         Assert.Equal([0, 0, 12, 0, 0, 12, 0], results.Select(result => result.AlreadyAccepted));
-        Assert.Equal(60, (await _ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
-        Assert.Equal(5, (await _ledger.FindBatchAsync(Exporter, "b", Token))!.Parts);
+        Assert.Equal(60, (await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token)).Subjects);
+        Assert.Equal(5, (await _ledger.FindBatchAsync(LedgerScenario.Exporter, "b", Token))!.Parts);
     }
 
     [Fact]
@@ -111,7 +111,7 @@ public sealed class LedgerTests : IAsyncLifetime
     {
         await _ledger.AppendAsync(Batch("b", Record(1), Record(1) with { Exporter = "acme-sg" }, Record(2) with { Exporter = "acme-sg" }), Token);
 
-        Assert.Equal(1, (await _ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+        Assert.Equal(1, (await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token)).Subjects);
         Assert.Equal(2, (await _ledger.ReadCountersAsync("acme-sg", 2026, Token)).Subjects);
     }
 
@@ -121,19 +121,19 @@ public sealed class LedgerTests : IAsyncLifetime
         await _ledger.AppendAsync(Batch("right", Record(1), Record(2)), Token);
         await _ledger.AppendAsync(Batch("wrong", Record(2, facts: Fact(dataClass: DataClass.Finance)), Record(3)), Token);
 
-        await _ledger.VoidBatchAsync(Exporter, "wrong", Token);
-        await _ledger.VoidBatchAsync(Exporter, "wrong", Token);
+        await _ledger.VoidBatchAsync(LedgerScenario.Exporter, "wrong", Token);
+        await _ledger.VoidBatchAsync(LedgerScenario.Exporter, "wrong", Token);
 
-        var counters = await _ledger.ReadCountersAsync(Exporter, 2026, Token);
+        var counters = await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
         Assert.Equal((2, 0), (counters.Subjects, counters.Counters["pi.sensitive"]));
-        Assert.Equal(BatchState.Voided, (await _ledger.FindBatchAsync(Exporter, "wrong", Token))!.State);
-        Assert.Equal(2, await CountAsync(_ledger.ReadRecordsAsync(Exporter, null, Token)));
+        Assert.Equal(BatchState.Voided, (await _ledger.FindBatchAsync(LedgerScenario.Exporter, "wrong", Token))!.State);
+        Assert.Equal(2, await CountAsync(_ledger.ReadRecordsAsync(LedgerScenario.Exporter, null, Token)));
         var refusal = await Assert.ThrowsAsync<LedgerRefusalException>(() => _ledger.AppendAsync(new("wrong", 1, [Record(9)]), Token));
         Assert.Equal(LedgerRefusal.BatchVoided, refusal.Reason);
         Assert.Equal(
             LedgerRefusal.UnknownBatch,
-            (await Assert.ThrowsAsync<LedgerRefusalException>(() => _ledger.VoidBatchAsync(Exporter, "none", Token))).Reason);
-        Assert.True((await _ledger.RecountAsync(Exporter, Token)).Agrees);
+            (await Assert.ThrowsAsync<LedgerRefusalException>(() => _ledger.VoidBatchAsync(LedgerScenario.Exporter, "none", Token))).Reason);
+        Assert.True((await _ledger.RecountAsync(LedgerScenario.Exporter, Token)).Agrees);
     }
 
     [Fact]
@@ -141,24 +141,24 @@ public sealed class LedgerTests : IAsyncLifetime
     {
         await _ledger.AppendAsync(Batch("b", Record(1), Record(2, facts: Fact(dataClass: DataClass.Finance)), Record(3)), Token);
 
-        await _ledger.UnionAsync(Exporter, Subject(1), Subject(2), Token);
+        await _ledger.UnionAsync(LedgerScenario.Exporter, Subject(1), Subject(2), Token);
         await _ledger.AppendAsync(Batch("later", Record(2, "2025-06-01T00:00:00Z")), Token);
         await using var fresh = Ledger(_store);
 
-        Assert.Equal(2, (await fresh.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
-        Assert.Equal(1, (await fresh.ReadCountersAsync(Exporter, 2025, Token)).Subjects);
-        var state = await fresh.ReadSubjectAsync(Exporter, Subject(2), Token);
+        Assert.Equal(2, (await fresh.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token)).Subjects);
+        Assert.Equal(1, (await fresh.ReadCountersAsync(LedgerScenario.Exporter, 2025, Token)).Subjects);
+        var state = await fresh.ReadSubjectAsync(LedgerScenario.Exporter, Subject(2), Token);
         Assert.Equal(SubjectKey.Of(Subject(1)), state.Subject);
         Assert.Equal([2025, 2026], state.Years.Keys);
         Assert.Equal([Fact(), Fact(dataClass: DataClass.Finance)], state.Years[2026].OrderBy(fact => fact.Class));
-        Assert.Equal(3, await CountAsync(fresh.ReadRecordsAsync(Exporter, Subject(1), Token)));
+        Assert.Equal(3, await CountAsync(fresh.ReadRecordsAsync(LedgerScenario.Exporter, Subject(1), Token)));
     }
 
     [Fact]
     public async Task Until_a_union_is_through_the_count_is_never_too_low()
     {
         await _ledger.AppendAsync(Batch("b", Record(1), Record(2, facts: Fact(dataClass: DataClass.Finance))), Token);
-        Assert.Equal(2, (await _ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+        Assert.Equal(2, (await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token)).Subjects);
         Assert.NotEqual(SubjectKey.Of(Subject(1)).Shard(4), SubjectKey.Of(Subject(2)).Shard(4));
         var seen = new List<long>();
         for (var at = 1; at < 40; at++)
@@ -167,13 +167,13 @@ public sealed class LedgerTests : IAsyncLifetime
             await using (var first = Ledger(inner))
             {
                 await first.AppendAsync(Batch("b", Record(1), Record(2)), Token);
-                await first.ReadCountersAsync(Exporter, 2026, Token);
+                await first.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
             }
 
             var dying = Ledger(new LedgerFaultyStore(inner, call => call == at ? StoreFault.DieAfter : StoreFault.None));
             try
             {
-                await dying.UnionAsync(Exporter, Subject(1), Subject(2), Token);
+                await dying.UnionAsync(LedgerScenario.Exporter, Subject(1), Subject(2), Token);
             }
             catch (ProcessDiedException)
             {
@@ -192,27 +192,27 @@ public sealed class LedgerTests : IAsyncLifetime
     public async Task Another_shard_count_or_key_is_refused(int shards, string keyId, string setting)
     {
         await _ledger.AppendAsync(Batch("b", Record(1)), Token);
-        await _ledger.ReadCountersAsync(Exporter, 2026, Token);
+        await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
         await using var other = Ledger(_store, SmallOptions with { Shards = shards, KeyId = keyId });
 
-        var read = await Assert.ThrowsAsync<LedgerMismatchException>(() => other.ReadCountersAsync(Exporter, 2026, Token));
+        var read = await Assert.ThrowsAsync<LedgerMismatchException>(() => other.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token));
         var write = await Assert.ThrowsAsync<LedgerMismatchException>(() => other.AppendAsync(Batch("c", Record(2)), Token));
 
         Assert.Equal((setting, setting), (read.Setting, write.Setting));
-        Assert.Equal(1, (await _ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+        Assert.Equal(1, (await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token)).Subjects);
     }
 
     [Fact]
     public async Task Other_definitions_count_the_same_rows_anew()
     {
         await _ledger.AppendAsync(Batch("b", [.. Enumerable.Range(0, 30).Select(i => Record(i, facts: Fact(dataClass: DataClass.IdentityNumber)))]), Token);
-        Assert.Equal(0, (await _ledger.ReadCountersAsync(Exporter, 2026, Token)).Counters["pi.sensitive"]);
+        Assert.Equal(0, (await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token)).Counters["pi.sensitive"]);
         await using var conservative = Ledger(_store, predicates: PredicateSet.Load(new(1UL << (int)DataClass.IdentityNumber)));
 
-        var counters = await conservative.ReadCountersAsync(Exporter, 2026, Token);
+        var counters = await conservative.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
 
         Assert.Equal((30, 0), (counters.Counters["pi.sensitive"], counters.Counters["pi.general"]));
-        Assert.True((await conservative.RecountAsync(Exporter, Token)).Agrees);
+        Assert.True((await conservative.RecountAsync(LedgerScenario.Exporter, Token)).Agrees);
     }
 
     [Fact]
@@ -228,7 +228,7 @@ public sealed class LedgerTests : IAsyncLifetime
 
         Assert.Equal(3, result.Accepted);
         Assert.Equal([new(2, LedgerRefusal.TooManyRecipients), new(3, LedgerRefusal.TooManyLanes)], result.Refused);
-        Assert.Equal(3, (await ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+        Assert.Equal(3, (await ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token)).Subjects);
     }
 
     [Fact]
@@ -242,7 +242,7 @@ public sealed class LedgerTests : IAsyncLifetime
 
         Assert.Equal([3, .. Enumerable.Range(10, 10)], result.Refused.Select(record => record.Index));
         Assert.Equal((19, 0), (result.Accepted, again.Accepted));
-        Assert.Equal(19, (await ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+        Assert.Equal(19, (await ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token)).Subjects);
     }
 
     [Fact]
@@ -253,10 +253,10 @@ public sealed class LedgerTests : IAsyncLifetime
             "c", Record(3, facts: Fact(dataClass: DataClass.Finance)), Record(40, facts: Fact(recipient: "unheard-of")),
             Record(41, "2025-02-01T00:00:00Z"), Record(41, "2025-02-02T00:00:00Z"), Record(5));
 
-        var preview = await _ledger.PreviewAsync(Exporter, 2026, batch.Records, Token);
-        var nothing = await _ledger.ReadCountersAsync(Exporter, 2026, Token);
+        var preview = await _ledger.PreviewAsync(LedgerScenario.Exporter, 2026, batch.Records, Token);
+        var nothing = await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
         await _ledger.AppendAsync(batch, Token);
-        var recorded = await _ledger.ReadCountersAsync(Exporter, 2026, Token);
+        var recorded = await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
 
         Assert.Equal((20, 21), (nothing.Subjects, preview.Counters.Subjects));
         Assert.Equal(recorded.Counters.OrderBy(c => c.Key, StringComparer.Ordinal), preview.Counters.Counters.OrderBy(c => c.Key, StringComparer.Ordinal));
@@ -268,12 +268,12 @@ public sealed class LedgerTests : IAsyncLifetime
     public async Task Opening_balances_stand_beside_the_counters()
     {
         await _ledger.AppendAsync(Batch("b", Record(1)), Token);
-        await _ledger.SetOpeningBalanceAsync(Exporter, 2026, "cn.counted.general", 4000, "HR system, 30 June", Token);
-        await _ledger.SetOpeningBalanceAsync(Exporter, 2026, "cn.counted.general", 4100, "HR system, corrected", Token);
+        await _ledger.SetOpeningBalanceAsync(LedgerScenario.Exporter, 2026, "cn.counted.general", 4000, "HR system, 30 June", Token);
+        await _ledger.SetOpeningBalanceAsync(LedgerScenario.Exporter, 2026, "cn.counted.general", 4100, "HR system, corrected", Token);
 
-        var balance = Assert.Single(await _ledger.ReadOpeningBalancesAsync(Exporter, Token));
+        var balance = Assert.Single(await _ledger.ReadOpeningBalancesAsync(LedgerScenario.Exporter, Token));
         Assert.Equal((2026, "cn.counted.general", 4100L), (balance.Year, balance.Counter, balance.Count));
-        Assert.Equal(1, (await _ledger.ReadCountersAsync(Exporter, 2026, Token)).Counters["cn.counted.general"]);
+        Assert.Equal(1, (await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token)).Counters["cn.counted.general"]);
     }
 
     [Fact]
@@ -287,14 +287,14 @@ public sealed class LedgerTests : IAsyncLifetime
         };
         await _ledger.AppendAsync(Batch("b", Record(1) with { RecordId = "t-😃-0" }, record, Record(3) with { Facts = [] }), Token);
 
-        var records = await ListAsync(_ledger.ReadRecordsAsync(Exporter, Subject(7), Token));
+        var records = await ListAsync(_ledger.ReadRecordsAsync(LedgerScenario.Exporter, Subject(7), Token));
 
         var kept = Assert.Single(records);
         Assert.Equal((record.RecordId, "b", record.OccurredAt), (kept.RecordId, kept.BatchId, kept.OccurredAt));
         Assert.Equal(record.Facts, kept.Facts);
         Assert.Equal(circumstances.Fields, kept.Circumstances.Fields);
         Assert.Equal(circumstances with { Fields = [] }, kept.Circumstances with { Fields = [] });
-        Assert.Equal(2, (await _ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+        Assert.Equal(2, (await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token)).Subjects);
     }
 
     [Fact]
@@ -304,17 +304,17 @@ public sealed class LedgerTests : IAsyncLifetime
         await using var ledger = Ledger(_store, time: clock);
         await ledger.AppendAsync(Batch("b", [.. Enumerable.Range(0, 20).Select(i => Record(i))]), Token);
 
-        var early = await Assert.ThrowsAsync<LedgerRefusalException>(() => ledger.EraseSubjectAsync(Exporter, Subject(4), Token));
+        var early = await Assert.ThrowsAsync<LedgerRefusalException>(() => ledger.EraseSubjectAsync(LedgerScenario.Exporter, Subject(4), Token));
         clock.Advance(TimeSpan.FromDays(3 * 366));
-        await ledger.EraseSubjectAsync(Exporter, Subject(4), Token);
+        await ledger.EraseSubjectAsync(LedgerScenario.Exporter, Subject(4), Token);
 
         Assert.Equal(LedgerRefusal.WithinRetention, early.Reason);
         await using var fresh = Ledger(_store, time: clock);
-        Assert.Equal(19, (await fresh.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
-        Assert.Empty((await fresh.ReadSubjectAsync(Exporter, Subject(4), Token)).Years);
-        Assert.Equal(0, await CountAsync(fresh.ReadRecordsAsync(Exporter, Subject(4), Token)));
-        Assert.Equal(19, await CountAsync(fresh.ReadRecordsAsync(Exporter, null, Token)));
-        Assert.True((await fresh.RecountAsync(Exporter, Token)).Agrees);
+        Assert.Equal(19, (await fresh.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token)).Subjects);
+        Assert.Empty((await fresh.ReadSubjectAsync(LedgerScenario.Exporter, Subject(4), Token)).Years);
+        Assert.Equal(0, await CountAsync(fresh.ReadRecordsAsync(LedgerScenario.Exporter, Subject(4), Token)));
+        Assert.Equal(19, await CountAsync(fresh.ReadRecordsAsync(LedgerScenario.Exporter, null, Token)));
+        Assert.True((await fresh.RecountAsync(LedgerScenario.Exporter, Token)).Agrees);
         Assert.False(_store.Holds(Subject(4)));
         Assert.True(_store.Holds(Subject(5)));
     }
@@ -328,18 +328,18 @@ public sealed class LedgerTests : IAsyncLifetime
         clock.Advance(TimeSpan.FromDays(3 * 366));
         await ledger.AppendAsync(Batch("new", Record(2, "2029-11-01T00:00:00Z"), Record(3, "2029-11-01T00:00:00Z")), Token);
 
-        var removed = await ledger.PruneAsync(Exporter, Token);
-        await ledger.VoidBatchAsync(Exporter, "new", Token);
+        var removed = await ledger.PruneAsync(LedgerScenario.Exporter, Token);
+        await ledger.VoidBatchAsync(LedgerScenario.Exporter, "new", Token);
 
         Assert.Equal(1, removed);
-        Assert.Null(await ledger.FindBatchAsync(Exporter, "old", Token));
+        Assert.Null(await ledger.FindBatchAsync(LedgerScenario.Exporter, "old", Token));
         await using var fresh = Ledger(_store, time: clock);
-        Assert.Equal(0, (await fresh.ReadCountersAsync(Exporter, 2025, Token)).Subjects);
-        Assert.Equal(1, (await fresh.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
-        Assert.Equal(0, (await fresh.ReadCountersAsync(Exporter, 2029, Token)).Subjects);
+        Assert.Equal(0, (await fresh.ReadCountersAsync(LedgerScenario.Exporter, 2025, Token)).Subjects);
+        Assert.Equal(1, (await fresh.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token)).Subjects);
+        Assert.Equal(0, (await fresh.ReadCountersAsync(LedgerScenario.Exporter, 2029, Token)).Subjects);
         await fresh.AppendAsync(Batch("newer", Record(5, "2029-11-02T00:00:00Z")), Token);
-        Assert.Equal(1, (await fresh.ReadCountersAsync(Exporter, 2029, Token)).Subjects);
-        Assert.True((await fresh.RecountAsync(Exporter, Token)).Agrees);
+        Assert.Equal(1, (await fresh.ReadCountersAsync(LedgerScenario.Exporter, 2029, Token)).Subjects);
+        Assert.True((await fresh.RecountAsync(LedgerScenario.Exporter, Token)).Agrees);
     }
 
     [Fact]
@@ -347,12 +347,12 @@ public sealed class LedgerTests : IAsyncLifetime
     {
         await using var ledger = Ledger(_store, new("key-1"));
         await ledger.AppendAsync(Batch("single", Record(0)), Token);
-        await ledger.ReadCountersAsync(Exporter, 2026, Token);
+        await ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
         var (singleEntities, singleTransactions) = (_store.EntitiesWritten, _store.Transactions);
 
         const int records = 10_000;
         await ledger.AppendAsync(Batch("bulk", [.. Enumerable.Range(1, records).Select(i => Record(i))]), Token);
-        await ledger.ReadCountersAsync(Exporter, 2026, Token);
+        await ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
 
         Assert.Equal((3, 2), (singleEntities, singleTransactions));
         Assert.InRange((_store.EntitiesWritten - singleEntities) / (double)records, 0, 0.02);
@@ -363,11 +363,11 @@ public sealed class LedgerTests : IAsyncLifetime
     public async Task Records_that_say_nothing_new_write_no_shard()
     {
         await _ledger.AppendAsync(Batch("b", Record(1)), Token);
-        await _ledger.ReadCountersAsync(Exporter, 2026, Token);
+        await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
         var before = _store.Transactions;
 
         await _ledger.AppendAsync(Batch("c", Record(1), Record(1)), Token);
-        await _ledger.ReadCountersAsync(Exporter, 2026, Token);
+        await _ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
 
         Assert.Equal(before + 1, _store.Transactions);
     }
@@ -382,7 +382,7 @@ public sealed class LedgerTests : IAsyncLifetime
 
         await Task.WhenAll(batches.Select(batch => Task.Run(() => _ledger.AppendAsync(batch, Token), Token)));
 
-        await model.AssertAgreesAsync(_ledger, Exporter, Token);
+        await model.AssertAgreesAsync(_ledger, LedgerScenario.Exporter, Token);
     }
 
     private static async Task<long> StoredSubjectsAsync(LedgerMemoryStore store)
@@ -390,7 +390,7 @@ public sealed class LedgerTests : IAsyncLifetime
         var subjects = 0L;
         for (var number = 0; number < SmallOptions.Shards; number++)
         {
-            var row = await store.GetAsync(LedgerRows.ShardTable, LedgerRows.ShardPartition(Exporter, number), LedgerRows.CounterRow, Token);
+            var row = await store.GetAsync(LedgerRows.ShardTable, LedgerRows.ShardPartition(LedgerScenario.Exporter, number), LedgerRows.CounterRow, Token);
             var place = Predicates.Predicates.Index().First(predicate => predicate.Item.Name == "subjects").Index;
             subjects += row is null ? 0 : ShardRow.FromRow(row, SmallOptions).Counters[new(2026, place)];
         }
