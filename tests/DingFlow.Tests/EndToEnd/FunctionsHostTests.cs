@@ -129,7 +129,7 @@ public sealed class FunctionsHostTests(AzuriteFixture azurite) : UnderFunctionsH
             program, "ProcessOffboarding", """{"Data":{"message":"\"no JSON\""},"Metadata":{"MessageId":"\"m-unreadable\""}}""");
         Assert.Equal((200, "{}"), (unreadable.Status, unreadable.Text));
         await Eventually.IsTrueAsync(
-            () => Task.FromResult(host.Sent.Any(m => m.Queue == "alerts" && m.Body.Contains("offboarding.message_unreadable", StringComparison.Ordinal))),
+            () => Task.FromResult(host.Sent.Any(m => m.Queue == "alerts" && m.Body.Contains("messaging.parked", StringComparison.Ordinal))),
             () => "the alert on the unreadable message", Cancellation);
     }
 
