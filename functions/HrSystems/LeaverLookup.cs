@@ -32,7 +32,7 @@ internal sealed partial class LeaverLookup(
         var lookup = personEvent.Lookup ?? throw new ArgumentException("The event asks for nothing.", nameof(personEvent));
         if (ClientOf(personEvent.Source) is not { } client)
         {
-            return await SetAsideAsync(personEvent, place, "not_configured", "no HR system is configured for its source", cancellationToken);
+            return await SetAsideAsync(personEvent, place, "hr.lookup_not_configured", "no HR system is configured for its source", cancellationToken);
         }
 
         var answer = await client.Asks.FindAsync(lookup.PersonId, cancellationToken);
@@ -48,7 +48,7 @@ internal sealed partial class LeaverLookup(
             LeaverConclusion.Nothing => new LeaverResolution.Done(),
             LeaverConclusion.Contradiction when place.Attempt < ContradictionsBefore => new LeaverResolution.Later(WaitOf(place, null)),
             LeaverConclusion.Contradiction => await SetAsideAsync(
-                personEvent, place, "contradiction", $"the HR system's answer ({answer.Value!.State}) contradicts the event ({lookup.Hint})", cancellationToken),
+                personEvent, place, "hr.lookup_contradiction", $"the HR system's answer ({answer.Value!.State}) contradicts the event ({lookup.Hint})", cancellationToken),
             _ => await CompleteAsync(personEvent, place, client.System, answer.Value!, conclusion, effectiveAt, immediate, cancellationToken),
         };
     }
@@ -73,13 +73,13 @@ internal sealed partial class LeaverLookup(
         if (employeeId is null && email is null)
         {
             return await SetAsideAsync(
-                personEvent, place, "no_identifier", "the HR system gives neither an employee number nor a company e-mail address; may our access see them?", cancellationToken);
+                personEvent, place, "hr.lookup_no_identifier", "the HR system gives neither an employee number nor a company e-mail address; may our access see them?", cancellationToken);
         }
 
         if (personEvent.EmailDomains is { Count: > 0 } domains && !HrSource.IsWithin(domains, email))
         {
             return await SetAsideAsync(
-                personEvent, place, "outside_confines", "the person is outside the mail domains that the source is confined to", cancellationToken);
+                personEvent, place, "hr.lookup_outside_confines", "the person is outside the mail domains that the source is confined to", cancellationToken);
         }
 
         return new LeaverResolution.Resolved(personEvent with
@@ -105,13 +105,13 @@ internal sealed partial class LeaverLookup(
         if (isOurs && place.Attempt == 0)
         {
             await TellAsync(
-                personEvent, place, "refused", $"it refuses us ({answer.Status}): check Api in the source's settings; it is tried again", cancellationToken);
+                personEvent, place, "hr.lookup_refused", $"it refuses us ({answer.Status}): check Api in the source's settings; it is tried again", cancellationToken);
         }
 
         return (answer.IsTransient || isOurs || answer.Status == RemoteStatus.QuotaExhausted) && time.GetUtcNow() - place.ReceivedAt < GiveUpAfter
             ? new LeaverResolution.Later(WaitOf(place, answer.RetryAfter))
             : await SetAsideAsync(
-                personEvent, place, answer.Status == RemoteStatus.NotFound ? "not_found" : "failed",
+                personEvent, place, answer.Status == RemoteStatus.NotFound ? "hr.lookup_not_found" : "hr.lookup_failed",
                 answer.Status == RemoteStatus.NotFound ? "it does not know the person" : $"it could not be asked ({answer.Status})", cancellationToken);
     }
 
@@ -123,17 +123,17 @@ internal sealed partial class LeaverLookup(
         return asked > wait ? asked.Value : wait;
     }
 
-    private async Task<LeaverResolution> SetAsideAsync(PersonEvent personEvent, LookupPlace place, string code, string why, CancellationToken cancellationToken)
+    private async Task<LeaverResolution> SetAsideAsync(PersonEvent personEvent, LookupPlace place, string type, string why, CancellationToken cancellationToken)
     {
-        await TellAsync(personEvent, place, code, $"{why}; nothing was done. Mend the cause and replay the delivery, or freeze the person by hand", cancellationToken);
+        await TellAsync(personEvent, place, type, $"{why}; nothing was done. Mend the cause and replay the delivery, or freeze the person by hand", cancellationToken);
         return new LeaverResolution.Done();
     }
 
-    private Task TellAsync(PersonEvent personEvent, LookupPlace place, string code, string why, CancellationToken cancellationToken) => alerts.SendAsync(
+    private Task TellAsync(PersonEvent personEvent, LookupPlace place, string type, string why, CancellationToken cancellationToken) => alerts.SendAsync(
         new AlertMessage
         {
-            AlertId = string.Create(CultureInfo.InvariantCulture, $"hr.lookup_{code}:{place.DeliveryId}:{place.Item}"),
-            Type = $"hr.lookup_{code}",
+            AlertId = string.Create(CultureInfo.InvariantCulture, $"{type}:{place.DeliveryId}:{place.Item}"),
+            Type = type,
             Severity = AlertSeverity.Critical,
             OccurredAt = time.GetUtcNow(),
             Summary = $"The HR system of {personEvent.Source} was to be asked about a person: {why}.",

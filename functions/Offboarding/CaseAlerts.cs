@@ -8,21 +8,21 @@ public sealed class CaseAlerts(IAlertSender sender, TimeProvider time)
 {
     /// <summary>A person must decide or do something.</summary>
     public Task NeedsHumanAsync(OffboardingCase @case, CancellationToken cancellationToken) => SendAsync(
-        @case, "needs_human", AlertSeverity.Critical, "A leaver's case needs a person.", cancellationToken);
+        @case, "offboarding.needs_human", AlertSeverity.Critical, "A leaver's case needs a person.", cancellationToken);
 
     /// <summary>The freeze did not work.</summary>
     public Task FailedAsync(OffboardingCase @case, CancellationToken cancellationToken) => SendAsync(
-        @case, "failed", AlertSeverity.Critical, "A leaver's accounts could not be frozen.", cancellationToken);
+        @case, "offboarding.failed", AlertSeverity.Critical, "A leaver's accounts could not be frozen.", cancellationToken);
 
     /// <summary>The clock ran out.</summary>
     public Task OverdueAsync(OffboardingCase @case, CancellationToken cancellationToken) => SendAsync(
-        @case, "overdue", AlertSeverity.Critical, "A leaver's accounts are not verified as frozen within the target.", cancellationToken);
+        @case, "offboarding.overdue", AlertSeverity.Critical, "A leaver's accounts are not verified as frozen within the target.", cancellationToken);
 
     /// <summary>A frozen account was found alive.</summary>
     public Task AliveAgainAsync(OffboardingCase @case, CancellationToken cancellationToken) => SendAsync(
-        @case, "alive_again", AlertSeverity.Critical, "A frozen account was found enabled again; it is being frozen once more.", cancellationToken);
+        @case, "offboarding.alive_again", AlertSeverity.Critical, "A frozen account was found enabled again; it is being frozen once more.", cancellationToken);
 
-    private Task SendAsync(OffboardingCase @case, string what, AlertSeverity severity, string summary, CancellationToken cancellationToken)
+    private Task SendAsync(OffboardingCase @case, string type, AlertSeverity severity, string summary, CancellationToken cancellationToken)
     {
         var details = new Dictionary<string, string>
         {
@@ -41,12 +41,13 @@ public sealed class CaseAlerts(IAlertSender sender, TimeProvider time)
         }
 
         // A case may need people again after it went on: its number of runs tells the occasions apart; the clock runs out once.
+        var what = type.Split('.')[^1];
         var occasion = what == "overdue" ? "" : string.Create(CultureInfo.InvariantCulture, $"/{@case.Runs}");
         return sender.SendAsync(
             new()
             {
                 AlertId = $"offboarding/{@case.CaseId}/{what}{occasion}",
-                Type = "offboarding." + what,
+                Type = type,
                 Severity = severity,
                 OccurredAt = time.GetUtcNow(),
                 Summary = summary,

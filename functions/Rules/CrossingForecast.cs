@@ -45,10 +45,11 @@ public static class CrossingForecast
         }
 
         var last = first.AddDays(counts.Count - 1);
-        var (pace, method) = counts.Count < MinimumWeekdayDays
-            ? (StraightLine(counts), string.Create(CultureInfo.InvariantCulture, $"straight line over {counts.Count} days"))
+        var (pace, method, basis) = counts.Count < MinimumWeekdayDays
+            ? (StraightLine(counts), string.Create(CultureInfo.InvariantCulture, $"straight line over {counts.Count} days"), ForecastBasis.StraightLine)
             : (ByWeekday(counts, last), string.Create(
-                CultureInfo.InvariantCulture, $"by weekday over {Math.Min(counts.Count / Week, MaximumWeeks)} weeks, recent weeks weighing more"));
+                CultureInfo.InvariantCulture, $"by weekday over {Math.Min(counts.Count / Week, MaximumWeeks)} weeks, recent weeks weighing more"),
+                ForecastBasis.ByWeekday);
         method += note;
         if (pace.Sum() <= 0)
         {
@@ -63,7 +64,7 @@ public static class CrossingForecast
             // The sum of a few hundred terms is exact to far better than this.
             if (expected >= limit - 1e-6)
             {
-                return new(day, method);
+                return new(day, method) { Basis = basis };
             }
         }
 

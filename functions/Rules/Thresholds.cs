@@ -73,11 +73,28 @@ public sealed record ThresholdRule
 /// <param name="To">The last day: today.</param>
 public sealed record ThresholdWindow(DateOnly? From, DateOnly To);
 
+/// <summary>How a forecast was found.</summary>
+public enum ForecastBasis
+{
+    /// <summary>There is no forecast.</summary>
+    None,
+
+    /// <summary>As a straight line.</summary>
+    StraightLine,
+
+    /// <summary>Each weekday as it has been.</summary>
+    ByWeekday,
+}
+
 /// <summary>When a limit will be reached.</summary>
 /// <param name="Date">The day in Asia/Shanghai; <see langword="null"/> when it is not to be expected within the window, or cannot be said.</param>
 /// <param name="Method">How it was found, or why there is none.</param>
 public sealed record ThresholdForecast(DateOnly? Date, string Method)
 {
+    /// <summary>How it was found, for those who put it in words of their own.</summary>
+    [JsonIgnore]
+    public ForecastBasis Basis { get; init; }
+
     /// <summary>Nobody asked for one.</summary>
     public static ThresholdForecast None { get; } = new(null, "none");
 }

@@ -1,0 +1,114 @@
+using System.Globalization;
+using System.Text.Json;
+using DingFlow.Messaging;
+using DingFlow.Rules;
+
+namespace DingFlow.Alerts;
+
+/// <summary>The alerts on counters that approach or reach the limits of a rule. Each has an id of its own within a window.</summary>
+internal static class ThresholdAlerts
+{
+    /// <summary>A share of the lower bound is reached, below all of it.</summary>
+    public const string Level = "thresholds.level";
+
+    /// <summary>The rule is reached.</summary>
+    public const string Reached = "thresholds.reached";
+
+    /// <summary>The rule will be reached before a filing could be finished.</summary>
+    public const string Forecast = "thresholds.forecast";
+
+    /// <summary>The share from which an alert is critical below the limit.</summary>
+    private const int CriticalPercent = 90;
+
+    /// <summary>A level of a rule with levels, or the transition of one without.</summary>
+    /// <param name="exporter">Whose counter.</param>
+    /// <param name="standing">How it stands.</param>
+    /// <param name="percent">The level; 100 when the rule is reached.</param>
+    /// <param name="round">How often the level was armed within the window: a correction may arm it again.</param>
+    /// <param name="now">The moment.</param>
+    public static AlertMessage AtLevel(string exporter, ThresholdRule standing, int percent, int round, DateTimeOffset now)
+    {
+        var reached = percent >= 100;
+        var what = reached ? "has reached" : $"is at {Number(percent)} % of";
+        return new()
+        {
+            AlertId = Id(reached ? Reached : Level, exporter, standing, $"{Number(percent)}:{Number(round)}"),
+            Type = reached ? Reached : Level,
+            Severity = SeverityOf(standing, percent),
+            OccurredAt = now,
+            Summary = $"{exporter} {what} the limit of {standing.Rule} ({standing.Basis}): {Number(standing.Count)} of {Number(Limit(standing))}.",
+            About = exporter,
+            Details = DetailsOf(exporter, standing, percent),
+        };
+    }
+
+    /// <summary>The limit will be reached within the filing lead time.</summary>
+    /// <param name="exporter">Whose counter.</param>
+    /// <param name="standing">How it stands, with a forecast that names a day.</param>
+    /// <param name="beginBy">The last day on which a filing could begin; it may have passed.</param>
+    /// <param name="round">How often the alert was armed within the window.</param>
+    /// <param name="now">The moment.</param>
+    public static AlertMessage AtForecast(string exporter, ThresholdRule standing, WorkingDay beginBy, int round, DateTimeOffset now)
+    {
+        var details = DetailsOf(exporter, standing, (int)Math.Floor(standing.Share * 100));
+        details["forecast"] = Day(standing.Forecast.Date!.Value);
+        details["method"] = JsonNamingPolicy.CamelCase.ConvertName(standing.Forecast.Basis.ToString());
+        details["beginBy"] = Day(beginBy.Day);
+        details["certainty"] = beginBy.Certainty.ToString();
+        return new()
+        {
+            AlertId = Id(Forecast, exporter, standing, Number(round)),
+            Type = Forecast,
+            Severity = standing.Status == RuleStatus.InForce ? AlertSeverity.Critical : AlertSeverity.Warning,
+            OccurredAt = now,
+            Summary = $"{exporter} is expected to reach the limit of {standing.Rule} ({standing.Basis}) on {details["forecast"]} "
+                + $"({standing.Forecast.Method}); a filing should have begun by {details["beginBy"]}.",
+            About = exporter,
+            Details = details,
+        };
+    }
+
+    /// <summary>What a rule that is not law any more says is the company's own policy: never critical.</summary>
+    private static AlertSeverity SeverityOf(ThresholdRule standing, int percent) =>
+        standing.Consequence is "EXEMPT" or "LAWFUL_CONDITION" or "CERT_AVAILABLE" ? AlertSeverity.Information
+        : standing.Status == RuleStatus.InForce && percent >= CriticalPercent ? AlertSeverity.Critical
+        : AlertSeverity.Warning;
+
+    private static Dictionary<string, string> DetailsOf(string exporter, ThresholdRule standing, int percent)
+    {
+        var details = new Dictionary<string, string>
+        {
+            ["exporter"] = exporter,
+            ["rule"] = standing.Rule,
+            ["ruleSet"] = standing.RuleSet,
+            ["status"] = JsonNamingPolicy.CamelCase.ConvertName(standing.Status.ToString()),
+            ["basis"] = standing.Basis,
+            ["consequence"] = standing.Consequence,
+            ["count"] = Number(standing.Count),
+            ["limit"] = Number(Limit(standing)),
+            ["percent"] = Number(percent),
+            ["to"] = Day(standing.Window.To),
+        };
+        if (standing.Window.From is { } from)
+        {
+            details["from"] = Day(from);
+        }
+
+        if (standing.Totals is { } totals)
+        {
+            details["withExempt"] = Number(totals.WithExempt);
+        }
+
+        return details;
+    }
+
+    /// <summary>Once in a window: its first day, and for stocks, which have none, the calendar year.</summary>
+    private static string Id(string type, string exporter, ThresholdRule standing, string rest) =>
+        $"{type}:{exporter}:{standing.Rule}:{Number(standing.Window.To.Year)}:{rest}";
+
+    private static long Limit(ThresholdRule standing) => standing.Lower;
+
+    private static string Number(long number) => number.ToString(CultureInfo.InvariantCulture);
+
+    private static string Day(DateOnly day) => day.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
+}
