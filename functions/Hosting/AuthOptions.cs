@@ -4,7 +4,7 @@ namespace DingFlow.Hosting;
 /// <param name="Name">Its name in the settings.</param>
 /// <param name="Hash">SHA-256 of the key.</param>
 /// <param name="Roles">What it may do.</param>
-/// <param name="Exporters">The exporters it is confined to; none means all.</param>
+/// <param name="Exporters">The exporters it is confined to, in lower case; none means all.</param>
 /// <param name="Sources">The HR sources it is confined to, in lower case; none means all.</param>
 public sealed record ApiKey(
     string Name, ReadOnlyMemory<byte> Hash, IReadOnlySet<string> Roles, IReadOnlySet<string> Exporters, IReadOnlySet<string> Sources);
@@ -63,7 +63,7 @@ public sealed record AuthOptions(IReadOnlyList<ApiKey> ApiKeys, EntraTokenOption
         }
 
         return new ApiKey(
-            name, bytes, roles, reader.List("Exporters").ToHashSet(StringComparer.Ordinal),
+            name, bytes, roles, reader.List("Exporters").Select(static exporter => exporter.ToLowerInvariant()).ToHashSet(StringComparer.Ordinal),
             reader.List("Sources").Select(static source => source.ToLowerInvariant()).ToHashSet(StringComparer.Ordinal));
     }
 

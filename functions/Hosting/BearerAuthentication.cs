@@ -138,6 +138,17 @@ public static class Callers
         return context.User.HasClaim(BearerAuthentication.RoleClaim, role);
     }
 
+    /// <summary>The caller may act for the exporter: its key is confined to none (<c>Auth:ApiKeys:{name}:Exporters</c>), or to this one among others.</summary>
+    /// <param name="context">The request.</param>
+    /// <param name="exporter">The exporter's id; case does not matter.</param>
+    public static bool MayUseExporter(this HttpContext context, string exporter)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        ArgumentNullException.ThrowIfNull(exporter);
+        return !context.User.HasClaim(static claim => claim.Type == BearerAuthentication.ExporterClaim)
+            || context.User.HasClaim(BearerAuthentication.ExporterClaim, exporter.ToLowerInvariant());
+    }
+
     /// <summary>The caller may act for the HR source: its key is confined to none (<c>Auth:ApiKeys:{name}:Sources</c>), or to this one among others.</summary>
     /// <param name="context">The request.</param>
     /// <param name="source">The source's name; case does not matter.</param>

@@ -8,6 +8,7 @@ using DingFlow.Offboarding;
 using DingFlow.Sandbox;
 using DingFlow.Scim;
 using DingFlow.Storage;
+using DingFlow.Transfers;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
@@ -59,6 +60,7 @@ public static partial class DingFlowProgram
         services.AddScim(configuration, faults);
         services.AddHrSystems(configuration, faults);
         services.AddOffboarding(configuration, faults);
+        services.AddTransfers(configuration, faults);
     }
 
     /// <summary>Builds the program with the given features.</summary>

@@ -55,6 +55,18 @@ public static class Roles
     /// <summary>Have stored deliveries handled once more.</summary>
     public const string DeliveriesReplay = "deliveries.replay";
 
+    /// <summary>Report transfers, and ask how they would count.</summary>
+    public const string TransfersWrite = "transfers.write";
+
+    /// <summary>Read counters, thresholds, alerts and reports.</summary>
+    public const string ComplianceRead = "compliance.read";
+
+    /// <summary>Acknowledge alerts, review tiers, correct what was counted.</summary>
+    public const string ComplianceWrite = "compliance.write";
+
+    /// <summary>Learn what is held on one person, with a reason.</summary>
+    public const string SubjectsRead = "subjects.read";
+
     /// <summary>
     /// Every role there is; a key with any other is refused at the start. Those of routes that are still to come are known already, so
     /// that a key can be given them beforehand.
@@ -62,7 +74,7 @@ public static class Roles
     public static IReadOnlyList<string> All { get; } =
     [
         OperationsRead, OperationsWrite, OperationsApprove,
-        "transfers.write", "compliance.read", "compliance.write", "subjects.read", "audit.read",
+        TransfersWrite, ComplianceRead, ComplianceWrite, SubjectsRead, "audit.read",
         "roster.write", DeliveriesReplay, "rehearsals.run", Scim,
     ];
 }

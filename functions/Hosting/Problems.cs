@@ -31,6 +31,9 @@ public enum ProblemCode
     /// <summary>No such DingTalk tenant is configured.</summary>
     UnknownTenant,
 
+    /// <summary>No such exporter is configured.</summary>
+    UnknownExporter,
+
     /// <summary>The route exists for other methods.</summary>
     MethodNotAllowed,
 
@@ -84,7 +87,7 @@ public static class Problems
         ProblemCode.Malformed => StatusCodes.Status400BadRequest,
         ProblemCode.Unauthorized or ProblemCode.InvalidSignature or ProblemCode.StaleTimestamp => StatusCodes.Status401Unauthorized,
         ProblemCode.Forbidden => StatusCodes.Status403Forbidden,
-        ProblemCode.NotFound or ProblemCode.UnknownSource or ProblemCode.UnknownTenant => StatusCodes.Status404NotFound,
+        ProblemCode.NotFound or ProblemCode.UnknownSource or ProblemCode.UnknownTenant or ProblemCode.UnknownExporter => StatusCodes.Status404NotFound,
         ProblemCode.MethodNotAllowed => StatusCodes.Status405MethodNotAllowed,
         ProblemCode.Conflict => StatusCodes.Status409Conflict,
         ProblemCode.TooLarge => StatusCodes.Status413PayloadTooLarge,
@@ -107,6 +110,7 @@ public static class Problems
         ProblemCode.NotFound => "There is nothing here",
         ProblemCode.UnknownSource => "The source is not known",
         ProblemCode.UnknownTenant => "The tenant is not known",
+        ProblemCode.UnknownExporter => "The exporter is not known",
         ProblemCode.MethodNotAllowed => "The method is not allowed here",
         ProblemCode.Conflict => "The state does not allow this",
         ProblemCode.TooLarge => "The body is too large",

@@ -107,6 +107,18 @@ public sealed record TransfersOptions
     /// <summary><c>Transfers:MaxRecordBytes</c>: a longer record is refused without being held.</summary>
     public int MaxRecordBytes { get; init; } = 64 * 1024;
 
+    /// <summary><c>Transfers:MaxBodyBytes</c>: bytes of a request as sent; under the Functions host at most 100 MB, which is the host's own limit.</summary>
+    public long MaxBodyBytes { get; init; } = 1024 * 1024 * 1024;
+
+    /// <summary><c>Transfers:MaxExpandedBytes</c>: bytes of a compressed request after expansion.</summary>
+    public long MaxExpandedBytes { get; init; } = int.MaxValue;
+
+    /// <summary><c>Transfers:MaxBatchRecords</c>: records that one request may bring; each costs some 40 bytes of memory while it is read.</summary>
+    public int MaxBatchRecords { get; init; } = 2_000_000;
+
+    /// <summary><c>Transfers:BatchTime</c>: after this time a batch is answered with how far it got; Azure cuts an answer off after 230 s.</summary>
+    public TimeSpan BatchTime { get; init; } = TimeSpan.FromSeconds(200);
+
     /// <summary><c>Transfers:FieldMap:{name}</c>: what the company's own fields hold (<see cref="FieldClassifier.Load"/>).</summary>
     public IReadOnlyDictionary<string, string> FieldMap { get; init; } = FrozenDictionary<string, string>.Empty;
 
@@ -120,7 +132,7 @@ public sealed record TransfersOptions
     public const string DefaultRuleSet = "cn-2024";
 
     /// <summary>The corp id of the simulated DingTalk organisation.</summary>
-    public const string SandboxCorpId = "sandbox";
+    public const string SandboxCorpId = "dingsandbox000000000000000000000001";
 
     /// <summary>The choices that bear on what the counters mean.</summary>
     public CountingChoices ChoicesFor(FieldClassifier classifier) => new(classifier.SensitiveClasses, CountStatutoryDuty, CountGbaContract);
@@ -149,6 +161,8 @@ public sealed record TransfersOptions
         if (IsRehearsal(configuration, root))
         {
             exporters.TryAdd("acme-zhuhai", new() { Id = "acme-zhuhai", Name = "Acme (Zhuhai)", City = "zhuhai", CorpId = SandboxCorpId });
+            exporters.TryAdd("acme-sg", new() { Id = "acme-sg", Name = "Acme (Singapore)", CorpId = SandboxCorpId });
+            recipients.TryAdd("acme-zhuhai", new() { Id = "acme-zhuhai", Name = "Acme (Zhuhai)", Country = Country.Parse("CN"), City = "zhuhai" });
             recipients.TryAdd("acme-sg", new() { Id = "acme-sg", Name = "Acme (Singapore)", Country = Country.Parse("SG") });
         }
 
@@ -167,6 +181,10 @@ public sealed record TransfersOptions
             Shards = reader.Number("Shards", 64, 1, 4096),
             RetentionYears = reader.Number("RetentionYears", 3, 3, 30),
             MaxRecordBytes = reader.Number("MaxRecordBytes", 64 * 1024, 1024, 1024 * 1024),
+            MaxBodyBytes = reader.Number("MaxBodyBytes", 1024 * 1024 * 1024, 1024, int.MaxValue),
+            MaxExpandedBytes = reader.Number("MaxExpandedBytes", int.MaxValue, 1024, int.MaxValue),
+            MaxBatchRecords = reader.Number("MaxBatchRecords", 2_000_000, 1, 20_000_000),
+            BatchTime = reader.Duration("BatchTime", TimeSpan.FromSeconds(200)),
             FieldMap = fieldMap,
             Exporters = exporters.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase),
             Recipients = recipients.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase),
@@ -193,8 +211,10 @@ public sealed record TransfersOptions
         return true;
     }
 
+    /// <summary>Standalone, without any organisation but the sandbox's.</summary>
     private static bool IsRehearsal(IConfiguration configuration, SettingsReader root) =>
-        configuration["FUNCTIONS_CUSTOMHANDLER_PORT"] is null && root.Children("DingTalk:Tenants").Count == 0;
+        HostingOptions.ModeOf(configuration) == HostMode.Standalone
+        && root.Children("DingTalk:Tenants").All(name => root.Text($"DingTalk:Tenants:{name}:CorpId") == SandboxCorpId);
 
     private static Dictionary<string, List<string>> CorpIdsByExporter(SettingsReader root)
     {

@@ -107,7 +107,8 @@ public enum BatchState
 /// <param name="AcceptedAt">When its first part was accepted.</param>
 /// <param name="Parts">Parts accepted.</param>
 /// <param name="Records">Records accepted.</param>
-public sealed record BatchInfo(string Id, BatchState State, DateTimeOffset AcceptedAt, int Parts, int Records);
+/// <param name="NextPart">The number of the first part that was never accepted.</param>
+public sealed record BatchInfo(string Id, BatchState State, DateTimeOffset AcceptedAt, int Parts, int Records, int NextPart);
 
 /// <summary>The proof that the counters are what the rows say.</summary>
 /// <param name="Exporter">The exporter.</param>

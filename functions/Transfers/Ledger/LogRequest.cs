@@ -62,7 +62,8 @@ internal sealed record BatchRow(string Id, DateTimeOffset AcceptedAt)
     public string? ETag { get; init; }
 
     public BatchInfo ToInfo() => new(
-        Id, VoidedAt == 0 ? BatchState.Accepted : BatchState.Voided, AcceptedAt, Pieces.Select(piece => piece.Part).Distinct().Count(), Records);
+        Id, VoidedAt == 0 ? BatchState.Accepted : BatchState.Voided, AcceptedAt, Pieces.Select(piece => piece.Part).Distinct().Count(), Records,
+        Pieces.Count == 0 ? 0 : Pieces.Max(piece => piece.Part) + 1);
 
     /// <summary>Where a piece is in the log; 0 when it was not accepted.</summary>
     public long PositionOf(long number)

@@ -100,6 +100,23 @@ public sealed partial class SubjectLedger(
     public async Task<BatchInfo?> FindBatchAsync(string exporter, string batchId, CancellationToken cancellationToken) =>
         (await For(exporter).Entries.BatchAsync(batchId, cancellationToken))?.ToInfo();
 
+    /// <summary>The ids of the records that were accepted under a batch's id, in the order of acceptance; what a sender that asks again need not send.</summary>
+    public async IAsyncEnumerable<string> ReadRecordIdsAsync(
+        string exporter, string batchId, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var log = For(exporter).Entries;
+        foreach (var piece in (await log.BatchAsync(batchId, cancellationToken))?.Pieces ?? [])
+        {
+            if (await log.EntryAsync(piece.Position, cancellationToken) is { Chunk: not null } entry)
+            {
+                foreach (var record in ChunkCodec.DecodeRecords(entry.Bytes, batchId))
+                {
+                    yield return record.RecordId;
+                }
+            }
+        }
+    }
+
     /// <summary>
     /// Takes a batch back: every subject in it gets the facts that the other batches say. Voiding twice is voiding once. Facts of years
     /// whose records may be past their retention stay.

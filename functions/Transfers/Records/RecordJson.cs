@@ -10,7 +10,9 @@ namespace DingFlow.Transfers;
 internal sealed class RecordJson(RecordPools pools)
 {
     private const int MaximumDepth = 16;
-    private const int LongestId = 128;
+    /// <summary>Characters of the longest record id.</summary>
+    public const int LongestId = 128;
+
     private const int LongestText = 200;
     private const int LongestName = 128;
     private const int Unescaped = 4 * CanonicalSubject.LongestIdentifier;

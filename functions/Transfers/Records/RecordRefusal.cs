@@ -1,4 +1,5 @@
 using System.Text;
+using DingFlow.Transfers.Ledger;
 
 namespace DingFlow.Transfers;
 
@@ -104,7 +105,19 @@ public sealed record RecordRefusal(long Index, RefusalReason Reason, string Mess
     /// <summary>The code of a reason.</summary>
     public static string CodeOf(RefusalReason reason) => Codes[(int)reason];
 
-    private static string Kebab(string name)
+    /// <summary>The code of a record that the ledger did not take.</summary>
+    public static string CodeOf(LedgerRefusal reason) => Kebab(reason.ToString());
+
+    /// <summary>The same for people.</summary>
+    public static string MessageOf(LedgerRefusal reason) => reason switch
+    {
+        LedgerRefusal.TooManyRecipients => "The exporter has as many recipients as can be counted apart (Transfers:RecipientLimit).",
+        LedgerRefusal.TooManyLanes => "The exporter has as many lanes as can be counted apart (Transfers:LaneLimit).",
+        _ => "The ledger does not take the record.",
+    };
+
+    /// <summary>A name of ours as a code: <c>UnknownExporter</c> becomes <c>unknown-exporter</c>.</summary>
+    internal static string Kebab(string name)
     {
         var text = new StringBuilder(name.Length + 8);
         foreach (var character in name)

@@ -214,7 +214,7 @@ internal sealed class ArraySplitter(int maximumBytes) : RecordSplitter(maximumBy
             case Place.AfterRecord when next == (byte)',':
                 _place = Place.BeforeRecord;
                 return true;
-            case Place.BeforeBatch:
+            case Place.BeforeBatch when next == (byte)'{':
                 _single = true;
                 goto case Place.BeforeRecord;
             case Place.BeforeFirst:

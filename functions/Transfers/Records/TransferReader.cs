@@ -11,15 +11,30 @@ namespace DingFlow.Transfers;
 /// <param name="Records">How many records of the batch have been read so far, good or not.</param>
 /// <param name="Fault">Why the batch could not be read further; <see langword="null"/> while it can. Only on the last part.</param>
 public sealed record TransferChunk(
-    IReadOnlyList<SubjectTransfer> Transfers, IReadOnlyList<RecordRefusal> Refusals, long Records, string? Fault);
+    IReadOnlyList<SubjectTransfer> Transfers, IReadOnlyList<RecordRefusal> Refusals, long Records, string? Fault)
+{
+    /// <summary>Which record of the batch a good one is, from 0.</summary>
+    public long IndexOf(SubjectTransfer transfer)
+    {
+        var place = Transfers.Index().First(good => ReferenceEquals(good.Item, transfer)).Index;
+        var index = Records - Transfers.Count - Refusals.Count + place;
+        foreach (var refusal in Refusals)
+        {
+            index += refusal.Index <= index ? 1 : 0;
+        }
+
+        return index;
+    }
+}
 
 /// <summary>
-/// Reads a batch of transfer records as it arrives: validated, classified, pseudonymised, in parts of a few thousand. Bad records are
+/// Reads a batch of transfer records as it arrives: validated, classified, pseudonymised, in parts of ten thousand. Bad records are
 /// refused one by one and the others go on. Holds one part and one record, whatever the size of the batch. One batch at a time.
 /// </summary>
 public sealed class TransferReader : IDisposable
 {
-    private const int ChunkSize = 4096;
+    /// <summary>The ledger writes parts of this size most cheaply.</summary>
+    private const int ChunkSize = 10_000;
 
     private readonly TransfersOptions _options;
     private readonly Pseudonymizer _pseudonymizer;

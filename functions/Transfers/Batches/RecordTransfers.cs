@@ -1,0 +1,33 @@
+using DingFlow.Hosting;
+
+namespace DingFlow.Transfers;
+
+/// <summary>
+/// <c>POST transfers</c>: takes a batch of records in. Answered when everything that the answer calls accepted is durable; bad records
+/// are refused one by one and the others go on.
+/// </summary>
+public sealed class RecordTransfers(TransfersOptions options, TransferIntake intake, TimeProvider time) : IHttpFunction
+{
+    /// <inheritdoc/>
+    public Task InvokeAsync(HttpContext context) => context.GuardLedgerAsync(async () =>
+    {
+        await using var body = await BatchBody.OpenAsync(context, options, time);
+        if (body is null)
+        {
+            return;
+        }
+
+        var receipt = await intake.RecordAsync(body.BatchId, body, context.MayUseExporter, context.RequestAborted);
+        if (receipt is { Read: 0, Complete: false })
+        {
+            await context.ProblemAsync(
+                receipt.Stopped is BatchStop.BodyLimit or BatchStop.ExpandedLimit ? ProblemCode.TooLarge
+                    : receipt.Stopped == BatchStop.TimeLimit ? ProblemCode.TimedOut
+                    : ProblemCode.Malformed,
+                $"No record could be read: {RecordRefusal.Kebab(receipt.Stopped.ToString())}.");
+            return;
+        }
+
+        await context.WriteJsonAsync(receipt, TransfersJson.Default.TransferReceipt, StatusCodes.Status202Accepted);
+    });
+}

@@ -1,0 +1,227 @@
+using System.Security.Cryptography;
+using System.Text;
+using DingFlow.Storage;
+using DingFlow.Transfers.Ledger;
+
+namespace DingFlow.Transfers;
+
+/// <summary>
+/// Takes batches of transfer records into the ledger while they are read. Holds two parts of a batch and the digests of its record ids,
+/// whatever its size. A batch that is sent again, in the same request or after a crash, adds only what is not recorded yet.
+/// </summary>
+public sealed class TransferIntake(
+    TransfersOptions options, Lazy<FieldClassifier> classifier, PseudonymKey key, SubjectIdentities identities, SubjectLedger ledger, TimeProvider time)
+{
+    /// <summary>Reads and judges records under the settings. One batch at a time.</summary>
+    /// <param name="mayReport">Whether the caller may report for an exporter, by its id.</param>
+    public TransferReader CreateReader(Func<string, bool> mayReport) => new(options, classifier.Value, key, identities, mayReport, time);
+
+    /// <summary>Takes a batch in.</summary>
+    /// <param name="batchId">Our id of it.</param>
+    /// <param name="body">Its records.</param>
+    /// <param name="mayReport">Whether the caller may report for an exporter, by its id.</param>
+    /// <param name="cancellationToken">Gives up; what was taken in before stays.</param>
+    /// <exception cref="LedgerRefusalException">The batch was voided.</exception>
+    /// <exception cref="BatchInterruptedException">The store failed; the batch is to be sent again.</exception>
+    public async Task<TransferReceipt> RecordAsync(
+        string batchId, BatchBody body, Func<string, bool> mayReport, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(body);
+
+        // Another instance may have learnt meanwhile who is who.
+        await identities.RefreshAsync(cancellationToken);
+        using var reader = CreateReader(mayReport);
+        var batch = new BatchUnderWay(batchId, ledger);
+        var read = 0L;
+        try
+        {
+            var stop = await body.ReadAsync(
+                reader,
+                async chunk =>
+                {
+                    // While a part is made durable, the next is read.
+                    await batch.SettleAsync();
+                    read = chunk.Records;
+                    batch.Begin(chunk, cancellationToken);
+                },
+                cancellationToken);
+            await batch.SettleAsync();
+            return batch.ToReceipt(read, stop, reader.UnknownFields);
+        }
+        catch (EntityStoreException exception)
+        {
+            throw new BatchInterruptedException(batch.Accepted, exception);
+        }
+        finally
+        {
+            await batch.Settled;
+        }
+    }
+}
+
+/// <summary>The store failed while a batch was taken in. Sending the batch again records the rest, and nothing twice.</summary>
+public sealed class BatchInterruptedException(long accepted, Exception cause) : Exception("The store failed while a batch was taken in.", cause)
+{
+    /// <summary>Records of the batch that had been recorded by then.</summary>
+    public long Accepted { get; } = accepted;
+}
+
+/// <summary>What has become of a batch so far.</summary>
+internal sealed class BatchUnderWay(string batchId, SubjectLedger ledger)
+{
+    private readonly Dictionary<string, ExporterPart> _exporters = new(StringComparer.Ordinal);
+    private readonly List<RejectedRecord> _rejected = [];
+    private readonly long[] _notices = new long[NoticeNames.Length];
+    private Task _underWay = Task.CompletedTask;
+    private long _duplicates;
+    private long _rejectedCount;
+
+    private static readonly string[] NoticeNames = [.. Enum.GetValues<TransferNotices>().Where(notice => notice != 0)
+        .Select(notice => char.ToLowerInvariant(notice.ToString()[0]) + notice.ToString()[1..])];
+
+    /// <summary>Records that were recorded by this request.</summary>
+    public long Accepted { get; private set; }
+
+    /// <summary>Ends when nothing is under way any more, without its faults.</summary>
+    public Task Settled => _underWay.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+
+    /// <summary>Waits for the part under way, and says what went wrong with it.</summary>
+    public Task SettleAsync() => _underWay;
+
+    /// <summary>Begins to take in a part; nothing may be under way.</summary>
+    public void Begin(TransferChunk chunk, CancellationToken cancellationToken) =>
+        _underWay = Task.Run(() => TakeInAsync(chunk, cancellationToken), CancellationToken.None);
+
+    public TransferReceipt ToReceipt(long read, BatchStop stop, IReadOnlyCollection<string> unknownFields) => new()
+    {
+        BatchId = batchId,
+        Accepted = Accepted,
+        Duplicates = _duplicates,
+        Rejected = [.. _rejected.OrderBy(rejection => rejection.Index)],
+        RejectedCount = _rejectedCount,
+        Read = read,
+        Stopped = stop,
+        Notices = NoticeNames.Index().Where(notice => _notices[notice.Index] > 0)
+            .ToDictionary(notice => notice.Item, notice => _notices[notice.Index], StringComparer.Ordinal),
+        UnknownFields = unknownFields,
+    };
+
+    private async Task TakeInAsync(TransferChunk chunk, CancellationToken cancellationToken)
+    {
+        foreach (var refusal in chunk.Refusals)
+        {
+            Reject(refusal.Index, refusal.Code, refusal.Message);
+        }
+
+        var transfers = chunk.Transfers;
+        if (transfers.Count == 0)
+        {
+            return;
+        }
+
+        // Nearly always one exporter: then nothing is copied.
+        var exporter = transfers[0].Exporter;
+        var groups = transfers.All(transfer => transfer.Exporter.Equals(exporter, StringComparison.Ordinal))
+            ? [(exporter, transfers)]
+            : transfers.GroupBy(transfer => transfer.Exporter, StringComparer.Ordinal).Select(group => (group.Key, (IReadOnlyList<SubjectTransfer>)[.. group]));
+        foreach (var (id, records) in groups)
+        {
+            await TakeInAsync(id, records, chunk, cancellationToken);
+        }
+    }
+
+    private async Task TakeInAsync(
+        string exporter, IReadOnlyList<SubjectTransfer> records, TransferChunk chunk, CancellationToken cancellationToken)
+    {
+        if (!_exporters.TryGetValue(exporter, out var part))
+        {
+            _exporters.Add(exporter, part = new());
+            await part.ReadAsync(ledger, exporter, batchId, cancellationToken);
+        }
+
+        var fresh = records.Where(record => part.Ids.Add(DigestOf(record.RecordId))).ToList();
+        _duplicates += records.Count - fresh.Count;
+        while (fresh.Count > 0)
+        {
+            var result = await ledger.AppendAsync(new(batchId, part.Next++, fresh), cancellationToken);
+            Accepted += result.Accepted;
+            foreach (var (index, reason) in result.Refused)
+            {
+                part.Ids.Remove(DigestOf(fresh[index].RecordId));
+                Reject(chunk.IndexOf(fresh[index]), RecordRefusal.CodeOf(reason), RecordRefusal.MessageOf(reason));
+            }
+
+            Notice(fresh);
+            if (result.AlreadyAccepted == 0)
+            {
+                return;
+            }
+
+            // The same batch is being sent twice at once, and the other request was faster with a part of this number: whatever that
+            // part lacks is still to be recorded.
+            var stored = new ExporterPart();
+            await stored.ReadAsync(ledger, exporter, batchId, cancellationToken);
+            var missing = fresh.Where(record => !stored.Ids.Contains(DigestOf(record.RecordId))).Except(result.Refused.Select(refused => fresh[refused.Index])).ToList();
+            _duplicates += fresh.Count - missing.Count - result.Accepted - result.Refused.Count;
+            (part.Next, fresh) = (stored.Next, missing);
+        }
+    }
+
+    private void Reject(long index, string code, string message)
+    {
+        _rejectedCount++;
+        if (_rejected.Count < TransferReceipt.ListedRejections)
+        {
+            _rejected.Add(new(index, code, message));
+        }
+    }
+
+    private void Notice(List<SubjectTransfer> records)
+    {
+        foreach (var record in records)
+        {
+            for (var notices = (int)record.Circumstances.Notices; notices != 0; notices &= notices - 1)
+            {
+                _notices[System.Numerics.BitOperations.TrailingZeroCount(notices)]++;
+            }
+        }
+    }
+
+    /// <summary>128 bits: two ids of a batch of millions never share it by accident.</summary>
+    private static UInt128 DigestOf(string recordId)
+    {
+        Span<byte> text = stackalloc byte[3 * RecordJson.LongestId];
+        Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
+        SHA256.HashData(text[..Encoding.UTF8.GetBytes(recordId, text)], digest);
+        return System.Buffers.Binary.BinaryPrimitives.ReadUInt128LittleEndian(digest);
+    }
+
+    /// <summary>What the ledger holds of the batch for one exporter.</summary>
+    private sealed class ExporterPart
+    {
+        /// <summary>Digests of the record ids that are recorded, or are being recorded.</summary>
+        public HashSet<UInt128> Ids { get; } = [];
+
+        /// <summary>The number of the next part.</summary>
+        public int Next { get; set; }
+
+        public async Task ReadAsync(SubjectLedger ledger, string exporter, string batchId, CancellationToken cancellationToken)
+        {
+            if (await ledger.FindBatchAsync(exporter, batchId, cancellationToken) is not { } info)
+            {
+                return;
+            }
+
+            if (info.State == BatchState.Voided)
+            {
+                throw new LedgerRefusalException(LedgerRefusal.BatchVoided);
+            }
+
+            Next = info.NextPart;
+            await foreach (var recordId in ledger.ReadRecordIdsAsync(exporter, batchId, cancellationToken))
+            {
+                Ids.Add(DigestOf(recordId));
+            }
+        }
+    }
+}

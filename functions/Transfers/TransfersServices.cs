@@ -1,0 +1,53 @@
+using DingFlow.Hosting;
+using DingFlow.Storage;
+using DingFlow.Transfers.Ledger;
+
+namespace DingFlow.Transfers;
+
+/// <summary>Wires the feature.</summary>
+public static class TransfersServices
+{
+    /// <summary>Adds the counting of cross-border transfers: settings, the subject ledger, its routes and its timers.</summary>
+    public static IServiceCollection AddTransfers(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults)
+    {
+        ArgumentNullException.ThrowIfNull(faults);
+        var options = TransfersOptions.Read(configuration, faults);
+        var key = new SettingsReader(configuration, "Pseudonyms", faults).RequiredKey("LedgerKey", PseudonymKey.MinimumBytes);
+        var classifier = ClassifierOf(options, faults);
+        if (key is null)
+        {
+            // The start ends on the fault; nothing is made of the services.
+            return services;
+        }
+
+        var pseudonyms = new PseudonymKey(key);
+        var ledger = LedgerOptions.Read(configuration, faults, pseudonyms.Id);
+        return services
+            .AddSingleton(options)
+            .AddSingleton(classifier)
+            .AddSingleton(pseudonyms)
+            .AddSingleton(ledger)
+            .AddSubjectLedger(static provider => provider.GetRequiredService<LedgerOptions>(), provider => PredicatesOf(options, provider))
+            .AddSingleton(provider => new SubjectIdentities(provider.GetRequiredService<IEntityStore>(), pseudonyms))
+            .AddSingleton<TransferIntake>()
+            .AddSingleton<CounterHistory>()
+            .AddFunction<RecordTransfers>(Roles.TransfersWrite)
+            .AddFunction<GetTransferCounters>(Roles.ComplianceRead);
+    }
+
+    private static PredicateSet PredicatesOf(TransfersOptions options, IServiceProvider provider) =>
+        PredicateSet.Load(options.ChoicesFor(provider.GetRequiredService<Lazy<FieldClassifier>>().Value));
+
+    /// <summary>Reading the classification takes time that a start need not spend, unless there is a map of the company's own to be checked.</summary>
+    private static Lazy<FieldClassifier> ClassifierOf(TransfersOptions options, SettingsFaults faults)
+    {
+        var classifier = new Lazy<FieldClassifier>(() => FieldClassifier.Load(
+            options.Profile, options.FieldMap, (name, fault) => faults.Add($"Transfers:FieldMap:{name}", fault)));
+        if (options.FieldMap.Count > 0)
+        {
+            _ = classifier.Value;
+        }
+
+        return classifier;
+    }
+}
