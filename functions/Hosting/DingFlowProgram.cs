@@ -1,4 +1,5 @@
 using DingFlow.Alerts;
+using DingFlow.Audit;
 using DingFlow.DingTalk;
 using DingFlow.Entra;
 using DingFlow.HrSystems;
@@ -53,6 +54,7 @@ public static partial class DingFlowProgram
             SandboxSettings.Apply(configuration, faults), new SandboxOptions { DataDirectory = HostingOptions.DataDirectoryOf(configuration) });
         services.AddStorage(configuration, faults);
         services.AddMessaging(configuration, faults);
+        services.AddAudit(configuration, faults);
         services.AddDingTalk(configuration, faults);
         services.AddEntra(configuration, faults);
         services.AddAlerts(configuration, faults);

@@ -1,0 +1,241 @@
+using System.Buffers;
+using System.Globalization;
+using System.Security.Cryptography;
+using DingFlow.Storage;
+
+namespace DingFlow.Messaging;
+
+/// <summary>
+/// One chain as one writer sees it. The row of the head is the condition of every write: two writers of one name, or a sweep that
+/// finishes what a dead process began, append to the same chain without a gap, a fork or a double.
+/// </summary>
+/// <remarks>Not for concurrent use.</remarks>
+internal sealed class AuditChain(IEntityStore store, string name, TimeProvider time)
+{
+    /// <summary>Entries that one row may hold, and bytes after which no further one is added.</summary>
+    public const int EntriesPerRow = 512;
+
+    private const int BytesPerRow = 512 * 1024;
+
+    private readonly ArrayBufferWriter<byte> _lines = new(BytesPerRow);
+    private AuditHead? _head;
+    private long _lastOfOthers;
+    private bool _clockIsBehind;
+
+    /// <summary>The number of the last entry that this writer has seen; -1 before the chain was opened.</summary>
+    public long Known { get; private set; } = -1;
+
+    /// <summary>Reads the end of the chain; a chain that is new is entered in the list of chains.</summary>
+    public async Task OpenAsync(CancellationToken cancellationToken)
+    {
+        if (_head is not null)
+        {
+            return;
+        }
+
+        if (await store.GetAsync(AuditRows.EntriesTable, name, AuditRows.HeadRow, cancellationToken) is { } row)
+        {
+            _head = AuditRows.ReadHead(row);
+        }
+        else
+        {
+            // In the list before it has an entry, so that no sealing misses it. AlreadyExists: a process died in between.
+            await store.SubmitAsync(
+                EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Insert(AuditRows.Chain(name, time.GetUtcNow()))), cancellationToken);
+            _head = AuditHead.Empty;
+        }
+
+        if (_head.Sequence != Known)
+        {
+            (Known, _lastOfOthers) = (_head.Sequence, _head.Sequence);
+        }
+    }
+
+    /// <summary>
+    /// Appends events in the order given, those left out that others have appended meanwhile. When this returns all are in the chain.
+    /// </summary>
+    /// <param name="events">The events; each says behind which entry it can only be.</param>
+    /// <param name="mayBeOurs">This writer itself may have appended them before (a sweep).</param>
+    /// <param name="cancellationToken">Gives up; what was written by then stays.</param>
+    public async Task AppendAsync(IReadOnlyList<WaitingEvent> events, bool mayBeOurs, CancellationToken cancellationToken)
+    {
+        var left = new Queue<WaitingEvent>(events);
+        var (compared, tried) = (-1L, long.MaxValue);
+        while (left.Count > 0)
+        {
+            await OpenAsync(cancellationToken);
+            var through = mayBeOurs ? Known : _lastOfOthers;
+            if (through > compared)
+            {
+                left = await WithoutKnownAsync(left, Math.Max(compared, Math.Min(tried, left.Min(static waiting => waiting.After))), through, cancellationToken);
+                compared = through;
+                if (left.Count == 0)
+                {
+                    return;
+                }
+            }
+
+            var (taken, head) = Write(left);
+            var result = await SubmitAsync(head, cancellationToken);
+            if (!result.Committed)
+            {
+                // Somebody else has appended to this chain, maybe what we were to write; or it was us, and a retry below us was refused.
+                tried = Math.Min(tried, _head!.Sequence);
+                _head = null;
+                continue;
+            }
+
+            _head = head with { ETag = result.ETags[1] };
+            Known = head.Sequence;
+            compared = mayBeOurs ? Known : compared;
+            for (var i = 0; i < taken; i++)
+            {
+                left.Dequeue();
+            }
+        }
+    }
+
+    private async Task<TransactionResult> SubmitAsync(AuditHead head, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var row = AuditRows.Head(name, head);
+            return await store.SubmitAsync(
+                EntityTransaction.Of(
+                    AuditRows.EntriesTable,
+                    EntityOperation.Insert(AuditRows.Entries(name, _head!.Sequence + 1, _lines.WrittenSpan)),
+                    head.ETag is null ? EntityOperation.Insert(row) : EntityOperation.Replace(row)),
+                cancellationToken);
+        }
+        catch
+        {
+            // Whether it was written nobody knows: the next append looks.
+            _head = null;
+            throw;
+        }
+    }
+
+    /// <summary>Makes the lines of the next row and the head that goes with them.</summary>
+    private (int Taken, AuditHead Head) Write(Queue<WaitingEvent> left)
+    {
+        var now = time.GetUtcNow();
+        var head = _head!;
+        _lines.ResetWrittenCount();
+        if (now >= head.At)
+        {
+            _clockIsBehind = false;
+        }
+        else if (!_clockIsBehind)
+        {
+            // The chain keeps the order whatever the clocks say; that one went back is itself a fact.
+            _clockIsBehind = true;
+            head = Write(head, ClockEntry(head.At, now), now);
+        }
+
+        var taken = 0;
+        foreach (var waiting in left)
+        {
+            if (taken == EntriesPerRow || _lines.WrittenCount + waiting.Content.Length > BytesPerRow)
+            {
+                break;
+            }
+
+            head = Write(head, waiting, now);
+            taken++;
+        }
+
+        return (taken, head);
+    }
+
+    private AuditHead Write(AuditHead head, WaitingEvent waiting, DateTimeOffset now)
+    {
+        var contentHash = SHA256.HashData(waiting.Content);
+        var hash = AuditHash.OfEntry(name, head.Sequence + 1, now, waiting.Kind, waiting.Retention, contentHash, head.Hash.Span);
+        AuditLines.Write(
+            _lines,
+            new()
+            {
+                Chain = name, Sequence = head.Sequence + 1, RecordedAt = now, Kind = waiting.Kind, Retention = waiting.Retention,
+                ContentHash = contentHash, Previous = head.Hash, Hash = hash, Content = waiting.Content,
+            });
+        return new(head.Sequence + 1, hash, now, head.ETag);
+    }
+
+    private WaitingEvent ClockEntry(DateTimeOffset last, DateTimeOffset now) => WaitingEvent.Of(
+        new()
+        {
+            Kind = TrailAudit.ClockWentBack,
+            Actor = AuditActor.System(nameof(AuditTrail)),
+            Payload = PayloadHash.None,
+            On = new("chain", name),
+            Reason = "The clock shows an earlier time than that of the entry before.",
+            Details = new Dictionary<string, string>
+            {
+                ["last"] = last.UtcDateTime.ToString("O", CultureInfo.InvariantCulture), ["clock"] = now.UtcDateTime.ToString("O", CultureInfo.InvariantCulture),
+            },
+        },
+        name, Known, now);
+
+    private async Task<Queue<WaitingEvent>> WithoutKnownAsync(Queue<WaitingEvent> events, long after, long through, CancellationToken cancellationToken)
+    {
+        if (after >= through)
+        {
+            return events; // All of them are younger.
+        }
+
+        var present = new HashSet<string>(StringComparer.Ordinal);
+        await foreach (var entry in AuditChainReader.ReadAsync(store, name, after + 1, through, cancellationToken))
+        {
+            if (entry.Read() is { } content)
+            {
+                present.Add(content.Id);
+            }
+        }
+
+        return new(events.Where(waiting => !present.Contains(waiting.Id)));
+    }
+}
+
+/// <summary>Reads the entries of a chain in the order of their rows.</summary>
+internal static class AuditChainReader
+{
+    private const int PageSize = 200;
+
+    /// <summary>The entries from a number to another, both included, as they stand: nothing is checked.</summary>
+    /// <exception cref="InvalidDataException">A line is damaged.</exception>
+    public static async IAsyncEnumerable<AuditEntry> ReadAsync(
+        IEntityStore store, string chain, long first, long last, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await foreach (var row in RowsAsync(store, chain, first, last, cancellationToken))
+        {
+            foreach (var entry in AuditRows.ReadEntries(row))
+            {
+                if (entry.Sequence >= first && entry.Sequence <= last)
+                {
+                    yield return entry;
+                }
+            }
+        }
+    }
+
+    /// <summary>The rows that may hold entries from a number to another.</summary>
+    public static async IAsyncEnumerable<Entity> RowsAsync(
+        IEntityStore store, string chain, long first, long last, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        // A row holds at most so many entries, so the one that holds the first begins no earlier than that.
+        var from = Math.Max(1, first - AuditChain.EntriesPerRow);
+        var range = new RowKeyRange(AuditRows.EntryRow(from), AuditRows.EntryRow(last + 1));
+        string? continuation = null;
+        do
+        {
+            var page = await store.QueryAsync(AuditRows.EntriesTable, chain, range, PageSize, continuation, cancellationToken);
+            foreach (var row in page.Entities)
+            {
+                yield return row;
+            }
+
+            continuation = page.Continuation;
+        }
+        while (continuation is not null);
+    }
+}

@@ -1,0 +1,60 @@
+using System.Security.Cryptography;
+using System.Text;
+using DingFlow.Hosting;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+
+namespace DingFlow.Messaging;
+
+/// <summary>Settings of whoever writes to the audit trail (<c>Audit</c>).</summary>
+public sealed record AuditTrailOptions
+{
+    private const int MaximumLength = 40;
+
+    /// <summary>
+    /// The name of this writer's chain (<c>Audit:Writer</c>). The default is <c>main</c> when standalone, else made from the instance's id.
+    /// Two writers of one name share a chain, which is safe and slower.
+    /// </summary>
+    public string Writer { get; init; } = "main";
+
+    /// <summary>Reads the settings; what is wrong is added to the faults.</summary>
+    public static AuditTrailOptions Read(IConfiguration configuration, SettingsFaults faults)
+    {
+        var reader = new SettingsReader(configuration, "Audit", faults);
+        var writer = reader.Text("Writer") ?? DefaultWriter(configuration);
+        if (!IsValid(writer))
+        {
+            reader.Fault("Writer", "must be at most 40 lower-case letters, digits or '-'");
+        }
+
+        return new() { Writer = writer };
+    }
+
+    /// <summary>Whether a text can be the name of a chain.</summary>
+    public static bool IsValid(string? name) =>
+        name is { Length: > 0 and <= MaximumLength } && name.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '-');
+
+    private static string DefaultWriter(IConfiguration configuration) => HostingOptions.ModeOf(configuration) == HostMode.Standalone
+        ? "main"
+        : "i-" + Convert.ToHexStringLower(
+            SHA256.HashData(Encoding.UTF8.GetBytes(configuration["WEBSITE_INSTANCE_ID"] ?? Environment.MachineName)).AsSpan(0, 6));
+}
+
+/// <summary>Puts the audit trail into the program.</summary>
+public static class AuditTrailServices
+{
+    /// <summary>Adds <see cref="IAuditTrail"/> and <see cref="AuditPseudonyms"/>, once, whoever asks. It needs a store.</summary>
+    public static IServiceCollection TryAddAuditTrail(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        if (services.Any(static service => service.ServiceType == typeof(IAuditTrail)))
+        {
+            return services;
+        }
+
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton(AuditTrailOptions.Read(configuration, faults));
+        services.AddSingleton(new AuditPseudonyms(new SettingsReader(configuration, "Pseudonyms", faults).Key("LedgerKey", InboxOptions.KeyBytes)));
+        services.AddSingleton<AuditTrail>();
+        return services.AddSingleton<IAuditTrail>(static provider => provider.GetRequiredService<AuditTrail>());
+    }
+}
