@@ -8,7 +8,7 @@ namespace DingFlow.DingTalk;
 /// The DingTalk Open Platform as one tenant's app sees it. Remote trouble is a result, never an exception. Paths, fields and codes are
 /// those of open.dingtalk.com's reference.
 /// </summary>
-public sealed class DingTalkClient
+public sealed partial class DingTalkClient
 {
     /// <summary>The department that holds all others.</summary>
     public const long RootDepartment = 1;

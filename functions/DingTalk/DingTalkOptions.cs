@@ -11,6 +11,9 @@ public sealed record DingTalkTenant
     /// <summary>The host of the legacy API in mainland China.</summary>
     public static Uri DefaultLegacyBaseUrl { get; } = new("https://oapi.dingtalk.com");
 
+    /// <summary>The notice of the PRC Labour Contract Law, article 37.</summary>
+    public static TimeSpan DefaultResignationNotice { get; } = TimeSpan.FromDays(30);
+
     private readonly string? _ownerKey;
 
     /// <summary>Our name of it: part of the callback's address and of every report.</summary>
@@ -48,6 +51,15 @@ public sealed record DingTalkTenant
 
     /// <summary>Calls per second to one API; DingTalk's standard edition allows 20 per app and API.</summary>
     public int MaxCallsPerSecond { get; init; } = 20;
+
+    /// <summary>The zone in which DingTalk's days lie, such as a leaver's last working day.</summary>
+    public TimeZoneInfo TimeZone { get; init; } = TimeZoneInfo.Utc;
+
+    /// <summary>
+    /// Assumed between an agreed resignation and the leave while nobody names the last day; nobody is frozen on that date alone. 30 days is
+    /// the notice of the PRC Labour Contract Law, article 37.
+    /// </summary>
+    public TimeSpan ResignationNotice { get; init; } = DefaultResignationNotice;
 
     /// <summary>The name only: the record holds secrets.</summary>
     public override string ToString() => $"DingTalk tenant {Name}";
@@ -122,6 +134,8 @@ public sealed class DingTalkOptions(IReadOnlyDictionary<string, DingTalkTenant> 
             LegacyBaseUrl = legacyBaseUrl ?? DingTalkTenant.DefaultLegacyBaseUrl,
             DataRegion = reader.Text("DataRegion"),
             Exporter = reader.Text("Exporter"),
+            TimeZone = LocalDays.ReadZone(reader, "TimeZone", "Asia/Shanghai"),
+            ResignationNotice = reader.Duration("ResignationNotice", DingTalkTenant.DefaultResignationNotice),
             MaxCallsPerSecond = reader.Number("MaxCallsPerSecond", 20, 1, 1000),
         };
     }

@@ -34,16 +34,16 @@ internal sealed class BearerAuthentication(AuthOptions options, Func<EntraTokenO
     private readonly Lazy<IEntraTokens?> _tokens = new(() => options.Entra is null ? null : createTokens(options.Entra));
 
     /// <summary>
-    /// Lets the caller pass who holds the role; otherwise answers 401, 403 or 503 and returns <see langword="false"/>.
+    /// Lets the caller pass who holds the role, or the other one if there is one; otherwise answers 401, 403 or 503 and returns <see langword="false"/>.
     /// </summary>
-    public async Task<bool> AuthorizeAsync(HttpContext context, string role)
+    public async Task<bool> AuthorizeAsync(HttpContext context, string role, string? orRole = null)
     {
         switch (await AuthenticateAsync(context))
         {
-            case AuthenticationOutcome.Accepted when context.User.HasClaim(RoleClaim, role):
+            case AuthenticationOutcome.Accepted when context.User.HasClaim(RoleClaim, role) || (orRole is not null && context.User.HasClaim(RoleClaim, orRole)):
                 return true;
             case AuthenticationOutcome.Accepted:
-                await context.ProblemAsync(ProblemCode.Forbidden, $"The role {role} is needed.");
+                await context.ProblemAsync(ProblemCode.Forbidden, orRole is null ? $"The role {role} is needed." : $"The role {role} or {orRole} is needed.");
                 return false;
             case AuthenticationOutcome.Unavailable:
                 await context.ProblemAsync(ProblemCode.Unavailable, "The token cannot be checked at present.");

@@ -103,7 +103,7 @@ public sealed record FunctionCatalog(HostJson Host, IReadOnlyList<FunctionEntry>
             faults.Add(registration.Name, $"its function.json declares a trigger for {expected.Name}, which the class is not");
         }
 
-        if (registration.Role is { } role && (trigger is not FunctionTrigger.Http || !Roles.All.Contains(role)))
+        foreach (var role in new[] { registration.Role, registration.OrRole }.OfType<string>().Where(r => trigger is not FunctionTrigger.Http || !Roles.All.Contains(r)))
         {
             faults.Add(registration.Name, trigger is FunctionTrigger.Http ? $"the role {role} does not exist" : "only HTTP functions take a role");
         }

@@ -21,12 +21,12 @@ internal static class HttpFunctions
 
     private static RequestDelegate Handler(FunctionEntry function)
     {
-        var (type, role) = (function.Registration.Type, function.Registration.Role);
+        var (type, role, orRole) = (function.Registration.Type, function.Registration.Role, function.Registration.OrRole);
         return async context =>
         {
             // Replaces the token of the request: whoever passes it on stops when the caller goes away or the time is up.
             using var limit = new RequestTimeLimit(context);
-            if (role is null || await context.RequestServices.GetRequiredService<BearerAuthentication>().AuthorizeAsync(context, role))
+            if (role is null || await context.RequestServices.GetRequiredService<BearerAuthentication>().AuthorizeAsync(context, role, orRole))
             {
                 await ((IHttpFunction)context.RequestServices.GetRequiredService(type)).InvokeAsync(context);
             }

@@ -85,20 +85,20 @@ public static class FunctionServices
     /// <summary>
     /// Adds a function. A webhook authenticates its sender itself and a probe needs nobody: they name no <paramref name="role"/>.
     /// All other HTTP functions name the role that the caller must hold. Functions of a protocol with an error form of its own name the
-    /// writer of its <paramref name="problems"/>.
+    /// writer of its <paramref name="problems"/>. Where one of two roles suffices, <paramref name="orRole"/> is the other.
     /// </summary>
     public static IServiceCollection AddFunction<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TFunction>(
-        this IServiceCollection services, string? role = null, IProblemWriter? problems = null)
+        this IServiceCollection services, string? role = null, IProblemWriter? problems = null, string? orRole = null)
         where TFunction : class, IFunction
     {
         services.AddSingleton<TFunction>();
-        services.AddSingleton(new FunctionRegistration(typeof(TFunction).Name, typeof(TFunction), role, problems));
+        services.AddSingleton(new FunctionRegistration(typeof(TFunction).Name, typeof(TFunction), role, problems, orRole));
         return services;
     }
 }
 
 /// <summary>
-/// A function that was added: its name, its class and, for HTTP functions that have them, the role it asks for and how its problems are
-/// written in place of problem+json.
+/// A function that was added: its name, its class and, for HTTP functions that have them, the role it asks for (or the other one that
+/// suffices) and how its problems are written in place of problem+json.
 /// </summary>
-public sealed record FunctionRegistration(string Name, Type Type, string? Role, IProblemWriter? Problems = null);
+public sealed record FunctionRegistration(string Name, Type Type, string? Role, IProblemWriter? Problems = null, string? OrRole = null);

@@ -13,7 +13,8 @@ public static class IntakeServices
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(IntakeOptions.Read(configuration, faults));
         services.AddSingleton(InboxOptions.Read(configuration, faults));
-        services.AddSingleton<IInboxGate, PausedSources>();
+        services.AddSingleton<SourcePauses>();
+        services.AddSingleton<IInboxGate>(static provider => provider.GetRequiredService<SourcePauses>());
         services.AddSingleton<Inbox>();
         services.AddSingleton<IInbox>(static provider => provider.GetRequiredService<Inbox>());
         return services
@@ -21,18 +22,12 @@ public static class IntakeServices
             .AddFunction<ReceiveHrWebhook>()
             .AddFunction<TestHrSource>(Roles.OperationsWrite)
             .AddFunction<GetHrHandshake>(Roles.OperationsWrite)
+            .AddFunction<GetHrSource>(Roles.OperationsRead)
+            .AddFunction<PauseHrSource>(Roles.OperationsWrite)
+            .AddFunction<ResumeHrSource>(Roles.OperationsWrite)
             .AddFunction<ReplayDelivery>(Roles.DeliveriesReplay)
             .AddFunction<ReceiveDingTalkEvent>()
             .AddFunction<SweepInbox>()
             .AddFunction<PruneInbox>();
     }
-}
-
-/// <summary>Holds the deliveries of HR sources that are paused.</summary>
-internal sealed class PausedSources(IntakeOptions options) : IInboxGate
-{
-    private readonly HashSet<string> _paused =
-        [.. options.Sources.Values.Where(static source => source.Paused).Select(static source => source.QualifiedName)];
-
-    public bool IsHeld(string source) => _paused.Contains(source);
 }

@@ -60,9 +60,14 @@ public sealed record InboxOptions
 public interface IInboxGate
 {
     /// <summary>
-    /// Whether deliveries of this source are kept without being enqueued. Once it says no, the next sweep enqueues what waited; what
-    /// had been enqueued before it said yes is handled all the same.
+    /// Whether deliveries of this source are kept without being enqueued, by what this instance knows at once. Once it says no, the next
+    /// sweep enqueues what waited.
     /// </summary>
     /// <param name="source"><c>hr/{source}</c> or <c>dingtalk/{tenant}</c>.</param>
     bool IsHeld(string source);
+
+    /// <summary>The same by what is stored, at most a few seconds old: asked before anything is done on the word of the source.</summary>
+    /// <param name="source"><c>hr/{source}</c> or <c>dingtalk/{tenant}</c>.</param>
+    /// <param name="cancellationToken">Gives up waiting.</param>
+    ValueTask<bool> IsHeldAsync(string source, CancellationToken cancellationToken);
 }

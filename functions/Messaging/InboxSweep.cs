@@ -43,7 +43,15 @@ internal sealed partial class InboxSweep(
 
     private async Task<int> SweepAsync(IEnumerable<PendingItem> items, CancellationToken cancellationToken)
     {
-        var open = items.Where(item => !gate.IsHeld(item.Source)).ToList();
+        var open = new List<PendingItem>();
+        foreach (var item in items)
+        {
+            if (!await gate.IsHeldAsync(item.Source, cancellationToken))
+            {
+                open.Add(item);
+            }
+        }
+
         var due = open.Where(item => item.EnqueuedAt + WaitOf(item) <= _now).ToList();
         var late = open.Where(item => !item.Alerted && item.AcceptedAt + AlertAfter <= _now).ToList();
         if (due.Count == 0 && late.Count == 0)

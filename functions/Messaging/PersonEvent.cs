@@ -15,6 +15,9 @@ public enum PersonEventKind
     /// <summary>The person was removed from the DingTalk organisation or DingTalk's HR recorded the leave.</summary>
     LeftOrganisation,
 
+    /// <summary>A resignation was agreed in DingTalk's approvals; its last day has to be asked for (DingTalk).</summary>
+    ResignationAgreed,
+
     /// <summary>
     /// The sender named a person and little else: the HR system must be asked first (<see cref="PersonEvent.Lookup"/>). Only what the
     /// answer makes of it reaches a case.
@@ -84,6 +87,9 @@ public sealed record PersonEvent
 
     /// <summary>When the change takes effect; <see langword="null"/> means at once.</summary>
     public DateTimeOffset? EffectiveAt { get; init; }
+
+    /// <summary>The sender named no date and <see cref="EffectiveAt"/> is assumed: a person must confirm it before anybody is frozen on it alone.</summary>
+    public bool DateAssumed { get; init; }
 
     /// <summary>Act at once whatever <see cref="EffectiveAt"/> says.</summary>
     public bool Immediate { get; init; }

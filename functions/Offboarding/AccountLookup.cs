@@ -11,6 +11,9 @@ namespace DingFlow.Offboarding;
 public sealed class AccountLookup(
     DingTalkClients clients, DingTalkDirectory directory, EntraDirectory entra, OffboardingOptions options, TimeProvider time)
 {
+    private const string MainAdministrator =
+        "The person is a main administrator of the DingTalk organisation: a person must hand that over first, then retry the case.";
+
     private const string OutsideDomains = "The account has no address in the mail domains that the source is confined to.";
 
     /// <summary>Looks the person up in every tenant of the case and in Entra.</summary>
@@ -177,6 +180,21 @@ public sealed class AccountLookup(
         {
             AccountId = user.UserId, IsEnterprise = user.IsEnterpriseAccount, IsAdmin = user.IsAdmin,
         };
+        if (user.IsAdmin)
+        {
+            // Who may do everything in the organisation cannot be told from the person's record; only the list says.
+            var administrators = await clients[tenant].ListAdministratorsAsync(cancellationToken);
+            if (!administrators.IsOk)
+            {
+                return new(Refused(tenant, administrators) with { AccountId = user.UserId });
+            }
+
+            if (administrators.Value!.Any(a => a.UserId == user.UserId && a.IsMain))
+            {
+                return new(account with { Status = AccountStatus.Protected, Detail = MainAdministrator }, user.JobNumber, user.OrgEmail ?? user.Email);
+            }
+        }
+
         var email = user.OrgEmail ?? user.Email;
         var differs = known.EmployeeIds.Where(id => user.JobNumber is { Length: > 0 } number && !Same(number, id)).ToList();
         var differsInMail = known.Emails.Where(m => email is { Length: > 0 } && !Same(m, user.Email) && !Same(m, user.OrgEmail)).ToList();

@@ -33,7 +33,30 @@ public sealed class RetryOffboardingCase(CaseStore cases, CaseRuns runs, TimePro
 /// <summary>What all actions of operators share.</summary>
 internal static class OperatorActions
 {
+    /// <summary>What is asked of a reason.</summary>
+    public const string ReasonRule = "reason must have 3 to 500 characters.";
+
     private const int MaximumBody = 4 * 1024;
+
+    /// <summary>The reason, without the space around it; <see langword="null"/> when it is none.</summary>
+    public static string? ReasonOf(string? text) => text?.Trim() is { Length: >= 3 and <= 500 } reason ? reason : null;
+
+    /// <summary>Reads a body that holds a reason and nothing else. <see langword="null"/>: a problem has been answered.</summary>
+    public static async Task<string?> ReadReasonAsync(HttpContext context)
+    {
+        if (await context.ReadJsonAsync(OffboardingJson.Default.CaseActionRequest, MaximumBody) is not { } request)
+        {
+            return null;
+        }
+
+        if (ReasonOf(request.Reason) is { } reason)
+        {
+            return reason;
+        }
+
+        await context.ProblemAsync(ProblemCode.Malformed, ReasonRule);
+        return null;
+    }
 
     /// <summary>Reads the reason, changes the case and notes who did it and why.</summary>
     /// <param name="context">The request.</param>
@@ -46,14 +69,8 @@ internal static class OperatorActions
         HttpContext context, CaseStore cases, TimeProvider time, string what, Func<OffboardingCase, OffboardingCase?> change,
         Func<StoredCase, CancellationToken, Task> then)
     {
-        if (await context.ReadJsonAsync(OffboardingJson.Default.CaseActionRequest, MaximumBody) is not { } request)
+        if (await ReadReasonAsync(context) is not { } reason)
         {
-            return;
-        }
-
-        if (request.Reason?.Trim() is not { Length: >= 3 and <= 500 } reason)
-        {
-            await context.ProblemAsync(ProblemCode.Malformed, "reason must have 3 to 500 characters.");
             return;
         }
 

@@ -18,6 +18,22 @@ public sealed class CaseAlerts(IAlertSender sender, TimeProvider time)
     public Task OverdueAsync(OffboardingCase @case, CancellationToken cancellationToken) => SendAsync(
         @case, "offboarding.overdue", AlertSeverity.Critical, "A leaver's accounts are not verified as frozen within the target.", cancellationToken);
 
+    /// <summary>The clocks of held cases ran out: told together, once for each pull of the brake.</summary>
+    public Task HeldOverdueAsync(DateTimeOffset heldSince, int cases, CancellationToken cancellationToken) => sender.SendAsync(
+        new()
+        {
+            AlertId = string.Create(CultureInfo.InvariantCulture, $"offboarding/held_overdue/{heldSince.UtcTicks / TimeSpan.TicksPerHour}"),
+            Type = "offboarding.held_overdue",
+            Severity = AlertSeverity.Critical,
+            OccurredAt = time.GetUtcNow(),
+            Summary = "Leavers that the brake holds are not frozen within the target: release or cancel them.",
+            Details = new Dictionary<string, string>
+            {
+                ["cases"] = cases.ToString(CultureInfo.InvariantCulture), ["since"] = heldSince.ToString("O", CultureInfo.InvariantCulture),
+            },
+        },
+        cancellationToken);
+
     /// <summary>A frozen account was found alive.</summary>
     public Task AliveAgainAsync(OffboardingCase @case, CancellationToken cancellationToken) => SendAsync(
         @case, "offboarding.alive_again", AlertSeverity.Critical, "A frozen account was found enabled again; it is being frozen once more.", cancellationToken);
@@ -40,13 +56,13 @@ public sealed class CaseAlerts(IAlertSender sender, TimeProvider time)
             details[string.Create(CultureInfo.InvariantCulture, $"note{i + 1}")] = @case.Notes[i];
         }
 
-        // A case may need people again after it went on: its number of runs tells the occasions apart; the clock runs out once.
+        // A case may need people again after it went on: its number of runs tells the occasions apart; a clock runs out once.
         var what = type.Split('.')[^1];
-        var occasion = what == "overdue" ? "" : string.Create(CultureInfo.InvariantCulture, $"/{@case.Runs}");
+        var occasion = what == "overdue" ? @case.DueAt.UtcTicks : @case.Runs;
         return sender.SendAsync(
             new()
             {
-                AlertId = $"offboarding/{@case.CaseId}/{what}{occasion}",
+                AlertId = string.Create(CultureInfo.InvariantCulture, $"offboarding/{@case.CaseId}/{what}/{occasion}"),
                 Type = type,
                 Severity = severity,
                 OccurredAt = time.GetUtcNow(),

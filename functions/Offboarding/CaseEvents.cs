@@ -7,22 +7,32 @@ namespace DingFlow.Offboarding;
 /// changes nothing.
 /// </summary>
 public sealed partial class CaseEvents(
-    CaseStore cases, PersonClaims claims, CaseRuns runs, CaseAlerts alerts, OffboardingOptions options, TimeProvider time,
+    CaseStore cases, PersonClaims claims, CaseRuns runs, CaseAlerts alerts, AccountLookup lookup, OffboardingOptions options, TimeProvider time,
     ILogger<CaseEvents> logger)
 {
     /// <summary>Dates further ahead than this are left to the sweeper.</summary>
     internal static readonly TimeSpan ScheduleAhead = TimeSpan.FromMinutes(15);
 
-    /// <summary>Handles one event of a delivery.</summary>
+    /// <summary>How long a return waits when it cannot be told whom it concerns because a system does not answer.</summary>
+    private static readonly TimeSpan AskAgainAfter = TimeSpan.FromMinutes(1);
+
+    /// <summary>Handles one event of a delivery. Returns how long to wait before it is handled again when a system could not be asked.</summary>
     /// <param name="personEvent">The event.</param>
     /// <param name="signal">Where it came from, for the evidence.</param>
     /// <param name="cancellationToken">Gives up waiting.</param>
-    public Task HandleAsync(PersonEvent personEvent, CaseSignal signal, CancellationToken cancellationToken) => personEvent.Kind switch
+    public async Task<TimeSpan?> HandleAsync(PersonEvent personEvent, CaseSignal signal, CancellationToken cancellationToken)
     {
-        PersonEventKind.Terminated or PersonEventKind.LeftOrganisation => LeaveAsync(personEvent, signal, cancellationToken),
-        PersonEventKind.Unresolved => throw new ArgumentException("The HR system has not been asked yet.", nameof(personEvent)),
-        _ => ReturnAsync(personEvent, signal, cancellationToken),
-    };
+        switch (personEvent.Kind)
+        {
+            case PersonEventKind.Terminated or PersonEventKind.LeftOrganisation or PersonEventKind.ResignationAgreed:
+                await LeaveAsync(personEvent, CaseDates.Dated(signal, personEvent), cancellationToken);
+                return null;
+            case PersonEventKind.Unresolved:
+                throw new ArgumentException("The HR system has not been asked yet.", nameof(personEvent));
+            default:
+                return await ReturnAsync(personEvent, signal, cancellationToken);
+        }
+    }
 
     private async Task LeaveAsync(PersonEvent personEvent, CaseSignal signal, CancellationToken cancellationToken)
     {
@@ -79,9 +89,10 @@ public sealed partial class CaseEvents(
             if (await cases.AddAsync(opened, cancellationToken) is { } added)
             {
                 Log.CaseOpened(logger, caseId, opened.State, signal.Source);
-                if (added.Case.IsOpen && (added.Case.ScheduledFor ?? default) <= time.GetUtcNow() + ScheduleAhead)
+                if (added.Case.IsOpen)
                 {
-                    await runs.SendAsync(added.Case, added.Case.ScheduledFor ?? time.GetUtcNow(), "opened", cancellationToken);
+                    // Also when its date lies ahead: whom it concerns is found out beforehand.
+                    await runs.SendAsync(added.Case, time.GetUtcNow(), "opened", cancellationToken);
                 }
 
                 return;
@@ -92,7 +103,7 @@ public sealed partial class CaseEvents(
     private async Task<OffboardingCase> OpenAsync(
         string caseId, PersonEvent personEvent, PersonIdentifiers identifiers, CaseSignal signal, CancellationToken cancellationToken)
     {
-        var scheduledFor = StartOf(personEvent);
+        DateTimeOffset? scheduledFor = signal.LeavesAt > time.GetUtcNow() ? signal.LeavesAt : null;
         var opened = new OffboardingCase
         {
             CaseId = caseId,
@@ -102,7 +113,7 @@ public sealed partial class CaseEvents(
             ReceivedAt = signal.ReceivedAt,
             ScheduledFor = scheduledFor,
             DueAt = (scheduledFor ?? signal.ReceivedAt) + options.Target,
-            NextAttemptAt = scheduledFor ?? time.GetUtcNow(),
+            NextAttemptAt = time.GetUtcNow(),
             Signals = [signal],
             Identifiers = [identifiers],
             Tenants = personEvent.Tenants,
@@ -111,9 +122,8 @@ public sealed partial class CaseEvents(
         };
 
         // Deliveries may overtake one another: a leave that HR called off later must not freeze anybody when it arrives last.
-        if (personEvent is { Kind: PersonEventKind.Terminated, EmployeeId: { } employeeId, OccurredAt: { } occurredAt }
-            && await claims.ReturnedAtAsync(PersonKey.OfEmployee(personEvent.Source, employeeId), cancellationToken) is { } returnedAt
-            && returnedAt > occurredAt)
+        if (personEvent.Kind == PersonEventKind.Terminated && personEvent.OccurredAt is { } occurredAt
+            && await ReturnedAfterAsync(personEvent, occurredAt, cancellationToken))
         {
             return opened with
             {
@@ -124,6 +134,19 @@ public sealed partial class CaseEvents(
         }
 
         return opened;
+    }
+
+    private async Task<bool> ReturnedAfterAsync(PersonEvent personEvent, DateTimeOffset occurredAt, CancellationToken cancellationToken)
+    {
+        foreach (var key in ReturnKeysOf(personEvent))
+        {
+            if (await claims.ReturnedAtAsync(key, cancellationToken) > occurredAt)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>Has a case hear the event. <see langword="false"/>: it can no longer be joined.</summary>
@@ -161,13 +184,7 @@ public sealed partial class CaseEvents(
             return true;
         }
 
-        if ((stored.Case.ScheduledFor ?? default) <= time.GetUtcNow() + ScheduleAhead || stored.Case.State != CaseState.Scheduled)
-        {
-            await runs.ScheduleAsync(
-                stored, stored.Case is { State: CaseState.Scheduled, ScheduledFor: { } start } ? start : time.GetUtcNow(), "joined", c => c,
-                cancellationToken);
-        }
-
+        await runs.ScheduleAsync(stored, time.GetUtcNow(), "joined", c => c, cancellationToken);
         return true;
     }
 
@@ -190,64 +207,54 @@ public sealed partial class CaseEvents(
             LookUpAgain = c.LookUpAgain || isNew,
         };
 
-        if (c.State == CaseState.Scheduled)
-        {
-            // The sender that set the date may move it; of different senders the earliest counts.
-            var start = StartOf(personEvent);
-            var moves = c.Signals[^1].Source == signal.Source || start is null || start < c.ScheduledFor;
-            return !moves ? joined : joined with
-            {
-                State = start is null ? CaseState.Running : CaseState.Scheduled,
-                ScheduledFor = start,
-                NextAttemptAt = start ?? time.GetUtcNow(),
-                DueAt = (start ?? signal.ReceivedAt) + options.Target,
-            };
-        }
-
         // What waits for people may go on with what this event adds; its clock runs on.
-        return c.NeedsAttention
-            ? CaseConclusion.TakenUp(joined)
-            : joined;
+        var dated = CaseDates.Apply(joined, options.Target, time.GetUtcNow());
+        return dated.NeedsAttention ? CaseConclusion.TakenUp(dated) : dated;
     }
 
-    private async Task ReturnAsync(PersonEvent personEvent, CaseSignal signal, CancellationToken cancellationToken)
+    private async Task<TimeSpan?> ReturnAsync(PersonEvent personEvent, CaseSignal signal, CancellationToken cancellationToken)
     {
-        if (personEvent.EmployeeId is { } employeeId)
+        foreach (var key in ReturnKeysOf(personEvent))
         {
-            await claims.RecordReturnAsync(
-                PersonKey.OfEmployee(personEvent.Source, employeeId), personEvent.OccurredAt ?? signal.ReceivedAt, cancellationToken);
+            await claims.RecordReturnAsync(key, personEvent.OccurredAt ?? signal.ReceivedAt, cancellationToken);
         }
 
-        StoredCase? latest = null;
-        foreach (var key in KeysOf(personEvent))
-        {
-            if (await claims.FindAsync(key, cancellationToken) is { } claim
-                && await FollowAsync(claim.CaseId, cancellationToken) is { Case.Superseded: false } found
-                && (latest is null || string.CompareOrdinal(found.Case.CaseId, latest.Case.CaseId) > 0))
-            {
-                latest = found;
-            }
-        }
-
+        var latest = await LatestAsync(KeysOf(personEvent), cancellationToken);
         if (latest is null)
         {
-            Log.NothingToCallOff(logger, personEvent.Kind, signal.Source);
-            return;
+            // The case may have been opened by somebody who named the person otherwise: the accounts tell.
+            var accounts = await lookup.LookUpAsync(
+                new()
+                {
+                    CaseId = "", State = CaseState.Scheduled, ReceivedAt = signal.ReceivedAt, DueAt = signal.ReceivedAt,
+                    Identifiers = [IdentifiersOf(personEvent)], Tenants = personEvent.Tenants, EmailDomains = personEvent.EmailDomains,
+                },
+                cancellationToken);
+            latest = await LatestAsync(CaseMerger.KeysOf(accounts), cancellationToken);
+            if (latest is null)
+            {
+                if (accounts.Any(a => a.Status == AccountStatus.Unknown))
+                {
+                    return AskAgainAfter;
+                }
+
+                Log.NothingToCallOff(logger, personEvent.Kind, signal.Source);
+                return null;
+            }
         }
 
         // A termination that the sender dates after this event stands.
         if (personEvent.OccurredAt is { } occurredAt
             && latest.Case.Signals.Any(s => s.Source == signal.Source && s.Kind == PersonEventKind.Terminated && s.OccurredAt > occurredAt))
         {
-            return;
+            return null;
         }
 
         var stored = await cases.UpdateAsync(latest, c => CalledOff(c, personEvent.Kind, signal), cancellationToken);
         if (stored.Case.MergedInto is not null)
         {
             // It became part of another case meanwhile, which is the one to be called off.
-            await ReturnAsync(personEvent, signal, cancellationToken);
-            return;
+            return await ReturnAsync(personEvent, signal, cancellationToken);
         }
 
         if (!ReferenceEquals(stored.Case, latest.Case))
@@ -259,6 +266,25 @@ public sealed partial class CaseEvents(
         {
             await alerts.NeedsHumanAsync(stored.Case, cancellationToken);
         }
+
+        return null;
+    }
+
+    /// <summary>The newest case that any of the keys leads to and that nobody called off.</summary>
+    private async Task<StoredCase?> LatestAsync(IReadOnlyList<string> keys, CancellationToken cancellationToken)
+    {
+        StoredCase? latest = null;
+        foreach (var key in keys)
+        {
+            if (await claims.FindAsync(key, cancellationToken) is { } claim
+                && await FollowAsync(claim.CaseId, cancellationToken) is { Case.Superseded: false } found
+                && (latest is null || string.CompareOrdinal(found.Case.CaseId, latest.Case.CaseId) > 0))
+            {
+                latest = found;
+            }
+        }
+
+        return latest;
     }
 
     private static OffboardingCase CalledOff(OffboardingCase c, PersonEventKind kind, CaseSignal signal)
@@ -294,9 +320,6 @@ public sealed partial class CaseEvents(
     private static bool HasHeard(OffboardingCase c, CaseSignal signal) =>
         c.Signals.Any(s => s.DeliveryId == signal.DeliveryId && s.Item == signal.Item);
 
-    private DateTimeOffset? StartOf(PersonEvent personEvent) =>
-        !personEvent.Immediate && personEvent.EffectiveAt is { } effectiveAt && effectiveAt > time.GetUtcNow() ? effectiveAt : null;
-
     private static PersonIdentifiers IdentifiersOf(PersonEvent personEvent)
     {
         var tenant = TenantOf(personEvent.Source);
@@ -331,6 +354,20 @@ public sealed partial class CaseEvents(
 
         keys.Sort(StringComparer.Ordinal);
         return keys;
+    }
+
+    /// <summary>Under which a source's word that the person stays is remembered; a leave that it dates before that is void.</summary>
+    private static IEnumerable<string> ReturnKeysOf(PersonEvent personEvent)
+    {
+        if (personEvent.EmployeeId is { } employeeId)
+        {
+            yield return PersonKey.OfEmployee(personEvent.Source, employeeId);
+        }
+
+        if (personEvent.Email is { } email)
+        {
+            yield return $"{PersonKey.OfEmail(email)}|{PersonKey.Escape(personEvent.Source)}";
+        }
     }
 
     private static string? TenantOf(string source) =>

@@ -5,7 +5,8 @@ namespace DingFlow.Offboarding;
 /// claim, the younger becomes part of the older, which is decided by their ids alone, so two cases never become part of each other.
 /// </summary>
 public sealed partial class CaseMerger(
-    CaseStore cases, PersonClaims claims, CaseRuns runs, CaseEvents events, TimeProvider time, ILogger<CaseMerger> logger)
+    CaseStore cases, PersonClaims claims, CaseRuns runs, CaseEvents events, OffboardingOptions options, TimeProvider time,
+    ILogger<CaseMerger> logger)
 {
     /// <summary>Claims the accounts. <see langword="false"/>: the case became part of an older one.</summary>
     internal async Task<bool> ClaimAsync(CaseSession session, IReadOnlyList<CaseAccount> accounts, CancellationToken cancellationToken)
@@ -96,7 +97,7 @@ public sealed partial class CaseMerger(
         return await runs.ScheduleAsync(older, time.GetUtcNow(), "merged", c => c, cancellationToken);
     }
 
-    private static bool Knows(OffboardingCase c, OffboardingCase other) => ReferenceEquals(Absorb(c, other), c);
+    private bool Knows(OffboardingCase c, OffboardingCase other) => ReferenceEquals(Absorb(c, other), c);
 
     private async Task<StoredCase?> OpenCaseAsync(string caseId, CancellationToken cancellationToken)
     {
@@ -109,7 +110,7 @@ public sealed partial class CaseMerger(
         return found is not null && events.CanJoin(found.Case) ? found : null;
     }
 
-    private static OffboardingCase Absorb(OffboardingCase c, OffboardingCase other)
+    private OffboardingCase Absorb(OffboardingCase c, OffboardingCase other)
     {
         var identifiers = other.Identifiers.Except(c.Identifiers).ToList();
         var signals = other.Signals.Where(s => !c.Signals.Any(t => t.DeliveryId == s.DeliveryId && t.Item == s.Item)).ToList();
@@ -118,7 +119,9 @@ public sealed partial class CaseMerger(
             return c;
         }
 
-        return c with
+        // A person whom the brake let pass under the other case does not count, nor wait, again under this one.
+        var passes = c.State == CaseState.Quarantined && other.AdmittedAt is not null;
+        var absorbed = c with
         {
             EmployeeId = c.EmployeeId ?? other.EmployeeId,
             Identifiers = [.. c.Identifiers, .. identifiers],
@@ -127,14 +130,18 @@ public sealed partial class CaseMerger(
             Tenants = CaseChanges.Widened(c.Tenants, other.Tenants),
             EmailDomains = CaseChanges.Widened(c.EmailDomains, other.EmailDomains),
             LookUpAgain = true,
-
-            // Of two dates the earlier counts.
-            State = c.State == CaseState.Scheduled && other.State == CaseState.Running ? CaseState.Running : c.State,
+            AdmittedAt = c.AdmittedAt ?? other.AdmittedAt,
+            State = passes ? CaseState.Running : c.State,
+            Quarantine = passes ? null : c.Quarantine,
             DueAt = other.DueAt < c.DueAt ? other.DueAt : c.DueAt,
         };
+
+        // Of two dates the earlier counts.
+        return CaseDates.Apply(absorbed, options.Target, time.GetUtcNow());
     }
 
-    private static List<string> KeysOf(IReadOnlyList<CaseAccount> accounts)
+    /// <summary>The keys of the accounts that were found, sorted.</summary>
+    internal static List<string> KeysOf(IReadOnlyList<CaseAccount> accounts)
     {
         var keys = accounts
             .Where(a => a.AccountId is not null && a.Status is AccountStatus.Found or AccountStatus.Gone or AccountStatus.Protected)

@@ -1,3 +1,5 @@
+using DingFlow.Offboarding.Guards;
+
 namespace DingFlow.Offboarding;
 
 /// <summary>
@@ -5,11 +7,14 @@ namespace DingFlow.Offboarding;
 /// with, so it may be called again at any time, also after the process died at any point.
 /// </summary>
 public sealed partial class CaseRunner(
-    CaseStore cases, CaseMerger merger, CaseRuns runs, CaseAlerts alerts, AccountLookup lookup, IEnumerable<IFreezeDriver> drivers,
-    OffboardingOptions options, OffboardingMetrics metrics, TimeProvider time, ILogger<CaseRunner> logger)
+    CaseStore cases, CaseMerger merger, CaseRuns runs, CaseAlerts alerts, AccountLookup lookup, CaseGates gates,
+    IEnumerable<IFreezeDriver> drivers, OffboardingOptions options, OffboardingMetrics metrics, TimeProvider time, ILogger<CaseRunner> logger)
 {
     /// <summary>A step that the remote accepts without effect so often is not going to work.</summary>
     private const int MaximumContradictions = 6;
+
+    /// <summary>How long a look-up ahead of the date waits that found a system not answering.</summary>
+    private static readonly TimeSpan LookAgainAfter = TimeSpan.FromHours(1);
 
     private readonly Dictionary<FreezeTarget, IFreezeDriver> _drivers = drivers.ToDictionary(d => d.Target);
 
@@ -27,9 +32,14 @@ public sealed partial class CaseRunner(
         switch (current.Case.State)
         {
             case CaseState.Scheduled when current.Case.ScheduledFor > time.GetUtcNow():
-                break; // Moved to a later date meanwhile; the sweeper sends the message that belongs to it.
+                await LookAheadAsync(current, cancellationToken);
+                break;
             case CaseState.Scheduled or CaseState.Running:
-                await FreezeAsync(current, cancellationToken);
+                if (await gates.MayStartAsync(current, cancellationToken) is { } started)
+                {
+                    await FreezeAsync(started, cancellationToken);
+                }
+
                 break;
             case CaseState.Verified when !current.Case.Superseded:
                 await RecheckAsync(current, cancellationToken);
@@ -46,8 +56,18 @@ public sealed partial class CaseRunner(
     {
         if (current.Case.State == CaseState.Scheduled || current.Case.StartedAt is null)
         {
+            // What was looked up ahead may be weeks old.
             current = await cases.UpdateAsync(
-                current, c => c with { State = CaseState.Running, StartedAt = c.StartedAt ?? time.GetUtcNow() }, cancellationToken);
+                current,
+                c => c.State is not (CaseState.Scheduled or CaseState.Running) || c.ScheduledFor > time.GetUtcNow() ? c : c with
+                {
+                    State = CaseState.Running, StartedAt = c.StartedAt ?? time.GetUtcNow(), LookUpAgain = c.LookUpAgain || c.State == CaseState.Scheduled,
+                },
+                cancellationToken);
+            if (current.Case.State != CaseState.Running)
+            {
+                return; // Called off, held or moved to a later date meanwhile.
+            }
         }
 
         using var session = new CaseSession(cases, current);
@@ -70,11 +90,49 @@ public sealed partial class CaseRunner(
             return;
         }
 
+        if (!await gates.MayFreezeAsync(session, cancellationToken))
+        {
+            return; // Held by the brake until people release it.
+        }
+
         // Every account is a lane of its own: trouble with one never delays another.
         var waits = await Task.WhenAll(session.Case.Accounts
             .Where(a => a.Status == AccountStatus.Found)
             .Select(a => RunLaneAsync(session, a, cancellationToken)));
         await ConcludeAsync(session, waits.Min() ?? TimeSpan.Zero, cancellationToken);
+    }
+
+    /// <summary>
+    /// A case whose date lies ahead: whom it concerns is found out now, so that several words about one person are one case, and so that
+    /// people see before the date what will be done.
+    /// </summary>
+    private async Task LookAheadAsync(StoredCase current, CancellationToken cancellationToken)
+    {
+        using var session = new CaseSession(cases, current);
+        if (current.Case.LookUpAgain || current.Case.Accounts.Count == 0)
+        {
+            var asked = session.Case.Identifiers.Count;
+            var accounts = await lookup.LookUpAsync(session.Case, cancellationToken);
+            if (!await merger.ClaimAsync(session, accounts, cancellationToken))
+            {
+                return;
+            }
+
+            await session.ChangeAsync(c => c.State == CaseState.Scheduled ? WithAccounts(c, accounts, asked) : c, cancellationToken);
+        }
+
+        if (session.Case is { State: CaseState.Scheduled, ScheduledFor: { } start })
+        {
+            // Where a system could not be asked there is time to try again; near its date the case is enqueued for that moment.
+            var now = time.GetUtcNow();
+            var next = session.Case.LookUpAgain && start > now + LookAgainAfter ? now + LookAgainAfter : start;
+            await session.ChangeAsync(
+                c => c.State == CaseState.Scheduled && c.NextAttemptAt != next ? c with { NextAttemptAt = next, Runs = c.Runs + 1 } : c, cancellationToken);
+            if (next <= now + CaseEvents.ScheduleAhead)
+            {
+                await runs.SendAsync(session.Case, next, "date reached", cancellationToken);
+            }
+        }
     }
 
     /// <summary>Does the steps of one account and reads it back. Returns how long to wait before going on; <see langword="null"/>: nothing is left to do.</summary>

@@ -123,6 +123,24 @@ public sealed class CaseStore(IEntityStore store)
         }
     }
 
+    /// <summary>Every case, the newest first.</summary>
+    public async IAsyncEnumerable<OffboardingCase> AllAsync(
+        [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        CaseCursor? cursor = null;
+        do
+        {
+            var page = await ListAsync(static _ => true, 500, cursor, cancellationToken);
+            foreach (var found in page.Cases)
+            {
+                yield return found;
+            }
+
+            cursor = page.Next;
+        }
+        while (cursor is not null);
+    }
+
     /// <summary>A page of all cases, the newest first.</summary>
     public async Task<CasePage> ListAsync(
         Func<OffboardingCase, bool> filter, int pageSize, CaseCursor? cursor, CancellationToken cancellationToken)

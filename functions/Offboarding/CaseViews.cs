@@ -1,3 +1,5 @@
+using DingFlow.Offboarding.Guards;
+
 namespace DingFlow.Offboarding;
 
 /// <summary>A case as the API shows it (DESIGN section 4).</summary>
@@ -60,6 +62,12 @@ public sealed record CaseView
     /// <inheritdoc cref="OffboardingCase.Actions"/>
     public required IReadOnlyList<CaseAction> Actions { get; init; }
 
+    /// <inheritdoc cref="OffboardingCase.Quarantine"/>
+    public required CaseQuarantine? Quarantine { get; init; }
+
+    /// <inheritdoc cref="OffboardingCase.Consents"/>
+    public required IReadOnlyList<ReleaseConsent> Consents { get; init; }
+
     /// <summary>What of a case is shown: not the e-mail address and not HR's reason.</summary>
     public static CaseView Of(OffboardingCase c) => new()
     {
@@ -82,6 +90,8 @@ public sealed record CaseView
         Steps = c.Steps,
         Signals = c.Signals,
         Actions = c.Actions,
+        Quarantine = c.Quarantine,
+        Consents = c.Consents,
     };
 }
 

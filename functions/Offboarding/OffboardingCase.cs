@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using DingFlow.Messaging;
+using DingFlow.Offboarding.Guards;
 
 namespace DingFlow.Offboarding;
 
@@ -220,6 +221,12 @@ public sealed record CaseSignal
 
     /// <summary>SHA-256 of the delivery's body, lower-case hex.</summary>
     public string? BodyHash { get; init; }
+
+    /// <summary>From when on the person leaves by this word: the effective date, or the receipt for a leave at once. <see langword="null"/> where it says nothing of a leave.</summary>
+    public DateTimeOffset? LeavesAt { get; init; }
+
+    /// <summary>The sender named no date; <see cref="LeavesAt"/> is assumed, and nobody is frozen on it alone.</summary>
+    public bool DateAssumed { get; init; }
 }
 
 /// <summary>The identifiers under which a person was named. Personal data.</summary>
@@ -311,6 +318,15 @@ public sealed record OffboardingCase
     /// <summary>Under which identifiers the person was named.</summary>
     public IReadOnlyList<PersonIdentifiers> Identifiers { get; init; } = [];
 
+    /// <summary>When the mass-leaver brake let it pass, or two people did. From then on it does not count again.</summary>
+    public DateTimeOffset? AdmittedAt { get; init; }
+
+    /// <summary>The brake holds it, or held it.</summary>
+    public CaseQuarantine? Quarantine { get; init; }
+
+    /// <summary>Who agreed to its release.</summary>
+    public IReadOnlyList<ReleaseConsent> Consents { get; init; } = [];
+
     /// <summary>The tenants to act in; <see langword="null"/> means all that are configured.</summary>
     public IReadOnlyList<string>? Tenants { get; init; }
 
@@ -342,6 +358,10 @@ public sealed record OffboardingCase
     /// <summary>Verified, and to be read back once more.</summary>
     [JsonIgnore]
     public bool AwaitsRecheck => State == CaseState.Verified && RecheckedAt is null && !Superseded;
+
+    /// <summary>It was, or is, not verified within its target.</summary>
+    [JsonIgnore]
+    public bool IsBreached => OverdueAt is not null || VerifiedAt > DueAt;
 
     /// <summary>It waits for people.</summary>
     [JsonIgnore]

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using DingFlow.Messaging;
+using DingFlow.Offboarding.Guards;
 
 namespace DingFlow.Offboarding;
 
@@ -13,6 +14,7 @@ namespace DingFlow.Offboarding;
     [
         typeof(CamelCaseEnum<CaseState>), typeof(CamelCaseEnum<CaseMode>), typeof(CamelCaseEnum<StepOutcome>), typeof(CamelCaseEnum<ReadBack>),
         typeof(CamelCaseEnum<FreezeTarget>), typeof(CamelCaseEnum<AccountStatus>), typeof(CamelCaseEnum<PersonEventKind>),
+        typeof(CamelCaseEnum<QuarantineReason>),
     ])]
 [JsonSerializable(typeof(OffboardingCase))]
 [JsonSerializable(typeof(CaseView))]
@@ -20,6 +22,10 @@ namespace DingFlow.Offboarding;
 [JsonSerializable(typeof(CaseStateView))]
 [JsonSerializable(typeof(CaseSearch))]
 [JsonSerializable(typeof(CaseActionRequest))]
+[JsonSerializable(typeof(QuarantineReleaseRequest))]
+[JsonSerializable(typeof(QuarantineReleaseView))]
+[JsonSerializable(typeof(ReleaseView))]
+[JsonSerializable(typeof(StatisticsView))]
 internal sealed partial class OffboardingJson : JsonSerializerContext;
 
 /// <summary>Enums as camelCase text.</summary>

@@ -1,4 +1,6 @@
 using DingFlow.Hosting;
+using DingFlow.Offboarding.Guards;
+using DingFlow.Offboarding.Reconciliation;
 
 namespace DingFlow.Offboarding;
 
@@ -18,6 +20,12 @@ public static class OffboardingServices
         .AddSingleton<IFreezeDriver, DingTalkFreeze>()
         .AddSingleton<IFreezeDriver, EntraFreeze>()
         .AddSingleton<OffboardingMetrics>()
+        .AddSingleton(BrakeOptions.Read(configuration, faults))
+        .AddSingleton<RosterStore>()
+        .AddSingleton<IRosterSizes>(static provider => provider.GetRequiredService<RosterStore>())
+        .AddSingleton<MassLeaverBrake>()
+        .AddSingleton<CaseGates>()
+        .AddSingleton<QuarantineRelease>()
         .AddSingleton<CaseRunner>()
         .AddFunction<ProcessOffboarding>()
         .AddFunction<SweepOffboarding>()
@@ -25,5 +33,8 @@ public static class OffboardingServices
         .AddFunction<GetOffboardingCase>(Roles.OperationsRead)
         .AddFunction<SearchOffboardingCases>(Roles.OperationsRead)
         .AddFunction<CancelOffboardingCase>(Roles.OperationsWrite)
-        .AddFunction<RetryOffboardingCase>(Roles.OperationsWrite);
+        .AddFunction<RetryOffboardingCase>(Roles.OperationsWrite)
+        .AddFunction<ReleaseOffboardingCase>(Roles.OperationsWrite, orRole: Roles.OperationsApprove)
+        .AddFunction<ReleaseQuarantine>(Roles.OperationsWrite, orRole: Roles.OperationsApprove)
+        .AddFunction<GetOffboardingStatistics>(Roles.OperationsRead);
 }

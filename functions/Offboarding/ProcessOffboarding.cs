@@ -5,7 +5,8 @@ using DingFlow.Messaging;
 namespace DingFlow.Offboarding;
 
 /// <summary>Handles the messages of the <c>offboarding</c> queue: person events from the inbox, and cases to be taken up.</summary>
-public sealed class ProcessOffboarding(IInbox inbox, ILeaverLookup lookup, CaseEvents events, CaseRunner runner, TimeProvider time) : IQueueFunction
+public sealed class ProcessOffboarding(
+    IInbox inbox, IInboxGate gate, ILeaverLookup lookup, CaseEvents events, CaseRunner runner, TimeProvider time) : IQueueFunction
 {
     /// <summary>Events of one work item are numbered within their delivery.</summary>
     private const int EventsPerItem = 1000;
@@ -34,6 +35,11 @@ public sealed class ProcessOffboarding(IInbox inbox, ILeaverLookup lookup, CaseE
         if (await inbox.ReadAsync(reference, cancellationToken) is not { } work)
         {
             return; // Completed by an earlier delivery of this message.
+        }
+
+        if (await gate.IsHeldAsync(work.Source, cancellationToken))
+        {
+            return; // Its source was paused after it had been enqueued: the sweeper enqueues it again when the source goes on.
         }
 
         for (var i = 0; i < work.Events.Count; i++)
@@ -77,7 +83,6 @@ public sealed class ProcessOffboarding(IInbox inbox, ILeaverLookup lookup, CaseE
             VerifiedBy = work.VerifiedBy,
             BodyHash = work.BodyHash,
         };
-        await events.HandleAsync(personEvent, signal, cancellationToken);
-        return null;
+        return await events.HandleAsync(personEvent, signal, cancellationToken);
     }
 }

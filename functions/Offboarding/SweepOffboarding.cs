@@ -15,15 +15,21 @@ public sealed partial class SweepOffboarding(
     /// <inheritdoc/>
     public async Task InvokeAsync(TimerTick tick, CancellationToken cancellationToken)
     {
+        var held = new List<StoredCase>();
         await foreach (var active in cases.ActiveAsync(cancellationToken))
         {
             var current = active;
             var now = time.GetUtcNow();
-            if (current.Case.State is not (CaseState.Scheduled or CaseState.Quarantined or CaseState.Verified) && current.Case.DueAt <= now && current.Case.OverdueAt is null)
+            if (HasBreached(current.Case, now))
             {
+                if (current.Case.State == CaseState.Quarantined)
+                {
+                    held.Add(current);
+                    continue;
+                }
+
                 await alerts.OverdueAsync(current.Case, cancellationToken);
-                current = await cases.UpdateAsync(current, c => c with { OverdueAt = c.OverdueAt ?? now }, cancellationToken);
-                Log.Overdue(logger, current.Case.CaseId);
+                current = await MarkAsync(current, now, cancellationToken);
             }
 
             if (current.Case is { State: CaseState.Scheduled, ScheduledFor: { } start } && start <= now + CaseEvents.ScheduleAhead)
@@ -38,6 +44,27 @@ public sealed partial class SweepOffboarding(
                 await runs.ScheduleAsync(current, now, "taken up again", c => c with { NextAttemptAt = null }, cancellationToken);
             }
         }
+
+        if (held.Count > 0)
+        {
+            // The brake may hold thousands: people are told of them together, and each case says so.
+            await alerts.HeldOverdueAsync(held.Min(h => h.Case.Quarantine!.Since), held.Count, cancellationToken);
+            foreach (var current in held)
+            {
+                await MarkAsync(current, time.GetUtcNow(), cancellationToken);
+            }
+        }
+    }
+
+    /// <summary>The clock ran out and nobody was told yet: also of a case that was verified too late between two sweeps.</summary>
+    private static bool HasBreached(OffboardingCase c, DateTimeOffset now) =>
+        c is { OverdueAt: null, Superseded: false } && c.State != CaseState.Scheduled
+        && (c.VerifiedAt is { } verifiedAt ? verifiedAt > c.DueAt : c.DueAt <= now);
+
+    private async Task<StoredCase> MarkAsync(StoredCase current, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        Log.Overdue(logger, current.Case.CaseId);
+        return await cases.UpdateAsync(current, c => HasBreached(c, now) ? c with { OverdueAt = now } : c, cancellationToken);
     }
 
     private static partial class Log

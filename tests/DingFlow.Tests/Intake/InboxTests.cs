@@ -395,5 +395,7 @@ public sealed class InboxTests : IAsyncDisposable
         public string? Held { get; set; }
 
         public bool IsHeld(string source) => source == Held;
+
+        public ValueTask<bool> IsHeldAsync(string source, CancellationToken cancellationToken) => new(IsHeld(source));
     }
 }

@@ -55,6 +55,9 @@ internal sealed class OffboardingDriver : IAsyncDisposable
 
     public List<AlertMessage> Alerts { get; } = [];
 
+    /// <summary>The sources that are paused now.</summary>
+    public HashSet<string> Paused { get; } = [];
+
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     public static async Task<OffboardingDriver> StartAsync(Dictionary<string, string?>? settings = null, int tenants = 1)
@@ -228,9 +231,17 @@ internal sealed class OffboardingDriver : IAsyncDisposable
         services.AddSingleton(_ => remote.GetRequiredService<EntraDirectory>());
 
         services.AddSingleton<TimeProvider>(Time).AddSingleton<IMessageQueue>(Queue).AddSingleton<IAlertSender>(new AlertList(Alerts));
+        services.AddSingleton<IInboxGate>(new Gate(Paused));
         services.AddOffboarding(configuration, faults);
         faults.ThrowIfAny();
         _services = services.BuildServiceProvider();
+    }
+
+    private sealed class Gate(HashSet<string> paused) : IInboxGate
+    {
+        public bool IsHeld(string source) => paused.Contains(source);
+
+        public ValueTask<bool> IsHeldAsync(string source, CancellationToken cancellationToken) => new(IsHeld(source));
     }
 
     private sealed class AlertList(List<AlertMessage> alerts) : IAlertSender
