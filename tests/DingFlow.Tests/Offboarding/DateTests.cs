@@ -1,6 +1,5 @@
 using DingFlow.Messaging;
 using DingFlow.Offboarding;
-using DingFlow.Offboarding.Guards;
 using DingFlow.Sandbox;
 
 namespace DingFlow.Tests.Offboarding;
