@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using DingFlow.Messaging;
@@ -19,36 +17,43 @@ public sealed class AlertSender(IMessageQueue queue) : IAlertSender
 }
 
 /// <summary>
-/// The body of a message on <see cref="Queues.Alerts"/>: an alert to begin with, or the next attempt to deliver it to one channel.
+/// The body of a message on <see cref="Queues.Alerts"/>: an alert to begin with, one to tell again, or the next step of a message to a
+/// channel.
 /// </summary>
 internal sealed record AlertWork
 {
     /// <summary>The alert, in the first message of it.</summary>
     public AlertMessage? Alert { get; init; }
 
-    /// <summary>The alert's key, in a message for one channel.</summary>
+    /// <summary>The key of an alert that is to be told again.</summary>
     public string? Key { get; init; }
 
-    /// <summary>The channel, in a message for one channel.</summary>
+    /// <summary>Which telling of it, from 2.</summary>
+    public int Occurrence { get; init; }
+
+    /// <summary>The message to a channel (<see cref="NoticeProgress.Id"/>), in its steps.</summary>
+    public string? Notice { get; init; }
+
+    /// <summary>The channel, in the steps of a message to it.</summary>
     public string? Channel { get; init; }
 
     /// <summary>Which attempt to make, from 1.</summary>
     public int Attempt { get; init; }
 
-    /// <summary>How often it was put off because the store was down.</summary>
+    /// <summary>How often that attempt is asked after, from 1; 0 when it is to be made.</summary>
+    public int Check { get; init; }
+
+    /// <summary>How often it was put off because the store was down or the channel had no turn left.</summary>
     public int Postponed { get; init; }
 
     /// <summary>The name of an alert in keys and message ids: its own id may hold anything.</summary>
-    public static string KeyOf(string alertId) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(alertId)).AsSpan(0, 16));
+    public static string KeyOf(string alertId) => AlertStore.Hash(alertId);
 
     /// <summary>The message that carries it.</summary>
     public OutgoingMessage ToMessage(DateTimeOffset? enqueueAt = null) => new()
     {
-        MessageId = (Alert is not null
-            ? $"alert-{KeyOf(Alert.AlertId)}"
-            : string.Create(CultureInfo.InvariantCulture, $"alert-{Key}-{Channel}-{Attempt}"))
-            + (Postponed == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"-later-{Postponed}")),
-        Subject = Alert is not null ? "alert" : "attempt",
+        MessageId = Identity() + (Postponed == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"-later-{Postponed}")),
+        Subject = Alert is not null ? "alert" : Key is not null ? "again" : Check == 0 ? "attempt" : "check",
         EnqueueAt = enqueueAt,
         Body = JsonSerializer.SerializeToUtf8Bytes(this, AlertJson.Default.AlertWork),
     };
@@ -60,29 +65,49 @@ internal sealed record AlertWork
         try
         {
             return JsonSerializer.Deserialize(body, AlertJson.Default.AlertWork) is { } work
-                && (work.Alert is not null || work is { Key.Length: > 0, Channel.Length: > 0, Attempt: > 0 })
+                && (work.Alert is not null || work is { Key.Length: > 0, Occurrence: > 1 }
+                    || work is { Notice.Length: > 0, Channel.Length: > 0, Attempt: > 0 })
                 ? work
-                : throw new FormatException("An alert message names neither an alert nor an attempt.");
+                : throw new FormatException("An alert message names neither an alert nor a step of one.");
         }
         catch (JsonException exception)
         {
             throw new FormatException("An alert message is not the JSON it should be.", exception);
         }
     }
+
+    private string Identity() => Alert is not null ? $"alert-{KeyOf(Alert.AlertId)}"
+        : Key is not null ? string.Create(CultureInfo.InvariantCulture, $"alert-{Key}-again-{Occurrence}")
+        : string.Create(CultureInfo.InvariantCulture, $"alert-{Notice}-{Channel}-{Attempt}")
+            + (Check == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"-check-{Check}"));
 }
 
-/// <summary>What a receiver gets: the envelope of Standard Webhooks.</summary>
+/// <summary>What a receiver gets: the envelope of Standard Webhooks, for one alert or for a burst of them.</summary>
 internal sealed record AlertEnvelope(string Type, DateTimeOffset Timestamp, AlertData Data)
 {
-    public static byte[] Of(AlertMessage alert) => JsonSerializer.SerializeToUtf8Bytes(
-        new AlertEnvelope(
-            alert.Type, alert.OccurredAt, new AlertData(alert.AlertId, alert.Severity.ToString().ToLowerInvariant(), alert.Summary, alert.About, alert.Details)),
-        AlertJson.Default.AlertEnvelope);
+    public static byte[] Of(AlertMessage alert, int occurrence) =>
+        JsonSerializer.SerializeToUtf8Bytes(new AlertEnvelope(alert.Type, alert.OccurredAt, DataOf(alert, occurrence)), AlertJson.Default.AlertEnvelope);
+
+    public static byte[] Of(IReadOnlyList<TellingOfAlert> burst) => JsonSerializer.SerializeToUtf8Bytes(
+        new AlertBurstEnvelope(
+            "alerts.burst", burst[0].Alert.OccurredAt,
+            new([.. burst.Select(static telling => new AlertEnvelope(
+                telling.Alert.Type, telling.Alert.OccurredAt, DataOf(telling.Alert, telling.Occurrence)))])),
+        AlertJson.Default.AlertBurstEnvelope);
+
+    private static AlertData DataOf(AlertMessage alert, int occurrence) => new(
+        alert.AlertId, alert.Severity.ToString().ToLowerInvariant(), alert.Summary, alert.About, alert.Details, occurrence == 1 ? null : occurrence);
 }
+
+/// <summary>Several alerts in one message.</summary>
+internal sealed record AlertBurstEnvelope(string Type, DateTimeOffset Timestamp, AlertBurst Data);
+
+/// <summary>The alerts of a burst.</summary>
+internal sealed record AlertBurst(IReadOnlyList<AlertEnvelope> Alerts);
 
 /// <summary>The alert inside the envelope.</summary>
 internal sealed record AlertData(
-    string AlertId, string Severity, string Summary, string? About, IReadOnlyDictionary<string, string> Details);
+    string AlertId, string Severity, string Summary, string? About, IReadOnlyDictionary<string, string> Details, int? Occurrence);
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
@@ -90,4 +115,5 @@ internal sealed record AlertData(
 [JsonSerializable(typeof(AlertWork))]
 [JsonSerializable(typeof(AlertMessage))]
 [JsonSerializable(typeof(AlertEnvelope))]
+[JsonSerializable(typeof(AlertBurstEnvelope))]
 internal sealed partial class AlertJson : JsonSerializerContext;

@@ -7,14 +7,34 @@ namespace DingFlow.Alerts;
 /// <summary>Puts the alerts into the program.</summary>
 public static class AlertServices
 {
-    /// <summary>Adds the sender of alerts and their delivery. It needs a store and the queue.</summary>
+    private const string IntervalSetting = "Alerts:Interval";
+
+    /// <summary>Adds the sender of alerts, their store, their delivery and their routes. It needs a store, the queue, DingTalk and Entra.</summary>
     public static IServiceCollection AddAlerts(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults)
     {
         services.TryAddSingleton(TimeProvider.System);
-        services.AddSingleton(AlertOptions.Read(configuration, faults));
-        services.AddSingleton<AlertWebhook>();
-        services.AddSingleton<IAlertSender, AlertSender>();
-        services.AddSingleton<IReadinessCheck, AlertReadiness>();
-        return services.AddFunction<DeliverAlert>();
+        if (configuration is IConfigurationBuilder builder && string.IsNullOrWhiteSpace(configuration[IntervalSetting]))
+        {
+            // The function.json of the timer refers to it; the Functions host resolves that by its own settings.
+            builder.AddInMemoryCollection([new(IntervalSetting, AlertOptions.DefaultInterval)]);
+        }
+
+        return services
+            .AddSingleton(AlertOptions.Read(configuration, faults))
+            .AddSingleton<AlertStore>()
+            .AddSingleton<IAlertChannelSender, AlertWebhook>()
+            .AddSingleton<IAlertChannelSender, AlertRobot>()
+            .AddSingleton<IAlertChannelSender, AlertWorkNotice>()
+            .AddSingleton<IAlertChannelSender, AlertMail>()
+            .AddSingleton<IAlertSender, AlertSender>()
+            .AddSingleton<IReadinessCheck, AlertReadiness>()
+            .AddFunction<DeliverAlert>()
+            .AddFunction<RepeatAlerts>()
+            .AddSingleton<ThresholdMemory>()
+            .AddFunction<CheckThresholds>()
+            .AddFunction<ListAlerts>(Roles.ComplianceWrite)
+            .AddFunction<GetAlert>(Roles.ComplianceWrite)
+            .AddFunction<AcknowledgeAlert>(Roles.ComplianceWrite)
+            .AddFunction<SilenceAlert>(Roles.ComplianceWrite);
     }
 }

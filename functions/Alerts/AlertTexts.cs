@@ -97,6 +97,10 @@ public sealed class AlertTexts
     /// <summary>The alert types that have texts.</summary>
     public IReadOnlySet<string> Types { get; }
 
+    /// <summary>The areas that alerts belong to: the first part of their types.</summary>
+    public static IReadOnlySet<string> Areas { get; } =
+        DataFile.In(Folder).Select(static path => Path.GetFileNameWithoutExtension(path)).ToFrozenSet(StringComparer.Ordinal);
+
     /// <summary>The words and phrases of <c>words.json</c>.</summary>
     internal IReadOnlySet<string> WordNames => _words.Keys.Select(static key => key.Word).ToFrozenSet(StringComparer.Ordinal);
 

@@ -2,35 +2,14 @@ using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using DingFlow.Intake;
-using DingFlow.Messaging;
 
 namespace DingFlow.Alerts;
 
-/// <summary>How an attempt to deliver an alert ended.</summary>
-public enum AlertAttemptOutcome
-{
-    /// <summary>The receiver took it.</summary>
-    Delivered,
-
-    /// <summary>Another attempt may succeed.</summary>
-    Failed,
-
-    /// <summary>The receiver wants nothing from us any more (410).</summary>
-    Gone,
-}
-
-/// <summary>How an attempt to deliver an alert ended.</summary>
-/// <param name="Outcome">How it ended.</param>
-/// <param name="Detail">The status, or what kind of trouble; safe to log.</param>
-/// <param name="RetryAfter">How long the receiver asks us to wait.</param>
-public sealed record AlertAttempt(AlertAttemptOutcome Outcome, string Detail, TimeSpan? RetryAfter = null);
-
 /// <summary>Delivers alerts as Standard Webhooks 1.0.0: signed, under the alert's own id, so that a receiver recognises a repetition.</summary>
 /// <remarks>Redirects are not followed and answers not read: a receiver can neither send us elsewhere nor make us hold much.</remarks>
-public sealed class AlertWebhook : IDisposable
+public sealed class AlertWebhook : IAlertChannelSender, IDisposable
 {
     private const int MaxHeaderKilobytes = 32;
-    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(15);
 
     private readonly TimeProvider _timeProvider;
     private readonly Lazy<HttpClient> _client;
@@ -42,27 +21,19 @@ public sealed class AlertWebhook : IDisposable
         _client = new Lazy<HttpClient>(CreateClient);
     }
 
-    /// <summary>Makes one attempt. It never throws for what the receiver or the way to it did.</summary>
-    public async Task<AlertAttempt> SendAsync(AlertChannel channel, AlertMessage alert, CancellationToken cancellationToken)
+    /// <inheritdoc/>
+    public AlertChannelType Type => AlertChannelType.Webhook;
+
+    /// <inheritdoc/>
+    public bool Serves(AlertChannel channel) => channel is WebhookChannel;
+
+    /// <inheritdoc/>
+    public Task<AlertAttempt> SendAsync(AlertChannel channel, AlertNotice notice, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(channel);
-        ArgumentNullException.ThrowIfNull(alert);
-        using var request = CreateRequest(channel, alert);
-        using var limit = new CancellationTokenSource(Timeout, _timeProvider);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
-        try
-        {
-            using var response = await _client.Value.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, either.Token);
-            return Judge(response);
-        }
-        catch (HttpRequestException exception)
-        {
-            return new AlertAttempt(AlertAttemptOutcome.Failed, exception.HttpRequestError.ToString());
-        }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
-        {
-            return new AlertAttempt(AlertAttemptOutcome.Failed, "TimedOut");
-        }
+        ArgumentNullException.ThrowIfNull(notice);
+        return AlertHttp.AttemptAsync(
+            _client.Value, () => CreateRequest((WebhookChannel)channel, notice), JudgeAsync, HttpCompletionOption.ResponseHeadersRead, _timeProvider,
+            cancellationToken);
     }
 
     /// <inheritdoc/>
@@ -83,13 +54,15 @@ public sealed class AlertWebhook : IDisposable
         PooledConnectionLifetime = TimeSpan.FromMinutes(5),
     })
     {
-        Timeout = System.Threading.Timeout.InfiniteTimeSpan,
+        Timeout = Timeout.InfiniteTimeSpan,
     };
 
-    private HttpRequestMessage CreateRequest(AlertChannel channel, AlertMessage alert)
+    private HttpRequestMessage CreateRequest(WebhookChannel channel, AlertNotice notice)
     {
-        var body = AlertEnvelope.Of(alert);
-        var id = StandardWebhooks.IsId(alert.AlertId) ? alert.AlertId : $"alert_{AlertWork.KeyOf(alert.AlertId)}";
+        var first = notice.Alerts[0];
+        var (body, id) = notice.Alerts.Count == 1
+            ? (AlertEnvelope.Of(first.Alert, first.Occurrence), IdOf(first))
+            : (AlertEnvelope.Of(notice.Alerts), $"alerts_{notice.Id}");
         var timestamp = _timeProvider.GetUtcNow().ToUnixTimeSeconds();
         var request = new HttpRequestMessage(HttpMethod.Post, channel.Url) { Content = new ByteArrayContent(body) };
         request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
@@ -100,9 +73,15 @@ public sealed class AlertWebhook : IDisposable
         return request;
     }
 
-    private AlertAttempt Judge(HttpResponseMessage response)
+    /// <summary>The alert's own id, so that a receiver recognises a repetition; what is told again is another message.</summary>
+    private static string IdOf(TellingOfAlert telling)
     {
-        var detail = ((int)response.StatusCode).ToString(CultureInfo.InvariantCulture);
+        var id = StandardWebhooks.IsId(telling.Alert.AlertId) ? telling.Alert.AlertId : $"alert_{telling.Key}";
+        return telling.Occurrence == 1 ? id : string.Create(CultureInfo.InvariantCulture, $"alert_{telling.Key}_{telling.Occurrence}");
+    }
+
+    private ValueTask<AlertAttempt> JudgeAsync(HttpResponseMessage response)
+    {
         var outcome = response.StatusCode switch
         {
             >= HttpStatusCode.OK and < HttpStatusCode.MultipleChoices => AlertAttemptOutcome.Delivered,
@@ -110,6 +89,39 @@ public sealed class AlertWebhook : IDisposable
             _ => AlertAttemptOutcome.Failed,
         };
         var retryAfter = response.Headers.RetryAfter is { } header ? header.Delta ?? header.Date - _timeProvider.GetUtcNow() : null;
-        return new AlertAttempt(outcome, detail, retryAfter);
+        return new(new AlertAttempt(outcome, ((int)response.StatusCode).ToString(CultureInfo.InvariantCulture), retryAfter));
+    }
+}
+
+/// <summary>One attempt over HTTP.</summary>
+internal static class AlertHttp
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(15);
+
+    /// <summary>Sends and judges; whatever the receiver or the way to it does is an attempt that failed.</summary>
+    public static async Task<AlertAttempt> AttemptAsync(
+        HttpClient client, Func<HttpRequestMessage> create, Func<HttpResponseMessage, ValueTask<AlertAttempt>> judge, HttpCompletionOption completion,
+        TimeProvider timeProvider, CancellationToken cancellationToken)
+    {
+        using var request = create();
+        using var limit = new CancellationTokenSource(Limit, timeProvider);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        try
+        {
+            using var response = await client.SendAsync(request, completion, either.Token);
+            return await judge(response);
+        }
+        catch (HttpRequestException exception)
+        {
+            return new AlertAttempt(AlertAttemptOutcome.Failed, exception.HttpRequestError.ToString());
+        }
+        catch (IOException)
+        {
+            return new AlertAttempt(AlertAttemptOutcome.Failed, "ConnectionLost");
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return new AlertAttempt(AlertAttemptOutcome.Failed, "TimedOut");
+        }
     }
 }

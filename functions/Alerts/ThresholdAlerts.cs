@@ -17,8 +17,23 @@ internal static class ThresholdAlerts
     /// <summary>The rule will be reached before a filing could be finished.</summary>
     public const string Forecast = "thresholds.forecast";
 
+    /// <summary>The counters cannot be read.</summary>
+    public const string Unreadable = "thresholds.not_evaluated";
+
     /// <summary>The share from which an alert is critical below the limit.</summary>
     private const int CriticalPercent = 90;
+
+    /// <summary>The counters of an exporter cannot be read: nothing warns of its limits.</summary>
+    public static AlertMessage NotEvaluated(string exporter, string setting, DateTimeOffset now) => new()
+    {
+        AlertId = string.Create(CultureInfo.InvariantCulture, $"{Unreadable}:{exporter}:{now:yyyyMMdd}"),
+        Type = Unreadable,
+        Severity = AlertSeverity.Critical,
+        OccurredAt = now,
+        Summary = $"The counters of {exporter} cannot be read: {setting} does not fit the stored ledger. Nothing warns of its limits until it is put back.",
+        About = exporter,
+        Details = new Dictionary<string, string> { ["exporter"] = exporter, ["setting"] = setting },
+    };
 
     /// <summary>A level of a rule with levels, or the transition of one without.</summary>
     /// <param name="exporter">Whose counter.</param>
@@ -39,6 +54,8 @@ internal static class ThresholdAlerts
             Summary = $"{exporter} {what} the limit of {standing.Rule} ({standing.Basis}): {Number(standing.Count)} of {Number(Limit(standing))}.",
             About = exporter,
             Details = DetailsOf(exporter, standing, percent),
+            Series = LevelSeries(exporter, standing.Rule, WindowOf(standing)),
+            Rank = percent,
         };
     }
 
@@ -65,12 +82,26 @@ internal static class ThresholdAlerts
                 + $"({standing.Forecast.Method}); a filing should have begun by {details["beginBy"]}.",
             About = exporter,
             Details = details,
+            Series = ForecastSeries(exporter, standing.Rule, WindowOf(standing)),
         };
     }
 
+    /// <summary>Names the alerts on a rule's levels within a window.</summary>
+    public static string LevelSeries(string exporter, string rule, string window) => $"thresholds:{exporter}:{rule}:{window}";
+
+    /// <summary>Names the forecasts for a rule within a window.</summary>
+    public static string ForecastSeries(string exporter, string rule, string window) => $"{LevelSeries(exporter, rule, window)}:forecast";
+
+    /// <summary>The window that a standing belongs to: the calendar year, or <c>stock</c> for what never restarts.</summary>
+    public static string WindowOf(ThresholdRule standing) => standing.Window.From is null ? StockWindow : Number(standing.Window.To.Year);
+
+    /// <summary>The window of numbers that are held and not accumulated.</summary>
+    public const string StockWindow = "stock";
+
     /// <summary>What a rule that is not law any more says is the company's own policy: never critical.</summary>
     private static AlertSeverity SeverityOf(ThresholdRule standing, int percent) =>
-        standing.Consequence is "EXEMPT" or "LAWFUL_CONDITION" or "CERT_AVAILABLE" ? AlertSeverity.Information
+        standing.Consequence is "EXEMPT" or "LAWFUL_CONDITION" or "CERT_AVAILABLE" || standing.Status is RuleStatus.NotInForce or RuleStatus.NotYetInForce
+            ? AlertSeverity.Information
         : standing.Status == RuleStatus.InForce && percent >= CriticalPercent ? AlertSeverity.Critical
         : AlertSeverity.Warning;
 
@@ -102,9 +133,9 @@ internal static class ThresholdAlerts
         return details;
     }
 
-    /// <summary>Once in a window: its first day, and for stocks, which have none, the calendar year.</summary>
+    /// <summary>Once in a window and round.</summary>
     private static string Id(string type, string exporter, ThresholdRule standing, string rest) =>
-        $"{type}:{exporter}:{standing.Rule}:{Number(standing.Window.To.Year)}:{rest}";
+        $"{type}:{exporter}:{standing.Rule}:{WindowOf(standing)}:{rest}";
 
     private static long Limit(ThresholdRule standing) => standing.Lower;
 

@@ -6,7 +6,7 @@ namespace DingFlow.Entra;
 
 /// <summary>
 /// Microsoft Entra ID through Microsoft Graph. Remote trouble is a result, never an exception. Application permissions:
-/// <c>User.Read.All</c>, <c>User.EnableDisableAccount.All</c>, <c>User.RevokeSessions.All</c>.
+/// <c>User.Read.All</c>, <c>User.EnableDisableAccount.All</c>, <c>User.RevokeSessions.All</c>; <c>Mail.Send</c> for those who send mail.
 /// </summary>
 public sealed class EntraDirectory(EntraOptions options, Lazy<TokenCredential> credential, TimeProvider time, ILogger<EntraDirectory> logger)
     : IDisposable
@@ -79,6 +79,16 @@ public sealed class EntraDirectory(EntraOptions options, Lazy<TokenCredential> c
     /// <summary>Voids the refresh tokens and sessions issued so far. Access tokens already issued live until they expire.</summary>
     public Task<RemoteResult> RevokeSessionsAsync(string id, CancellationToken cancellationToken) =>
         Graph.RevokeSessionsAsync(Id(id), cancellationToken);
+
+    /// <summary>
+    /// Sends an e-mail; Ok means that it was accepted. It is not repeated when the answer is lost: Unavailable then means that it may have
+    /// been sent.
+    /// </summary>
+    public Task<RemoteResult> SendMailAsync(EntraMail mail, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(mail);
+        return Graph.SendMailAsync(mail, cancellationToken);
+    }
 
     /// <summary>Closes the connections.</summary>
     public void Dispose()

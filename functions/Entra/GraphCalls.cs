@@ -3,6 +3,7 @@ using Azure.Identity;
 using DingFlow.Remote;
 using Microsoft.Graph;
 using Microsoft.Graph.Models;
+using Microsoft.Graph.Users.Item.SendMail;
 using Microsoft.Kiota.Abstractions.Authentication;
 using Microsoft.Kiota.Authentication.Azure;
 
@@ -111,12 +112,33 @@ internal sealed class GraphCalls : IDisposable
             return answer?.Value == true ? Done.Value : null;
         }, cancellationToken));
 
+    /// <summary>Sends an e-mail.</summary>
+    public async Task<RemoteResult> SendMailAsync(EntraMail mail, CancellationToken cancellationToken) => Plain(await CallAsync(
+        "users.sendMail", ["Mail.Send"], async (exchange, token) =>
+        {
+            await _graph.Users[mail.From].SendMail.PostAsync(
+                new SendMailPostRequestBody
+                {
+                    Message = new Message
+                    {
+                        Subject = mail.Subject,
+                        Body = new ItemBody { ContentType = BodyType.Text, Content = mail.Body },
+                        ToRecipients = [.. mail.To.Select(static address => new Recipient { EmailAddress = new EmailAddress { Address = address } })],
+                        InternetMessageId = mail.MessageId,
+                    },
+                    SaveToSentItems = true,
+                },
+                request => request.Options.Add(exchange), token);
+            return Done.Value;
+        }, cancellationToken, CallKind.Once));
+
     /// <summary>Makes a call. What answers nothing is not done.</summary>
     private async Task<RemoteResult<T>> CallAsync<T>(
-        string operation, IReadOnlyList<string> permissions, Func<GraphExchange, CancellationToken, Task<T?>> call, CancellationToken cancellationToken)
+        string operation, IReadOnlyList<string> permissions, Func<GraphExchange, CancellationToken, Task<T?>> call, CancellationToken cancellationToken,
+        CallKind kind = CallKind.Repeatable)
         where T : class
     {
-        var result = await _pipeline.ExecuteAsync(operation, CallKind.Repeatable, AttemptAsync, cancellationToken);
+        var result = await _pipeline.ExecuteAsync(operation, kind, AttemptAsync, cancellationToken);
         return result as RemoteResult<T> ?? RemoteResult<T>.From(result);
 
         async Task<Attempt> AttemptAsync(CancellationToken token)

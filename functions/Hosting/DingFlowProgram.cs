@@ -6,6 +6,7 @@ using DingFlow.HrSystems;
 using DingFlow.Intake;
 using DingFlow.Messaging;
 using DingFlow.Offboarding;
+using DingFlow.Rules;
 using DingFlow.Sandbox;
 using DingFlow.Scim;
 using DingFlow.Storage;
@@ -63,6 +64,7 @@ public static partial class DingFlowProgram
         services.AddHrSystems(configuration, faults);
         services.AddOffboarding(configuration, faults);
         services.AddTransfers(configuration, faults);
+        services.AddRules(configuration, faults);
     }
 
     /// <summary>Builds the program with the given features.</summary>

@@ -34,8 +34,14 @@ public sealed record AlertMessage
     /// <summary>The case, exporter, source or queue it is about.</summary>
     public string? About { get; init; }
 
-    /// <summary>Further facts, without personal data.</summary>
+    /// <summary>Further facts, without personal data. <c>exporter</c> is the exporter that it is about, if it is about one.</summary>
     public IReadOnlyDictionary<string, string> Details { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Alerts that tell of the same thing at different heights; <see langword="null"/> for one by itself.</summary>
+    public string? Series { get; init; }
+
+    /// <summary>The height within <see cref="Series"/>: a higher alert takes the place of lower ones.</summary>
+    public int Rank { get; init; }
 }
 
 /// <summary>Sends an alert on its way. It is durable when the call returns.</summary>

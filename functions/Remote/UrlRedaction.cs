@@ -15,6 +15,7 @@ public static class UrlRedaction
     {
         // DingTalk
         "v1.0", "v2.0", "topapi", "oauth2", "accessToken", "token", "contact", "orgAccounts", "disable", "enable", "signOut", "status",
+        "robot", "send", "message", "corpconversation", "asyncsend_v2", "getsendresult", "sendMail",
         "empLeaveRecords", "user", "get", "delete", "list", "department", "listsub", "event", "callbacks", "failedResults",
         // Microsoft Graph
         "beta", "users", "directory", "deletedItems", "microsoft.graph.user", "graph.user", "revokeSignInSessions",

@@ -30,10 +30,11 @@ public static class CrossingForecast
     /// <param name="days">What is known.</param>
     /// <param name="count">The counter at the end of the last full day.</param>
     /// <param name="limit">The number to be reached.</param>
-    public static ThresholdForecast Project(DailySubjects days, long count, long limit)
+    /// <param name="present">Where the counter stands on the day that is not over, when that is known.</param>
+    public static ThresholdForecast Project(DailySubjects days, long count, long limit, long? present = null)
     {
         ArgumentNullException.ThrowIfNull(days);
-        if (count >= limit)
+        if (count >= limit || present >= limit)
         {
             return new(null, "reached");
         }
@@ -60,6 +61,11 @@ public static class CrossingForecast
         for (var day = last.AddDays(1); day.Year == last.Year || day == last.AddDays(1); day = day.AddDays(1))
         {
             expected += pace[(int)day.DayOfWeek];
+            if (day == last.AddDays(1) && present is { } known)
+            {
+                // The day that is not over brings at least what it has brought already.
+                expected = Math.Max(expected, known);
+            }
 
             // The sum of a few hundred terms is exact to far better than this.
             if (expected >= limit - 1e-6)

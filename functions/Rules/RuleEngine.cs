@@ -107,8 +107,9 @@ public sealed class RuleEngine
         var predicate = PredicateOf(rule, population);
         var count = numbers.Of(rule.When.Measure, predicate);
         var applicable = rule.Ciio is null || rule.Ciio == numbers.Exporter.Ciio;
-        var reached = applicable && bounds.Hold(count)
-            && rule.Also.All(condition => condition.Bounds.Hold(numbers.Of(condition.Measure, PredicateOf(rule, condition.Population))));
+        var conditionsHold = rule.Also.All(
+            condition => condition.Bounds.Hold(numbers.Of(condition.Measure, PredicateOf(rule, condition.Population))));
+        var reached = applicable && bounds.Hold(count) && conditionsHold;
         return new()
         {
             Rule = rule.Id,
@@ -126,6 +127,7 @@ public sealed class RuleEngine
                 : forecast(predicate, count, bounds.Lower),
             Consequence = rule.Consequence,
             Applicable = applicable,
+            ConditionsHold = conditionsHold,
             Totals = population is null ? null : new(
                 numbers.Of(RuleMeasure.DistinctSubjects, Exclusive ? population.CountedExclusive : population.Counted),
                 numbers.Of(RuleMeasure.DistinctSubjects, Exclusive ? population.WithExemptExclusive : population.WithExempt)),

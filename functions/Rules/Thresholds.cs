@@ -11,7 +11,14 @@ namespace DingFlow.Rules;
 /// <param name="Tiers">The same for each rule set by itself: sets are never mixed in one number.</param>
 /// <param name="Rules">Every rule of the chosen sets, and of the other sets those that are touched.</param>
 public sealed record Thresholds(
-    string Exporter, DateTimeOffset AsOf, Tier Tier, IReadOnlyDictionary<string, Tier> Tiers, IReadOnlyList<ThresholdRule> Rules);
+    string Exporter, DateTimeOffset AsOf, Tier Tier, IReadOnlyDictionary<string, Tier> Tiers, IReadOnlyList<ThresholdRule> Rules)
+{
+    /// <summary>
+    /// Tiers that were ever reached, until a person has reviewed them and after; <see langword="null"/> where they were not looked up.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<LatchedTier>? Latched { get; init; }
+}
 
 /// <summary>How an exporter stands against one rule.</summary>
 public sealed record ThresholdRule
@@ -54,6 +61,10 @@ public sealed record ThresholdRule
 
     /// <summary>The rule is meant for this kind of exporter.</summary>
     public required bool Applicable { get; init; }
+
+    /// <summary>What the rule asks besides holds: an alert on the count alone means something.</summary>
+    [JsonIgnore]
+    public bool ConditionsHold { get; init; } = true;
 
     /// <summary>Both totals, whichever of them decides; <see langword="null"/> where nothing is accumulated.</summary>
     public ThresholdTotals? Totals { get; init; }
@@ -107,4 +118,6 @@ public sealed record ThresholdTotals(long Counted, long WithExempt);
 /// <summary>JSON of the rules' answers.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true)]
 [JsonSerializable(typeof(Thresholds))]
-public sealed partial class RulesJson : JsonSerializerContext;
+[JsonSerializable(typeof(LatchedTierList))]
+[JsonSerializable(typeof(TierReviewRequest))]
+internal sealed partial class RulesJson : JsonSerializerContext;

@@ -8,7 +8,7 @@ namespace DingFlow.Rules;
 /// A tier that was reached in a calendar year. It stands until a person has reviewed it, also when the window has restarted or the
 /// count has been corrected: a duty that arose does not lapse with the counter.
 /// </summary>
-/// <param name="Key">Names it within its exporter: year, rule set and tier.</param>
+/// <param name="Key">Names it within its exporter, also in addresses: year, rule set and tier, such as <c>2026-cn-2024-SA</c>.</param>
 /// <param name="Year">The calendar year, in Asia/Shanghai.</param>
 /// <param name="RuleSet">Under which rules.</param>
 /// <param name="Tier">Which tier.</param>
@@ -42,7 +42,10 @@ public sealed class TierLatch(IEntityStore store, TimeProvider timeProvider)
 {
     private const string Table = "TierLatches";
     private const int PageSize = 1000;
-    private const int ReasonLength = 2000;
+
+    /// <summary>The longest reason of a review.</summary>
+    public const int ReasonLength = 2000;
+
 
     /// <summary>Latches what an evaluation reached. Returns the tiers that were not latched before, each to be told once.</summary>
     public async Task<IReadOnlyList<LatchedTier>> ObserveAsync(Thresholds thresholds, CancellationToken cancellationToken)
@@ -123,7 +126,7 @@ public sealed class TierLatch(IEntityStore store, TimeProvider timeProvider)
     private static Tier TierOf(ThresholdRule rule) => rule.Consequence == "SA" ? Tier.Sa : Tier.ScOrCert;
 
     private static string KeyOf(int year, string ruleSet, Tier tier) =>
-        string.Create(CultureInfo.InvariantCulture, $"{year:D4}|{ruleSet}|{tier}");
+        string.Create(CultureInfo.InvariantCulture, $"{year:D4}-{ruleSet}-{(tier == Tier.Sa ? "SA" : "SC_OR_CERT")}");
 
     private static Entity EntityOf(string exporter, LatchedTier latched) => new(exporter, latched.Key)
     {

@@ -31,6 +31,12 @@ public sealed class WorkingCalendar
     private readonly FrozenSet<DateOnly> _work;
     private readonly FrozenDictionary<int, bool> _years;
 
+    /// <summary>
+    /// The years that the calendar covers, and whether the State Council has published them. In any other year every Monday to Friday is
+    /// a working day, and what is computed with it says so (<see cref="CalendarCertainty.WeekendsOnly"/>).
+    /// </summary>
+    public IReadOnlyDictionary<int, bool> Years => _years;
+
     private WorkingCalendar(IEnumerable<DateOnly> off, IEnumerable<DateOnly> work, IReadOnlyDictionary<int, bool> years) =>
         (_off, _work, _years) = (off.ToFrozenSet(), work.ToFrozenSet(), years.ToFrozenDictionary());
 

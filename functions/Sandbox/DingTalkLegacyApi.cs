@@ -30,6 +30,7 @@ internal static class DingTalkLegacyApi
         Post("role.simplelist", "topapi/role/simplelist", ListRoleMembers),
         Post(SandboxOperations.RemoveRoles, "topapi/role/removerolesforemps", RemoveRoles) with { Scope = WriteScope },
         new("get_call_back_failed_result", SandboxApi.DingTalkLegacy, "GET", "call_back/get_call_back_failed_result", FailedPushes),
+        .. SandboxChannels.DingTalk,
     ];
 
     /// <summary>An error body of this interface.</summary>

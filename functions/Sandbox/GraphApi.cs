@@ -30,6 +30,7 @@ internal static class GraphApi
         AboutDeleted("deletedItems.get", "GET", "directory/deletedItems/{}", Get),
         AboutDeleted("deletedItems.get", "GET", "directory/deletedItems/{}/microsoft.graph.user", Get),
         AboutDeleted("deletedItems.restore", "POST", "directory/deletedItems/{}/restore", Restore),
+        .. SandboxChannels.Graph,
     ];
 
     private static SandboxOperation DeletedUsers(string path) =>

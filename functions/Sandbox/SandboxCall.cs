@@ -9,7 +9,7 @@ using System.Text.Json.Nodes;
 namespace DingFlow.Sandbox;
 
 /// <summary>What the operations work on.</summary>
-internal sealed record SandboxWorld(SandboxDirectory Directory, SandboxTokens Tokens, TimeProvider TimeProvider)
+internal sealed record SandboxWorld(SandboxDirectory Directory, SandboxTokens Tokens, SandboxOutbox Outbox, TimeProvider TimeProvider)
 {
     /// <summary>The id that this answer carries.</summary>
     public Guid RequestId { get; init; }

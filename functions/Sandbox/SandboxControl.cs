@@ -9,7 +9,7 @@ namespace DingFlow.Sandbox;
 
 /// <summary>The fault switches and the inspection, over the Unix socket. Described in this folder's README.</summary>
 internal sealed partial class SandboxControl(
-    SandboxDirectory directory, SandboxFaults faults, SandboxJournal journal, SandboxTokens tokens, ILogger logger) : IHttpApplication<HttpContext>
+    SandboxDirectory directory, SandboxFaults faults, SandboxJournal journal, SandboxTokens tokens, SandboxOutbox outbox, ILogger logger) : IHttpApplication<HttpContext>
 {
     private const int MaximumBody = 512 * 1024;
 
@@ -56,6 +56,8 @@ internal sealed partial class SandboxControl(
         ("PUT", ["throttling"]) => Then(
             context, () => faults.CallsPerSecond = Read(body, SandboxJson.Default.SandboxThrottling).CallsPerSecond),
         ("GET", ["journal"]) => JsonAsync(context, Entries(context.Request.Query["employeeId"]), SandboxJson.Default.ImmutableArraySandboxJournalEntry),
+        ("GET", ["messages"]) => JsonAsync(context, outbox.Messages, SandboxJson.Default.ImmutableArraySandboxMessage),
+        ("DELETE", ["messages"]) => Then(context, outbox.Clear),
         ("POST", ["failed-pushes"]) => Then(context, () => directory.AddFailedPush(Push(Read(body, SandboxJson.Default.SandboxFailedPush)))),
         ("DELETE", ["tokens"]) => Then(context, tokens.Expire),
         ("POST", ["reset"]) => Then(context, Reset),
@@ -121,6 +123,7 @@ internal sealed partial class SandboxControl(
         faults.CallsPerSecond = 0;
         journal.Clear();
         tokens.Expire();
+        outbox.Clear();
     }
 
     private static ImmutableArray<SandboxFault> Faults(JsonNode? body) =>

@@ -60,6 +60,15 @@ public static class SandboxOperations
     /// <summary><c>GET /directory/deletedItems/microsoft.graph.user</c> of Graph</summary>
     public const string GraphDeletedUsers = "deletedItems.list";
 
+    /// <summary><c>POST /robot/send</c></summary>
+    public const string RobotSend = "robot.send";
+
+    /// <summary><c>POST /topapi/message/corpconversation/asyncsend_v2</c></summary>
+    public const string WorkNotice = "corpconversation.asyncsend_v2";
+
+    /// <summary><c>POST /users/{id}/sendMail</c> of Graph</summary>
+    public const string GraphSendMail = "users.sendMail";
+
     /// <summary>Every name, those without a constant included.</summary>
     public static IReadOnlySet<string> All { get; } =
         DingTalkApi.Operations.Concat(DingTalkLegacyApi.Operations).Concat(GraphApi.Operations).Select(operation => operation.Name)

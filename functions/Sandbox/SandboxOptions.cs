@@ -21,6 +21,15 @@ public sealed record SandboxOptions
     /// <summary>Key of the event callback, 43 characters; see <see cref="AppKey"/>.</summary>
     public const string CallbackAesKey = "DingFlowSandboxAesKey0123456789abcdefghijkQ";
 
+    /// <summary>Agent id of the app, for work notices.</summary>
+    public const long AgentId = 300_000_001;
+
+    /// <summary>The <c>access_token</c> of the imaginary group's robot; see <see cref="AppKey"/>.</summary>
+    public const string RobotToken = "sandboxrobottoken01";
+
+    /// <summary>The secret that signs for the robot; see <see cref="AppKey"/>.</summary>
+    public const string RobotSecret = "SECsandboxrobotreachesimaginarypeopleonly";
+
     /// <summary>
     /// Where the state (<c>sandbox.json</c>) and the control socket (<c>sandbox.sock</c>) lie. Without it, the state is in memory and
     /// there is no control socket.

@@ -40,7 +40,8 @@ public sealed partial class SandboxServer : IHostedLifecycleService, IAsyncDispo
         Directory = new SandboxDirectory(options.DataDirectory is null ? null : Path.Combine(options.DataDirectory, "sandbox.json"));
         Faults = new SandboxFaults(timeProvider);
         Tokens = new SandboxTokens(timeProvider);
-        _world = new SandboxWorld(Directory, Tokens, timeProvider);
+        Outbox = new SandboxOutbox(timeProvider);
+        _world = new SandboxWorld(Directory, Tokens, Outbox, timeProvider);
         _control = options.DataDirectory is null ? null : new SandboxControlSocket(options.DataDirectory);
     }
 
@@ -52,6 +53,9 @@ public sealed partial class SandboxServer : IHostedLifecycleService, IAsyncDispo
 
     /// <summary>The last calls.</summary>
     public SandboxJournal Journal { get; } = new();
+
+    /// <summary>The messages that people got.</summary>
+    public SandboxOutbox Outbox { get; }
 
     /// <summary>The access token in circulation.</summary>
     public SandboxTokens Tokens { get; }
@@ -155,7 +159,7 @@ public sealed partial class SandboxServer : IHostedLifecycleService, IAsyncDispo
                 _listener.Socket, new SandboxApplication(_world, Faults, Journal, _logger, _stopping.Token));
             if (_control is not null)
             {
-                var control = new SandboxControl(Directory, Faults, Journal, Tokens, _logger);
+                var control = new SandboxControl(Directory, Faults, Journal, Tokens, Outbox, _logger);
                 await ServeAsync(_control.Open(OwnerOnly), control);
             }
 

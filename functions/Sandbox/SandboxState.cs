@@ -31,6 +31,7 @@ internal sealed record SandboxState
 [JsonSerializable(typeof(SandboxFault))]
 [JsonSerializable(typeof(ImmutableArray<SandboxFault>))]
 [JsonSerializable(typeof(ImmutableArray<SandboxJournalEntry>))]
+[JsonSerializable(typeof(ImmutableArray<SandboxMessage>))]
 [JsonSerializable(typeof(SandboxFailedPush))]
 [JsonSerializable(typeof(SandboxThrottling))]
 internal sealed partial class SandboxJson : JsonSerializerContext;

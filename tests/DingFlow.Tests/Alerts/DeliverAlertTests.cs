@@ -147,11 +147,11 @@ public sealed class DeliverAlertTests : IAsyncDisposable
         await SendAsync(Alert("a-2"));
         Assert.Single(gone.Received);
         Assert.Equal(["a-1", "alerts.channel_failed:gone:20261122", "a-2"], alive.Received.Select(static received => received.Id));
-        Assert.Contains((LogLevel.Error, "The receiver of the alert channel gone has ended it (410)"), _log.Lines);
+        Assert.Contains((LogLevel.Error, "The receiver of the alert channel gone has ended it"), _log.Lines);
         Assert.Contains("gone", (await ReadinessAsync()).Detail, StringComparison.Ordinal);
 
         gone.Answer = Status(200);
-        _channels[0] = _channels[0] with { Url = new Uri(gone.Url + "/new") };
+        _channels[0] = ((WebhookChannel)_channels[0]) with { Url = new Uri(gone.Url + "/new") };
         await SendAsync(Alert("a-3"));
 
         Assert.Equal(["/alerts", "/alerts/new"], gone.Received.Select(static received => received.Path));
@@ -209,7 +209,7 @@ public sealed class DeliverAlertTests : IAsyncDisposable
         await sending.WaitAsync(TimeSpan.FromSeconds(30), Token);
 
         Assert.NotNull(Next());
-        Assert.Contains((LogLevel.Warning, "Alert a-1 did not reach ops with attempt 1: TimedOut"), _log.Lines);
+        Assert.Contains((LogLevel.Warning, $"Alert message {NoticeOf("a-1")} did not reach ops with attempt 1: TimedOut"), _log.Lines);
     }
 
     [Fact]
@@ -277,7 +277,8 @@ public sealed class DeliverAlertTests : IAsyncDisposable
     [Theory]
     [InlineData("")]
     [InlineData("{}")]
-    [InlineData("""{"key":"k","channel":"c"}""")]
+    [InlineData("""{"key":"k","occurrence":1}""")]
+    [InlineData("""{"notice":"n","channel":"c"}""")]
     public async Task A_message_that_is_none_is_refused(string body) => await Assert.ThrowsAsync<FormatException>(
         () => HandleAsync(new OutgoingMessage { MessageId = "m", Body = Encoding.UTF8.GetBytes(body) }));
 
@@ -292,6 +293,8 @@ public sealed class DeliverAlertTests : IAsyncDisposable
         Details = new Dictionary<string, string> { ["step"] = "entra.disable" },
     };
 
+    private static string NoticeOf(string alertId) => $"{AlertWork.KeyOf(alertId)}-1";
+
     private static Func<HttpContext, Task> Status(int status) => context =>
     {
         context.Response.StatusCode = status;
@@ -302,9 +305,9 @@ public sealed class DeliverAlertTests : IAsyncDisposable
     {
         var receiver = await AlertReceiver.StartAsync(_time.GetUtcNow, Token);
         _receivers.Add(receiver);
-        _channels.Add(new AlertChannel
+        _channels.Add(new WebhookChannel
         {
-            Name = name, Type = AlertChannelType.Webhook, Url = receiver.Url, Secret = StandardWebhooks.DecodeSecret(receiver.Secret)!,
+            Name = name, Url = receiver.Url, Secret = StandardWebhooks.DecodeSecret(receiver.Secret)!,
         });
         return receiver;
     }
@@ -330,7 +333,7 @@ public sealed class DeliverAlertTests : IAsyncDisposable
     private DateTimeOffset? Next() => _handled < _queue.Alerts.Count ? _queue.Alerts[_handled].EnqueueAt : null;
 
     private Task HandleAsync(OutgoingMessage message) =>
-        new DeliverAlert(new AlertOptions { Channels = [.. _channels] }, _webhook, _store, _queue, _time, _log).InvokeAsync(
+        new DeliverAlert(new AlertOptions { Channels = [.. _channels] }, [_webhook], new AlertStore(_store), _store, _queue, _time, _log).InvokeAsync(
             new ReceivedMessage { Queue = "alerts", MessageId = message.MessageId, DeliveryCount = 1, Body = message.Body }, Token);
 
     private sealed class LogLines : ILogger<DeliverAlert>

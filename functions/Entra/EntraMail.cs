@@ -1,0 +1,9 @@
+namespace DingFlow.Entra;
+
+/// <summary>An e-mail.</summary>
+/// <param name="From">The mailbox that sends: its address or object id.</param>
+/// <param name="To">The addresses that get it.</param>
+/// <param name="Subject">One line.</param>
+/// <param name="Body">Plain text.</param>
+/// <param name="MessageId">Its <c>Message-ID</c>, in angle brackets: the same with every attempt.</param>
+public sealed record EntraMail(string From, IReadOnlyList<string> To, string Subject, string Body, string MessageId);

@@ -1,0 +1,27 @@
+using DingFlow.Hosting;
+using DingFlow.Transfers;
+
+namespace DingFlow.Rules;
+
+/// <summary>Wires the feature.</summary>
+public static class RulesServices
+{
+    /// <summary>Adds the rules and what is asked of them. It needs the transfers.</summary>
+    public static IServiceCollection AddRules(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults)
+    {
+        // The rules are read at the first evaluation, unless settings name some and must be checked against them.
+        var transfers = new SettingsReader(configuration, "Transfers", faults);
+        if (transfers.List("RuleSets").Count > 0 || transfers.Children("Rules").Count > 0)
+        {
+            RuleEngine.Create(TransfersOptions.Read(configuration, faults), faults);
+        }
+
+        return services
+            .AddSingleton(static provider => RuleEngine.Create(provider.GetRequiredService<TransfersOptions>(), new SettingsFaults()))
+            .AddSingleton<ThresholdReader>()
+            .AddSingleton<TierLatch>()
+            .AddFunction<GetThresholds>(Roles.ComplianceRead)
+            .AddFunction<ListLatchedTiers>(Roles.ComplianceRead)
+            .AddFunction<ReviewTier>(Roles.ComplianceWrite);
+    }
+}

@@ -1,0 +1,74 @@
+using DingFlow.Transfers;
+using DingFlow.Transfers.Ledger;
+
+namespace DingFlow.Rules;
+
+/// <summary>Says how an exporter stands, from the ledger's exact counters and what was observed of their days.</summary>
+public sealed class ThresholdReader(RuleEngine engine, SubjectLedger ledger, CounterHistory history, TimeProvider time)
+{
+    /// <summary>How an exporter stands now. Everything that was accepted before the call is counted.</summary>
+    public async Task<Thresholds> ReadAsync(Exporter exporter, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(exporter);
+        var now = time.GetUtcNow();
+        var counters = await ledger.ReadCountersAsync(exporter.Id, LegalTime.YearOf(now), cancellationToken);
+        return await EvaluateAsync(exporter, counters, now, cancellationToken);
+    }
+
+    /// <summary>As <see cref="ReadAsync"/>, and notes where the counters stand today.</summary>
+    public async Task<Thresholds> ReadAndRecordAsync(Exporter exporter, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(exporter);
+        var now = time.GetUtcNow();
+        var counters = await ledger.ReadCountersAsync(exporter.Id, LegalTime.YearOf(now), cancellationToken);
+        await history.RecordAsync(counters, cancellationToken);
+        return await EvaluateAsync(exporter, counters, now, cancellationToken);
+    }
+
+    private async Task<Thresholds> EvaluateAsync(Exporter exporter, LedgerCounters counters, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        var today = LegalTime.DayOf(now);
+        var days = await history.ReadAsync(exporter.Id, counters.Year, cancellationToken);
+        IReadOnlyList<CounterDay> full = [.. days.Where(day => day.Day < today)];
+        return engine.Evaluate(exporter, counters.Counters, now, (predicate, count, lower) =>
+        {
+            var (known, atEnd) = DailyHistory.Of(full, predicate);
+            return known is null
+                ? new(null, "fewer than three full days of data")
+                // A correction since then lowers the point from which it goes on.
+                : CrossingForecast.Project(known, Math.Min(atEnd, count), lower, count);
+        });
+    }
+}
+
+/// <summary>Makes new subjects a day of counters that were observed at the ends of days.</summary>
+internal static class DailyHistory
+{
+    /// <summary>
+    /// New subjects by day. What came over days that nobody looked at is spread evenly over them. The first day that was looked at
+    /// brought all that there was, unless the year began with it.
+    /// </summary>
+    /// <param name="days">Full days, in order.</param>
+    /// <param name="counter">Which counter.</param>
+    /// <returns>The days and the count at the end of the last; <see langword="null"/> when none was looked at.</returns>
+    public static (DailySubjects? Days, long AtEnd) Of(IReadOnlyList<CounterDay> days, string counter)
+    {
+        if (days.Count == 0)
+        {
+            return (null, 0);
+        }
+
+        var counts = new List<long> { days[0].Counters.GetValueOrDefault(counter) };
+        for (var i = 1; i < days.Count; i++)
+        {
+            var (span, gain) = (
+                days[i].Day.DayNumber - days[i - 1].Day.DayNumber, days[i].Counters.GetValueOrDefault(counter) - days[i - 1].Counters.GetValueOrDefault(counter));
+            for (var part = 1; part <= span; part++)
+            {
+                counts.Add((gain * part / span) - (gain * (part - 1) / span));
+            }
+        }
+
+        return (new(days[0].Day, counts), days[^1].Counters.GetValueOrDefault(counter));
+    }
+}
