@@ -206,6 +206,10 @@ public sealed partial class DingTalkClient
             IsActive = Flag(user, "active"),
             IsAdmin = Flag(user, "admin"),
             IsBoss = Flag(user, "boss"),
+            ManagerUserId = Text(DingTalkErrors.Field(user, "manager_userid")),
+            Roles = DingTalkErrors.Field(user, "role_list") is JArray roles
+                ? [.. roles.Select(static role => ReadRole(role)).OfType<DingTalkRole>()]
+                : [],
             // An enterprise account may belong to another organisation, which alone can disable it.
             IsEnterpriseAccount = Flag(user, "exclusive_account") && (owner is null || owner == _corpId),
             DepartmentIds = DingTalkErrors.Field(user, "dept_id_list") is JArray departments

@@ -7,10 +7,16 @@ using Newtonsoft.Json.Linq;
 namespace DingFlow.DingTalk;
 
 /// <summary>One call of DingTalk.</summary>
-/// <param name="Path">The path, from the root of its host; the same for every person.</param>
+/// <param name="Path">The path, from the root of its host; the same for every person unless <see cref="Route"/> says otherwise.</param>
 /// <param name="Body">The body of a POST; <see langword="null"/> makes it a GET.</param>
 internal sealed record DingTalkCall(string Path, JObject? Body)
 {
+    /// <summary>Another method than POST for a call with a body.</summary>
+    public HttpMethod? Method { get; init; }
+
+    /// <summary>The path without what differs from person to person or thing to thing, for logs and metrics; <see cref="Path"/> when there is nothing of the kind.</summary>
+    public string? Route { get; init; }
+
     /// <summary>To the host of the legacy API, which takes the token in the query.</summary>
     public bool Legacy { get; init; }
 
@@ -77,7 +83,7 @@ internal sealed class DingTalkTransport
     /// <param name="cancellationToken">The caller gives up.</param>
     public async Task<RemoteResult<T>> SendAsync<T>(DingTalkCall call, Func<JObject, Holder<T>?> read, CancellationToken cancellationToken)
     {
-        var result = await _pipeline.ExecuteAsync(call.Path, call.Kind, token => AttemptAsync(call, token), cancellationToken);
+        var result = await _pipeline.ExecuteAsync(call.Route ?? call.Path, call.Kind, token => AttemptAsync(call, token), cancellationToken);
         if (result is not RemoteResult<JObject> { IsOk: true, Value: { } body })
         {
             return RemoteResult<T>.From(result);
@@ -96,7 +102,7 @@ internal sealed class DingTalkTransport
             return NotSent("address-banned", banned);
         }
 
-        if (await _pacer.WaitAsync(call.Path, RemotePipeline.LongestWait, cancellationToken) is { } wait)
+        if (await _pacer.WaitAsync(call.Route ?? call.Path, RemotePipeline.LongestWait, cancellationToken) is { } wait)
         {
             return NotSent("own-rate-limit", wait);
         }
@@ -132,7 +138,7 @@ internal sealed class DingTalkTransport
         var query = call.Legacy ? [.. call.Query, ("access_token", token)] : call.Query;
         var text = string.Join('&', query.Select(static pair => $"{pair.Name}={Uri.EscapeDataString(pair.Value)}"));
         using var request = new HttpRequestMessage(
-            call.Body is null ? HttpMethod.Get : HttpMethod.Post, Address(baseUrl, text.Length == 0 ? call.Path : $"{call.Path}?{text}"));
+            call.Method ?? (call.Body is null ? HttpMethod.Get : HttpMethod.Post), Address(baseUrl, text.Length == 0 ? call.Path : $"{call.Path}?{text}"));
         request.Options.Set(RemoteHttp.AnswerBytes, call.AnswerBytes);
         if (!call.Legacy)
         {

@@ -33,12 +33,40 @@ public sealed record DingTalkUser
     /// <summary>The departments the person is in.</summary>
     public IReadOnlyList<long> DepartmentIds { get; init; } = [];
 
+    /// <summary>The roles held.</summary>
+    public IReadOnlyList<DingTalkRole> Roles { get; init; } = [];
+
+    /// <summary>The manager's user id.</summary>
+    public string? ManagerUserId { get; init; }
+
     /// <summary>The person's name; never logged.</summary>
     public string? Name { get; init; }
 
     /// <summary>Says nothing: the record is personal data.</summary>
     public override string ToString() => nameof(DingTalkUser);
 }
+
+/// <summary>A role of the organisation.</summary>
+/// <param name="Id">Its id.</param>
+/// <param name="Name">Its name.</param>
+/// <param name="Group">The name of the group of roles that it belongs to; DingTalk's own roles are in the default one.</param>
+public sealed record DingTalkRole(long Id, string? Name, string? Group);
+
+/// <summary>A group of administrators and what its members may manage.</summary>
+/// <param name="Id">Its id.</param>
+/// <param name="Name">Its name.</param>
+/// <param name="MemberIds">User ids of the members.</param>
+public sealed record DingTalkManagementGroup(string Id, string? Name, IReadOnlyList<string> MemberIds);
+
+/// <summary>A device from which an enterprise account may sign in.</summary>
+/// <param name="Id">Its id in the list.</param>
+/// <param name="Platform">Such as <c>Mac</c>.</param>
+public sealed record DingTalkTrustedDevice(string Id, string? Platform);
+
+/// <summary>An approval that waits for somebody.</summary>
+/// <param name="InstanceId">The request to be approved.</param>
+/// <param name="TaskId">The task within it.</param>
+public sealed record DingTalkApprovalTask(string InstanceId, string TaskId);
 
 /// <summary>One page of the direct members of a department.</summary>
 /// <param name="Users">The people.</param>

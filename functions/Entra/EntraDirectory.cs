@@ -8,7 +8,7 @@ namespace DingFlow.Entra;
 /// Microsoft Entra ID through Microsoft Graph. Remote trouble is a result, never an exception. Application permissions:
 /// <c>User.Read.All</c>, <c>User.EnableDisableAccount.All</c>, <c>User.RevokeSessions.All</c>; <c>Mail.Send</c> for those who send mail.
 /// </summary>
-public sealed class EntraDirectory(EntraOptions options, Lazy<TokenCredential> credential, TimeProvider time, ILogger<EntraDirectory> logger)
+public sealed partial class EntraDirectory(EntraOptions options, Lazy<TokenCredential> credential, TimeProvider time, ILogger<EntraDirectory> logger)
     : IDisposable
 {
     private const string UnsupportedQuery = "Request_UnsupportedQuery";

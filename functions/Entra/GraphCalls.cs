@@ -12,7 +12,7 @@ namespace DingFlow.Entra;
 /// <summary>
 /// The calls of Microsoft Graph. All that touches its library is here, so that it is loaded with the first call and not with the program.
 /// </summary>
-internal sealed class GraphCalls : IDisposable
+internal sealed partial class GraphCalls : IDisposable
 {
     private const string ReadPermission = "User.Read.All";
     private const int MaxPages = 20;
@@ -26,15 +26,19 @@ internal sealed class GraphCalls : IDisposable
     private readonly GraphServiceClient _graph;
     private readonly RemotePipeline _pipeline;
     private readonly Uri _baseUrl;
+    private readonly TokenCredential? _credential;
+    private readonly string _scope;
 
     public GraphCalls(EntraOptions options, Lazy<TokenCredential> credential, TimeProvider time, ILogger logger)
     {
         _baseUrl = options.BaseUrl;
         _pipeline = new("entra", time, logger);
+        _credential = CredentialOf(options, credential);
+        _scope = $"{EntraOptions.DefaultBaseUrl(options.Cloud).GetLeftPart(UriPartial.Authority)}/.default";
 
         // Our own HTTP client carries none of the library's handlers: redirects stay off, and retrying is the pipeline's business alone.
         _graph = new(
-            RemoteHttp.CreateClient(new GraphExchangeHandler(time)), Authentication(options, credential), options.BaseUrl.AbsoluteUri.TrimEnd('/'));
+            RemoteHttp.CreateClient(new GraphExchangeHandler(time)), Authentication(), options.BaseUrl.AbsoluteUri.TrimEnd('/'));
     }
 
     /// <summary>Closes the connections.</summary>
@@ -205,23 +209,19 @@ internal sealed class GraphCalls : IDisposable
         Code = result.Code, RequestId = result.RequestId, RetryAfter = result.RetryAfter, MissingScopes = result.MissingScopes,
     };
 
-    private static IAuthenticationProvider Authentication(EntraOptions options, Lazy<TokenCredential> credential)
+    private static TokenCredential? CredentialOf(EntraOptions options, Lazy<TokenCredential> credential) => options.Credential switch
     {
-        if (options.Credential == EntraCredential.None)
+        EntraCredential.None => null,
+        EntraCredential.ClientSecret => new ClientSecretCredential(options.TenantId, options.ClientId, options.ClientSecret, new ClientSecretCredentialOptions
         {
-            return new AnonymousAuthenticationProvider();
-        }
+            AuthorityHost = options.Cloud == EntraCloud.China ? AzureAuthorityHosts.AzureChina : AzureAuthorityHosts.AzurePublicCloud,
+        }),
+        _ => credential.Value,
+    };
 
-        var chosen = options.Credential == EntraCredential.ClientSecret
-            ? new ClientSecretCredential(options.TenantId, options.ClientId, options.ClientSecret, new ClientSecretCredentialOptions
-            {
-                AuthorityHost = options.Cloud == EntraCloud.China ? AzureAuthorityHosts.AzureChina : AzureAuthorityHosts.AzurePublicCloud,
-            })
-            : credential.Value;
-        var audience = EntraOptions.DefaultBaseUrl(options.Cloud).GetLeftPart(UriPartial.Authority);
-        return new BaseBearerTokenAuthenticationProvider(
-            new AzureIdentityAccessTokenProvider(chosen, [options.BaseUrl.Host], null, true, $"{audience}/.default"));
-    }
+    private IAuthenticationProvider Authentication() => _credential is null
+        ? new AnonymousAuthenticationProvider()
+        : new BaseBearerTokenAuthenticationProvider(new AzureIdentityAccessTokenProvider(_credential, [_baseUrl.Host], null, true, _scope));
 
     /// <summary>What a call returns that has nothing to return.</summary>
     private sealed class Done

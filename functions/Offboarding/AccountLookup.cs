@@ -178,7 +178,7 @@ public sealed class AccountLookup(
     {
         var account = Account(tenant, AccountStatus.Found, null) with
         {
-            AccountId = user.UserId, IsEnterprise = user.IsEnterpriseAccount, IsAdmin = user.IsAdmin,
+            AccountId = user.UserId, IsEnterprise = user.IsEnterpriseAccount, IsAdmin = user.IsAdmin, DepartmentIds = user.DepartmentIds,
         };
         if (user.IsAdmin)
         {

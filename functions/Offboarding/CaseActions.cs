@@ -26,8 +26,31 @@ public sealed class RetryOffboardingCase(CaseStore cases, CaseRuns runs, TimePro
     /// <inheritdoc/>
     public Task InvokeAsync(HttpContext context) => OperatorActions.TakeAsync(
         context, cases, time, "retry",
-        c => c is { NeedsAttention: true, Superseded: false } ? CaseConclusion.TakenUp(c) : null,
+        c => c.NeedsAttention && (!c.Superseded || c.IsRestoring) ? CaseConclusion.TakenUp(c) : null,
         (stored, cancellationToken) => runs.ScheduleAsync(stored, time.GetUtcNow(), "retry by an operator", c => c, cancellationToken));
+}
+
+/// <summary>
+/// <c>POST /api/offboarding/{caseId}/reactivate</c>: gives back what the case took. Refused where a younger case of the person stands: the
+/// person leaves by that one.
+/// </summary>
+public sealed class ReactivateOffboardingCase(CaseStore cases, CaseRestorer restorer, CaseRuns runs, TimeProvider time) : IHttpFunction
+{
+    /// <inheritdoc/>
+    public async Task InvokeAsync(HttpContext context)
+    {
+        if (context.Request.RouteValues["caseId"] is string caseId && await cases.FindAsync(caseId, context.RequestAborted) is { } found
+            && await restorer.SuccessorAsync(found.Case, context.RequestAborted) is { } successor)
+        {
+            await context.ProblemAsync(ProblemCode.Conflict, $"The person leaves by the younger case {successor.CaseId}: reactivate or cancel that one.");
+            return;
+        }
+
+        await OperatorActions.TakeAsync(
+            context, cases, time, "reactivate",
+            (c, action) => CaseRestorer.Begin(c, action.By, action.Reason, action.At),
+            (stored, cancellationToken) => runs.ScheduleAsync(stored, time.GetUtcNow(), "reactivation by an operator", c => c, cancellationToken));
+    }
 }
 
 /// <summary>What all actions of operators share.</summary>
@@ -65,8 +88,13 @@ internal static class OperatorActions
     /// <param name="what">The action.</param>
     /// <param name="change">The change; <see langword="null"/> when the case's state does not allow it.</param>
     /// <param name="then">What follows once the change is stored.</param>
-    public static async Task TakeAsync(
+    public static Task TakeAsync(
         HttpContext context, CaseStore cases, TimeProvider time, string what, Func<OffboardingCase, OffboardingCase?> change,
+        Func<StoredCase, CancellationToken, Task> then) => TakeAsync(context, cases, time, what, (c, _) => change(c), then);
+
+    /// <inheritdoc cref="TakeAsync(HttpContext, CaseStore, TimeProvider, string, Func{OffboardingCase, OffboardingCase?}, Func{StoredCase, CancellationToken, Task})"/>
+    public static async Task TakeAsync(
+        HttpContext context, CaseStore cases, TimeProvider time, string what, Func<OffboardingCase, CaseAction, OffboardingCase?> change,
         Func<StoredCase, CancellationToken, Task> then)
     {
         if (await ReadReasonAsync(context) is not { } reason)
@@ -82,7 +110,7 @@ internal static class OperatorActions
 
         var action = new CaseAction(time.GetUtcNow(), context.Principal()!, what, reason);
         var stored = await cases.UpdateAsync(
-            found, c => change(c) is { } changed ? changed with { Actions = [.. c.Actions, action] } : c, context.RequestAborted);
+            found, c => change(c, action) is { } changed ? changed with { Actions = [.. c.Actions, action] } : c, context.RequestAborted);
         if (!stored.Case.Actions.Contains(action))
         {
             await context.ProblemAsync(ProblemCode.Conflict, "The case's state does not allow this.");

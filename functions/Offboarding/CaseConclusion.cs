@@ -10,17 +10,18 @@ internal static class CaseConclusion
     public static OffboardingCase Conclude(OffboardingCase c, OffboardingOptions options, DateTimeOffset now)
     {
         var settled = c with { NextAttemptAt = null, FailingSince = null, Retries = 0 };
-        if (c.Steps.Any(s => s.Outcome == StepOutcome.Failed))
+        var critical = c.Steps.Where(s => s.RulesOrUsual.Critical).ToList();
+        if (critical.Exists(s => s.Outcome == StepOutcome.Failed || s.BlockedBy is not null))
         {
             return settled with { State = CaseState.Failed, Notes = NotesOf(c, StepOutcome.Failed, StepOutcome.NeedsHuman) };
         }
 
-        if (c.Steps.Any(s => s.Outcome == StepOutcome.NeedsHuman) || !c.Accounts.Any(a => a.Status is AccountStatus.Found or AccountStatus.Gone))
+        if (critical.Exists(s => s.Outcome == StepOutcome.NeedsHuman) || !c.Accounts.Any(a => a.Status is AccountStatus.Found or AccountStatus.Gone))
         {
-            return settled with { State = CaseState.NeedsHuman, Notes = NotesOf(c, StepOutcome.NeedsHuman) };
+            return settled with { State = CaseState.NeedsHuman, Notes = NotesOf(c, StepOutcome.Failed, StepOutcome.NeedsHuman) };
         }
 
-        if (!c.Steps.Where(s => s.Outcome != StepOutcome.Skipped).All(s => s.IsProved))
+        if (!critical.TrueForAll(s => s.Outcome == StepOutcome.Skipped || s.IsProved))
         {
             return settled with { State = CaseState.Failed, Notes = ["A step has no proof."] };
         }
@@ -37,19 +38,39 @@ internal static class CaseConclusion
             [
                 .. c.Accounts.Any(a => a is { Target: FreezeTarget.Entra, Status: AccountStatus.Found }) ? [TokensMayLive] : Array.Empty<string>(),
                 .. c.Accounts.Any(a => a.IsSynced) ? [Synced] : Array.Empty<string>(),
+                .. c.Steps.Where(s => s.Outcome is StepOutcome.Failed or StepOutcome.NeedsHuman || s.BlockedBy is not null).Select(s => $"Not done, and not critical by the plan: {Note(s)}"),
+                .. c.Steps.SelectMany(s => (s.Changes ?? []).Where(change => change.State == ChangeState.Kept).GroupBy(change => change.Note).Select(group =>
+                    $"{s.Id}: {group.Count()} left as they are, because {group.Key}.")),
             ],
         };
     }
 
     /// <summary>A case that waited for people goes on: everything is looked up anew and what failed is tried again.</summary>
-    public static OffboardingCase TakenUp(OffboardingCase c) => c with
+    public static OffboardingCase TakenUp(OffboardingCase c) => c.Undo is { } undo ? c with
+    {
+        State = CaseState.Running,
+        Notes = [],
+        FailingSince = null,
+        Retries = 0,
+        Undo = undo with
+        {
+            NotRestored = [],
+            Steps = [.. undo.Steps.Select(s => s.Outcome is StepOutcome.Failed or StepOutcome.NeedsHuman ? s with { Outcome = null, ReadBack = null, Contradictions = 0, Attempts = 0 } : s)],
+        },
+    }
+    : c with
     {
         State = CaseState.Running,
         Notes = [],
         LookUpAgain = true,
         FailingSince = null,
         Retries = 0,
-        Steps = [.. c.Steps.Select(s => s.Outcome is StepOutcome.Failed or StepOutcome.NeedsHuman ? s with { Outcome = null, ReadBack = null, Contradictions = 0 } : s)],
+        Steps =
+        [
+            .. c.Steps.Select(s => s.Outcome is StepOutcome.Failed or StepOutcome.NeedsHuman || s.BlockedBy is not null
+                ? s with { Outcome = null, ReadBack = null, Contradictions = 0, BlockedBy = null, Attempts = s.RulesOrUsual.MaxAttempts is null ? s.Attempts : 0 }
+                : s),
+        ],
     };
 
     /// <summary>A verified case with accounts that can sign in again: their steps are to be done anew.</summary>
@@ -84,9 +105,9 @@ internal static class CaseConclusion
     }
 
     /// <summary>A step of an account that was found; what was done before on the same account stays done.</summary>
-    public static CaseStep Planned(OffboardingCase c, string id, CaseAccount account)
+    public static CaseStep Planned(OffboardingCase c, PlanStep step, CaseAccount account)
     {
-        var planned = new CaseStep { Id = id, Target = account.Target, Tenant = account.Tenant };
+        var planned = new CaseStep { Id = step.Step.Id, Target = account.Target, Tenant = account.Tenant, Rules = step.Rules };
         return IsKnown(c, account) ? c.Steps.FirstOrDefault(s => s.IsSame(planned)) ?? planned : planned;
     }
 
@@ -127,6 +148,8 @@ internal static class CaseConclusion
         c.Accounts.Any(a => a.IsSame(account) && a.AccountId == account.AccountId && a.Status is AccountStatus.Found or AccountStatus.Gone)
         && c.Steps.Any(s => s.Target == account.Target && s.Tenant == account.Tenant);
 
+    private static string Note(CaseStep step) => $"{step.Id}{(step.Tenant is null ? "" : $" ({step.Tenant})")}: {step.Detail}";
+
     private static List<string> NotesOf(OffboardingCase c, params ReadOnlySpan<StepOutcome> outcomes)
     {
         var notes = new List<string>();
@@ -134,7 +157,7 @@ internal static class CaseConclusion
         {
             if (step.Outcome is { } outcome && outcomes.Contains(outcome))
             {
-                notes.Add($"{step.Id}{(step.Tenant is null ? "" : $" ({step.Tenant})")}: {step.Detail}");
+                notes.Add(Note(step));
             }
         }
 

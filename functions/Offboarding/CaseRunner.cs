@@ -8,7 +8,8 @@ namespace DingFlow.Offboarding;
 /// </summary>
 public sealed partial class CaseRunner(
     CaseStore cases, CaseMerger merger, CaseRuns runs, CaseAlerts alerts, AccountLookup lookup, CaseGates gates,
-    IEnumerable<IFreezeDriver> drivers, OffboardingOptions options, OffboardingMetrics metrics, TimeProvider time, ILogger<CaseRunner> logger)
+    IEnumerable<IFreezeDriver> drivers, AccessSteps access, OffboardingPlans plans, CaseRestorer restorer, OffboardingOptions options,
+    OffboardingMetrics metrics, TimeProvider time, ILogger<CaseRunner> logger)
 {
     /// <summary>A step that the remote accepts without effect so often is not going to work.</summary>
     private const int MaximumContradictions = 6;
@@ -33,6 +34,9 @@ public sealed partial class CaseRunner(
         {
             case CaseState.Scheduled when current.Case.ScheduledFor > time.GetUtcNow():
                 await LookAheadAsync(current, cancellationToken);
+                break;
+            case CaseState.Running when current.Case.Undo is not null:
+                await restorer.RestoreAsync(current, cancellationToken);
                 break;
             case CaseState.Scheduled or CaseState.Running:
                 if (await gates.MayStartAsync(current, cancellationToken) is { } started)
@@ -64,7 +68,7 @@ public sealed partial class CaseRunner(
                     State = CaseState.Running, StartedAt = c.StartedAt ?? time.GetUtcNow(), LookUpAgain = c.LookUpAgain || c.State == CaseState.Scheduled,
                 },
                 cancellationToken);
-            if (current.Case.State != CaseState.Running)
+            if (!current.Case.IsFreezing)
             {
                 return; // Called off, held or moved to a later date meanwhile.
             }
@@ -158,30 +162,27 @@ public sealed partial class CaseRunner(
         var wait = before.Result.RetryAfter ?? TimeSpan.Zero;
         foreach (var step in session.StepsOf(account).Where(s => !s.IsSettled))
         {
-            if (session.Case.State != CaseState.Running)
+            if (!session.Case.IsFreezing)
             {
                 return null; // Called off meanwhile.
             }
 
-            var started = time.GetUtcNow();
-            await session.ChangeAsync(
-                c => c.WithStep(step, s => s with { Attempts = s.Attempts + 1, StartedAt = s.StartedAt ?? started }), cancellationToken);
-            var result = await driver.ActAsync(step.Id, account, before, session.Case.CaseId, cancellationToken);
+            if (BlockerOf(session, account, step) is { } blocker)
+            {
+                await session.ChangeAsync(
+                    c => c.WithStep(step, s => s with { Outcome = StepOutcome.Skipped, BlockedBy = blocker, Detail = $"Not done, because {blocker} was not.", EndedAt = time.GetUtcNow() }),
+                    cancellationToken);
+                continue;
+            }
 
-            // It was tried before and the answer was lost: what is done now, this case has done.
-            var outcome = result.Outcome == StepOutcome.AlreadyDone && step.Attempts > 0 ? StepOutcome.Done : result.Outcome;
-            var ended = time.GetUtcNow();
-            metrics.StepEnded(step.Id, outcome);
-            await session.ChangeAsync(
-                c => c.WithStep(step, s => s with
-                {
-                    Outcome = outcome, EndedAt = ended, Detail = result.Detail, RequestId = result.RequestId, ReadBack = null,
-                }) with { LookUpAgain = c.LookUpAgain || result.AccountMissing },
-                cancellationToken);
-            if (outcome == StepOutcome.RetryLater)
+            var result = await TryAsync(session, driver, account, step, before, cancellationToken);
+            if (result.Outcome == StepOutcome.RetryLater)
             {
                 wait = result.RetryAfter > wait ? result.RetryAfter.Value : wait;
-                break;
+                if (StepCatalogue.Freezes(step.Id) || !step.RulesOrUsual.ContinueOnError)
+                {
+                    break;
+                }
             }
         }
 
@@ -200,7 +201,65 @@ public sealed partial class CaseRunner(
         return wait;
     }
 
-    private static async Task ReadBackAsync(CaseSession session, CaseAccount account, IFreezeDriver driver, CancellationToken cancellationToken)
+    /// <summary>Makes one attempt of a step, noted on the case before the remote is called and after it answered.</summary>
+    private async Task<StepResult> TryAsync(
+        CaseSession session, IFreezeDriver driver, CaseAccount account, CaseStep step, AccountReading before, CancellationToken cancellationToken)
+    {
+        var started = time.GetUtcNow();
+        await session.ChangeAsync(
+            c => c.WithStep(step, s => s with { Attempts = s.Attempts + 1, StartedAt = s.StartedAt ?? started }), cancellationToken);
+        var rules = step.RulesOrUsual;
+        var result = await WithinAsync(
+            rules.Timeout,
+            token => access.Find(step.Id) is null
+                ? driver.ActAsync(step.Id, account, before, session.Case.CaseId, token)
+                : access.TakeAsync(session, account, step, rules, token),
+            cancellationToken);
+
+        // It was tried before and the answer was lost: what is done now, this case has done.
+        var outcome = result.Outcome == StepOutcome.AlreadyDone && (access.Find(step.Id) is null ? step.Attempts > 0 : TookAny(session, account, step))
+            ? StepOutcome.Done
+            : result.Outcome;
+        if (outcome == StepOutcome.RetryLater && step.Attempts + 1 >= rules.MaxAttempts)
+        {
+            outcome = StepOutcome.Failed;
+        }
+
+        var ended = time.GetUtcNow();
+        metrics.StepEnded(step.Id, outcome);
+        await session.ChangeAsync(
+            c => c.WithStep(step, s => s with
+            {
+                Outcome = outcome, EndedAt = ended, Detail = result.Detail, RequestId = result.RequestId, ReadBack = null,
+            }) with { LookUpAgain = c.LookUpAgain || result.AccountMissing },
+            cancellationToken);
+        return result with { Outcome = outcome };
+    }
+
+    /// <summary>Gives one attempt its time: a remote that takes longer is asked again, not waited for.</summary>
+    private async Task<StepResult> WithinAsync(TimeSpan timeout, Func<CancellationToken, Task<StepResult>> attempt, CancellationToken cancellationToken)
+    {
+        using var limit = new CancellationTokenSource(timeout, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        try
+        {
+            return await attempt(either.Token);
+        }
+        catch (OperationCanceledException) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            return new(StepOutcome.RetryLater, $"It took longer than the {timeout:c} that the plan gives it.");
+        }
+    }
+
+    private static bool TookAny(CaseSession session, CaseAccount account, CaseStep step) =>
+        session.StepsOf(account).First(s => s.IsSame(step)).Changes?.Any(change => change.State == ChangeState.Taken) == true;
+
+    /// <summary>The earlier step after which this one must not be done.</summary>
+    private static string? BlockerOf(CaseSession session, CaseAccount account, CaseStep step) => StepCatalogue.Freezes(step.Id) ? null : session.StepsOf(account)
+        .TakeWhile(s => !s.IsSame(step))
+        .FirstOrDefault(s => s.Outcome is StepOutcome.Failed or StepOutcome.NeedsHuman && !s.RulesOrUsual.ContinueOnError)?.Id;
+
+    private async Task ReadBackAsync(CaseSession session, CaseAccount account, IFreezeDriver driver, CancellationToken cancellationToken)
     {
         if (!session.StepsOf(account).Any(s => s.Outcome is StepOutcome.Done or StepOutcome.AlreadyDone))
         {
@@ -208,13 +267,20 @@ public sealed partial class CaseRunner(
         }
 
         var after = await driver.ReadAsync(account, cancellationToken);
+        var proofs = new Dictionary<string, StepProof>(StringComparer.Ordinal);
+        foreach (var step in session.StepsOf(account).Where(s => s.Outcome is StepOutcome.Done or StepOutcome.AlreadyDone))
+        {
+            proofs[step.Id] = access.Find(step.Id) is null ? driver.Judge(step, after)
+                : step.IsProved ? new(ReadBack.Confirmed)
+                : await access.ProveAsync(session, account, step, cancellationToken);
+        }
 
-        // Where one step failed for good the account is not expected to be frozen: repeating the others would prove nothing.
-        var hopeless = session.StepsOf(account).Any(s => s.Outcome is StepOutcome.Failed or StepOutcome.NeedsHuman);
+        // Where ending access failed for good the account is not expected to be frozen: repeating the others would prove nothing.
+        var hopeless = session.StepsOf(account).Any(s => s.Outcome is StepOutcome.Failed or StepOutcome.NeedsHuman && StepCatalogue.Freezes(s.Id));
         await session.ChangeAsync(
-            c => session.StepsOf(account).Aggregate(
+            c => session.StepsOf(account).Where(s => proofs.ContainsKey(s.Id)).Aggregate(
                 c with { LookUpAgain = c.LookUpAgain || (after.Missing && account.Target == FreezeTarget.Entra) },
-                (changed, step) => changed.WithStep(step, s => Prove(s, driver.Judge(s, after), hopeless))),
+                (changed, step) => changed.WithStep(step, s => Prove(s, proofs[s.Id], hopeless))),
             cancellationToken);
     }
 
@@ -242,7 +308,7 @@ public sealed partial class CaseRunner(
     /// <summary>What follows from the steps: done, wait, or tell a person.</summary>
     private async Task ConcludeAsync(CaseSession session, TimeSpan wait, CancellationToken cancellationToken)
     {
-        if (session.Case.State != CaseState.Running)
+        if (!session.Case.IsFreezing)
         {
             return;
         }
@@ -293,20 +359,11 @@ public sealed partial class CaseRunner(
             return;
         }
 
-        var delay = BackOff(session.Case.Retries);
+        var delay = CaseRuns.BackOff(options, session.Case.Retries);
         var at = now + (wait > delay ? wait : delay);
         Log.Retry(logger, session.Case.CaseId, at - now);
         await runs.ScheduleAsync(
             session.Stored, at, "retry", c => c with { Retries = c.Retries + 1, FailingSince = failingSince, NextAttemptAt = null }, cancellationToken);
-    }
-
-    /// <summary>Doubles each time up to the longest wait, with a fifth of jitter so that leavers of one outage do not return all at once.</summary>
-    private TimeSpan BackOff(int retries)
-    {
-        var ticks = Math.Min(options.RetryDelay.Ticks * Math.Pow(2, Math.Min(retries, 30)), options.RetryMaxDelay.Ticks);
-#pragma warning disable CA5394 // Jitter needs no unpredictable randomness.
-        return TimeSpan.FromTicks((long)(ticks * (0.9 + (0.2 * Random.Shared.NextDouble()))));
-#pragma warning restore CA5394
     }
 
     /// <summary>Reads a verified case's accounts once more. One that lives again is frozen again.</summary>
@@ -338,7 +395,7 @@ public sealed partial class CaseRunner(
         else if (unread)
         {
             await runs.ScheduleAsync(
-                current, now + BackOff(current.Case.Retries), "recheck", c => c with { Retries = c.Retries + 1, NextAttemptAt = null }, cancellationToken);
+                current, now + CaseRuns.BackOff(options, current.Case.Retries), "recheck", c => c with { Retries = c.Retries + 1, NextAttemptAt = null }, cancellationToken);
         }
         else if (current.Case.LookUpAgain)
         {
@@ -364,11 +421,13 @@ public sealed partial class CaseRunner(
     private OffboardingCase WithAccounts(OffboardingCase c, IReadOnlyList<CaseAccount> accounts, int identifiersAsked)
     {
         var kept = accounts.Select(a => CaseConclusion.Kept(c, a)).ToList();
+        var plan = plans.For(c, kept);
         var steps = kept.SelectMany(a => a.Status == AccountStatus.Found
-            ? _drivers[a.Target].Plan(a).Select(id => CaseConclusion.Planned(c, id, a))
+            ? plan.Steps.Where(s => s.Step.IsFor(a)).Select(s => CaseConclusion.Planned(c, s, a))
             : CaseConclusion.Settled(c, a, options));
         return c with
         {
+            Plan = plans.Of(plan),
             Accounts = kept,
             Steps = [.. steps],
             LookUpAgain = accounts.Any(a => a.Status == AccountStatus.Unknown) || c.Identifiers.Count != identifiersAsked,

@@ -27,6 +27,15 @@ public sealed class CaseRuns(CaseStore cases, IMessageQueue queue, TimeProvider 
         return stored;
     }
 
+    /// <summary>Doubles each time up to the longest wait, with a fifth of jitter so that leavers of one outage do not return all at once.</summary>
+    internal static TimeSpan BackOff(OffboardingOptions options, int retries)
+    {
+        var ticks = Math.Min(options.RetryDelay.Ticks * Math.Pow(2, Math.Min(retries, 30)), options.RetryMaxDelay.Ticks);
+#pragma warning disable CA5394 // Jitter needs no unpredictable randomness.
+        return TimeSpan.FromTicks((long)(ticks * (0.9 + (0.2 * Random.Shared.NextDouble()))));
+#pragma warning restore CA5394
+    }
+
     /// <summary>Sends the message of the run that the case already waits for.</summary>
     public Task SendAsync(OffboardingCase @case, DateTimeOffset at, string reason, CancellationToken cancellationToken)
     {

@@ -47,6 +47,12 @@ public sealed record CaseView
     /// <inheritdoc cref="OffboardingCase.MergedInto"/>
     public required string? MergedInto { get; init; }
 
+    /// <inheritdoc cref="OffboardingCase.Plan"/>
+    public required CasePlan? Plan { get; init; }
+
+    /// <inheritdoc cref="OffboardingCase.Undo"/>
+    public required CaseUndo? Undo { get; init; }
+
     /// <inheritdoc cref="OffboardingCase.Notes"/>
     public required IReadOnlyList<string> Notes { get; init; }
 
@@ -85,6 +91,8 @@ public sealed record CaseView
         OverdueAt = c.OverdueAt,
         NextAttemptAt = c.NextAttemptAt,
         MergedInto = c.MergedInto,
+        Plan = c.Plan,
+        Undo = c.Undo,
         Notes = c.Notes,
         Accounts = c.Accounts,
         Steps = c.Steps,

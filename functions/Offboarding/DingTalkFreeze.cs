@@ -17,9 +17,6 @@ public sealed class DingTalkFreeze(DingTalkClients clients, OffboardingOptions o
     public FreezeTarget Target => FreezeTarget.DingTalk;
 
     /// <inheritdoc/>
-    public IReadOnlyList<string> Plan(CaseAccount account) => account.IsEnterprise ? [Disable, SignOut] : [Remove];
-
-    /// <inheritdoc/>
     public async Task<AccountReading> ReadAsync(CaseAccount account, CancellationToken cancellationToken)
     {
         var client = clients[account.Tenant!];
@@ -65,6 +62,10 @@ public sealed class DingTalkFreeze(DingTalkClients clients, OffboardingOptions o
                 throw new ArgumentOutOfRangeException(nameof(stepId), stepId, "Not a step of DingTalk.");
         }
     }
+
+    /// <inheritdoc/>
+    public async Task<StepResult> EnableAsync(CaseAccount account, CancellationToken cancellationToken) =>
+        StepResult.Of(await clients[account.Tenant!].EnableAccountAsync(account.AccountId!, cancellationToken), "The account was enabled.");
 
     /// <inheritdoc/>
     public StepProof Judge(CaseStep caseStep, AccountReading after) => after switch

@@ -15,9 +15,6 @@ public sealed class EntraFreeze(EntraDirectory entra) : IFreezeDriver
     public FreezeTarget Target => FreezeTarget.Entra;
 
     /// <inheritdoc/>
-    public IReadOnlyList<string> Plan(CaseAccount account) => [Disable, RevokeSessions];
-
-    /// <inheritdoc/>
     public async Task<AccountReading> ReadAsync(CaseAccount account, CancellationToken cancellationToken)
     {
         var user = await entra.GetUserAsync(account.AccountId!, cancellationToken);
@@ -35,6 +32,10 @@ public sealed class EntraFreeze(EntraDirectory entra) : IFreezeDriver
                 "Refresh tokens were revoked; access tokens already issued may live until they expire."),
             _ => throw new ArgumentOutOfRangeException(nameof(stepId), stepId, "Not a step of Entra."),
         };
+
+    /// <inheritdoc/>
+    public async Task<StepResult> EnableAsync(CaseAccount account, CancellationToken cancellationToken) =>
+        StepResult.Of(await entra.EnableAsync(account.AccountId!, cancellationToken), "Sign-in was allowed.");
 
     /// <inheritdoc/>
     public StepProof Judge(CaseStep caseStep, AccountReading after)

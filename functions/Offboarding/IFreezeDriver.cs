@@ -2,20 +2,17 @@ using DingFlow.Remote;
 
 namespace DingFlow.Offboarding;
 
-/// <summary>Freezes accounts of one system: which steps an account needs, how each is done, and how it is read back.</summary>
+/// <summary>Freezes accounts of one system: how each step that ends access is done, read back, and undone.</summary>
 public interface IFreezeDriver
 {
     /// <summary>The system.</summary>
     FreezeTarget Target { get; }
 
-    /// <summary>The ids of the steps that this account needs, in order; disabling comes before the ending of sessions.</summary>
-    IReadOnlyList<string> Plan(CaseAccount account);
-
     /// <summary>Reads how the account is now.</summary>
     Task<AccountReading> ReadAsync(CaseAccount account, CancellationToken cancellationToken);
 
     /// <summary>Does one step. Doing it again is safe.</summary>
-    /// <param name="stepId">One of <see cref="Plan"/>.</param>
+    /// <param name="stepId">A step of the catalogue that ends access in this system.</param>
     /// <param name="account">The account.</param>
     /// <param name="before">The reading from before the step.</param>
     /// <param name="caseId">Given to the remote as the reason, where it takes one.</param>
@@ -25,6 +22,9 @@ public interface IFreezeDriver
 
     /// <summary>Whether the account, as read after the step, is as the step wants it.</summary>
     StepProof Judge(CaseStep caseStep, AccountReading after);
+
+    /// <summary>Lets the account sign in again. Doing it again is safe.</summary>
+    Task<StepResult> EnableAsync(CaseAccount account, CancellationToken cancellationToken);
 }
 
 /// <summary>How one attempt of a step ended.</summary>

@@ -149,6 +149,22 @@ public sealed record CaseStep
     /// <summary>The remote's request id of the last attempt.</summary>
     public string? RequestId { get; init; }
 
+    /// <summary>How the plan wants it done; <see langword="null"/> in cases from before there were plans.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public StepRules? Rules { get; init; }
+
+    /// <summary>What it concerns, one by one, and what became of each: reactivation restores from it.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<StepChange>? Changes { get; init; }
+
+    /// <summary>How it is to be done.</summary>
+    [JsonIgnore]
+    public StepRules RulesOrUsual => Rules ?? StepRules.Usual;
+
+    /// <summary>It was not tried because an earlier one, after which nothing may go on, had failed.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? BlockedBy { get; init; }
+
     /// <summary>The step needs no further work.</summary>
     [JsonIgnore]
     public bool IsSettled => Outcome is not (null or StepOutcome.RetryLater);
@@ -181,6 +197,10 @@ public sealed record CaseAccount
 
     /// <summary>Held administrator rights when it was looked up.</summary>
     public bool IsAdmin { get; init; }
+
+    /// <summary>The DingTalk departments that the person is in; <see langword="null"/> when they are not known.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<long>? DepartmentIds { get; init; }
 
     /// <summary>Could sign in before the first step; <see langword="null"/> until read.</summary>
     public bool? WasEnabled { get; init; }
@@ -303,6 +323,12 @@ public sealed record OffboardingCase
     /// <summary>The case that this one became part of.</summary>
     public string? MergedInto { get; init; }
 
+    /// <summary>The plan by which it goes; <see langword="null"/> until the person was looked up.</summary>
+    public CasePlan? Plan { get; init; }
+
+    /// <summary>What is given back after the freeze; <see langword="null"/> when nothing is. While it goes on the case is running.</summary>
+    public CaseUndo? Undo { get; init; }
+
     /// <summary>The accounts found.</summary>
     public IReadOnlyList<CaseAccount> Accounts { get; init; } = [];
 
@@ -350,6 +376,14 @@ public sealed record OffboardingCase
 
     /// <summary>Since when rounds have failed in a row.</summary>
     public DateTimeOffset? FailingSince { get; init; }
+
+    /// <summary>Accounts are being frozen, and not given back.</summary>
+    [JsonIgnore]
+    public bool IsFreezing => State == CaseState.Running && Undo is null;
+
+    /// <summary>Accounts are to be given back and not all of it is done, whether it is under way or waits for people.</summary>
+    [JsonIgnore]
+    public bool IsRestoring => Undo is { CompletedAt: null };
 
     /// <summary>Work may still change it.</summary>
     [JsonIgnore]

@@ -15,6 +15,7 @@ namespace DingFlow.Offboarding;
         typeof(CamelCaseEnum<CaseState>), typeof(CamelCaseEnum<CaseMode>), typeof(CamelCaseEnum<StepOutcome>), typeof(CamelCaseEnum<ReadBack>),
         typeof(CamelCaseEnum<FreezeTarget>), typeof(CamelCaseEnum<AccountStatus>), typeof(CamelCaseEnum<PersonEventKind>),
         typeof(CamelCaseEnum<QuarantineReason>),
+        typeof(CamelCaseEnum<ChangeState>), typeof(CamelCaseEnum<PersonKind>),
     ])]
 [JsonSerializable(typeof(OffboardingCase))]
 [JsonSerializable(typeof(CaseView))]
@@ -26,6 +27,7 @@ namespace DingFlow.Offboarding;
 [JsonSerializable(typeof(QuarantineReleaseView))]
 [JsonSerializable(typeof(ReleaseView))]
 [JsonSerializable(typeof(StatisticsView))]
+[JsonSerializable(typeof(PlanPolicyView))]
 internal sealed partial class OffboardingJson : JsonSerializerContext;
 
 /// <summary>Enums as camelCase text.</summary>

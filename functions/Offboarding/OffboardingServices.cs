@@ -19,6 +19,9 @@ public static class OffboardingServices
         .AddSingleton<AccountLookup>()
         .AddSingleton<IFreezeDriver, DingTalkFreeze>()
         .AddSingleton<IFreezeDriver, EntraFreeze>()
+        .AddSingleton(PlanReader.Read(configuration, faults))
+        .AddAccessSteps()
+        .AddSingleton<CaseRestorer>()
         .AddSingleton<OffboardingMetrics>()
         .AddSingleton(BrakeOptions.Read(configuration, faults))
         .AddSingleton<RosterStore>()
@@ -31,10 +34,27 @@ public static class OffboardingServices
         .AddFunction<SweepOffboarding>()
         .AddFunction<ListOffboardingCases>(Roles.OperationsRead)
         .AddFunction<GetOffboardingCase>(Roles.OperationsRead)
+        .AddFunction<GetOffboardingPlan>(Roles.OperationsRead)
         .AddFunction<SearchOffboardingCases>(Roles.OperationsRead)
         .AddFunction<CancelOffboardingCase>(Roles.OperationsWrite)
         .AddFunction<RetryOffboardingCase>(Roles.OperationsWrite)
         .AddFunction<ReleaseOffboardingCase>(Roles.OperationsWrite, orRole: Roles.OperationsApprove)
         .AddFunction<ReleaseQuarantine>(Roles.OperationsWrite, orRole: Roles.OperationsApprove)
-        .AddFunction<GetOffboardingStatistics>(Roles.OperationsRead);
+        .AddFunction<GetOffboardingStatistics>(Roles.OperationsRead)
+        .AddFunction<ReactivateOffboardingCase>(Roles.OperationsWrite);
+
+    private static IServiceCollection AddAccessSteps(this IServiceCollection services) => services
+        .AddSingleton<IAccessStep, DingTalkAdminStep>()
+        .AddSingleton<IAccessStep, DingTalkRolesStep>()
+        .AddSingleton<IAccessStep, DingTalkDevicesStep>()
+        .AddSingleton<IAccessStep, DingTalkGroupsStep>()
+        .AddSingleton<IAccessStep, DingTalkApprovalsStep>()
+        .AddSingleton<IAccessStep, DingTalkPendingLeaveStep>()
+        .AddSingleton<IAccessStep, EntraGroupsStep>()
+        .AddSingleton<IAccessStep, EntraDirectoryRolesStep>()
+        .AddSingleton<IAccessStep, EntraAppRolesStep>()
+        .AddSingleton<IAccessStep, EntraLicensesStep>()
+        .AddSingleton<IAccessStep, EntraDevicesStep>()
+        .AddSingleton<IAccessStep, EntraOwnedObjectsStep>()
+        .AddSingleton<AccessSteps>();
 }

@@ -17,7 +17,13 @@ public static class UrlRedaction
         "v1.0", "v2.0", "topapi", "oauth2", "accessToken", "token", "contact", "orgAccounts", "disable", "enable", "signOut", "status",
         "robot", "send", "message", "corpconversation", "asyncsend_v2", "getsendresult", "sendMail",
         "empLeaveRecords", "user", "get", "delete", "list", "department", "listsub", "event", "callbacks", "failedResults",
+        "role", "removerolesforemps", "addrolesforemps", "managementGroups", "exclusive", "trustedDevices", "query", "remove", "im",
+        "sceneGroups", "sceneGroup", "members", "member", "batchQuery", "add", "workflow", "processes", "instanceIds", "processInstances",
+        "tasks", "redirect", "hrm", "pendingDismission", "start", "revoke", "dimissionInfos",
         // Microsoft Graph
+        "memberOf", "microsoft.graph.group", "groups", "$ref", "roleManagement", "roleAssignments", "appRoleAssignments", "assignLicense",
+        "registeredDevices", "microsoft.graph.device", "devices", "ownedObjects", "owners", "manager", "applications", "servicePrincipals",
+        "subscribedSkus",
         "beta", "users", "directory", "deletedItems", "microsoft.graph.user", "graph.user", "revokeSignInSessions",
         "microsoft.graph.revokeSignInSessions",
         // HR systems

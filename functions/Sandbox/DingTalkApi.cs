@@ -29,6 +29,7 @@ internal static class DingTalkApi
             Scope = "Contact.User.Leave.Read",
         },
         new("failedResults", SandboxApi.DingTalk, "GET", "v1.0/event/callbacks/failedResults", FailedResults) { Scope = "Event.Read" },
+        .. DingTalkAccessApi.Operations,
     ];
 
     /// <summary>An error body of this interface; its keys are lower-case on the wire.</summary>
@@ -200,7 +201,7 @@ internal static class DingTalkApi
         });
     }
 
-    private static SandboxAnswer Ok(JsonObject body) => SandboxAnswer.Json(200, body);
+    internal static SandboxAnswer Ok(JsonObject body) => SandboxAnswer.Json(200, body);
 
     // Only a JSON string counts: the query does not carry the parameters of a POST here.
     private static string? UserIdOfBody(SandboxCall call) =>
@@ -208,7 +209,7 @@ internal static class DingTalkApi
 
     private static SandboxPerson? PersonOfQuery(SandboxCall call) => Member(call, call.Query["userId"]);
 
-    private static SandboxPerson? Member(SandboxCall call, string? userId) =>
+    internal static SandboxPerson? Member(SandboxCall call, string? userId) =>
         userId is { Length: > 0 } && call.Directory.FindByUserId(userId) is { DingTalk.Member: true } person ? person : null;
 
     private static bool Instant(string? text, out DateTimeOffset instant) => DateTimeOffset.TryParse(

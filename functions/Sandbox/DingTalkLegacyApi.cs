@@ -28,7 +28,14 @@ internal static class DingTalkLegacyApi
         Post("department.listsubid", "topapi/v2/department/listsubid", ListDepartmentIds),
         Post("role.list", "topapi/role/list", ListRoles),
         Post("role.simplelist", "topapi/role/simplelist", ListRoleMembers),
-        Post(SandboxOperations.RemoveRoles, "topapi/role/removerolesforemps", RemoveRoles) with { Scope = WriteScope },
+        Post(SandboxOperations.RemoveRoles, "topapi/role/removerolesforemps", call => ChangeRoles(call, static (held, roles) => held.RemoveAll(roles.Contains))) with
+        {
+            Scope = WriteScope, Person = PersonOfRoles,
+        },
+        Post("role.addrolesforemps", "topapi/role/addrolesforemps", call => ChangeRoles(call, static (held, roles) => [.. held.Union(roles)])) with
+        {
+            Scope = WriteScope, Person = PersonOfRoles,
+        },
         new("get_call_back_failed_result", SandboxApi.DingTalkLegacy, "GET", "call_back/get_call_back_failed_result", FailedPushes),
         .. SandboxChannels.DingTalk,
     ];
@@ -170,6 +177,7 @@ internal static class DingTalkLegacyApi
             ["email"] = account.Email,
             ["org_email"] = account.Email,
             ["active"] = true,
+            ["manager_userid"] = account.ManagerUserId,
             ["admin"] = account.Administrator != SandboxAdministrator.None,
             ["boss"] = false,
             ["senior"] = false,
@@ -343,7 +351,10 @@ internal static class DingTalkLegacyApi
         });
     }
 
-    private static SandboxAnswer RemoveRoles(SandboxCall call)
+    /// <summary>Whom a change of roles is about, when that is one person.</summary>
+    private static SandboxPerson? PersonOfRoles(SandboxCall call) => Split(call.Text("userIds")) is [var userId] ? DingTalkApi.Member(call, userId) : null;
+
+    private static SandboxAnswer ChangeRoles(SandboxCall call, Func<ImmutableArray<long>, List<long>, ImmutableArray<long>> change)
     {
         var roleIds = Split(call.Text("roleIds"));
         var userIds = Split(call.Text("userIds"));
@@ -366,7 +377,7 @@ internal static class DingTalkLegacyApi
 
         foreach (var person in people.OfType<SandboxPerson>())
         {
-            call.Mutate(person, held => held.WithDingTalk(account => account with { RoleIds = account.RoleIds.RemoveAll(roles.Contains) }));
+            call.Mutate(person, held => held.WithDingTalk(account => account with { RoleIds = change(account.RoleIds, roles) }));
         }
 
         return Ok(null);

@@ -31,6 +31,7 @@ internal static class GraphApi
         AboutDeleted("deletedItems.get", "GET", "directory/deletedItems/{}/microsoft.graph.user", Get),
         AboutDeleted("deletedItems.restore", "POST", "directory/deletedItems/{}/restore", Restore),
         .. SandboxChannels.Graph,
+        .. GraphAccessApi.Operations,
     ];
 
     private static SandboxOperation DeletedUsers(string path) =>
@@ -75,10 +76,10 @@ internal static class GraphApi
         _ => Error(call.World, 400, "BadRequest", "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format."),
     };
 
-    private static SandboxOperation Operation(string name, string method, string path, Func<SandboxCall, SandboxAnswer> handle) =>
+    internal static SandboxOperation Operation(string name, string method, string path, Func<SandboxCall, SandboxAnswer> handle) =>
         new(name, SandboxApi.Graph, method, $"v1.0/{path}", handle) { NeedsToken = false };
 
-    private static SandboxOperation About(string name, string method, string path, Func<SandboxCall, SandboxPerson, SandboxAnswer> handle) =>
+    internal static SandboxOperation About(string name, string method, string path, Func<SandboxCall, SandboxPerson, SandboxAnswer> handle) =>
         Operation(name, method, path, call => Present(call) is { } person ? handle(call, person) : NotFound(call.World, call.Segments[0])) with
         {
             Person = Present,
@@ -259,9 +260,13 @@ internal static class GraphApi
     private static JsonObject Held(string type, string name) => new()
     {
         ["@odata.type"] = type,
-        ["id"] = new Guid(System.Security.Cryptography.SHA256.HashData(Encoding.UTF8.GetBytes(name)).AsSpan(0, 16)).ToString(),
+        ["id"] = IdOf(name),
         ["displayName"] = name,
     };
+
+    /// <summary>The id of something that has a name only: always the same. A name that is an id already stays it.</summary>
+    internal static string IdOf(string name) =>
+        Guid.TryParse(name, out _) ? name : new Guid(System.Security.Cryptography.SHA256.HashData(Encoding.UTF8.GetBytes(name)).AsSpan(0, 16)).ToString();
 
     private static SandboxAnswer? Select(SandboxCall call, out ImmutableArray<string> select)
     {

@@ -38,6 +38,7 @@ internal static class GraphUserJson
             ["businessPhones"] = static (_, _) => new JsonArray(),
             ["otherMails"] = static (_, _) => new JsonArray(),
             ["assignedLicenses"] = static (_, _) => new JsonArray(),
+            ["licenseAssignmentStates"] = static (_, account) => GraphAccessApi.LicenseStates(account),
             ["mobilePhone"] = static (person, _) => person.Mobile,
         }
         .Concat(new[]

@@ -69,6 +69,15 @@ public static class SandboxOperations
     /// <summary><c>POST /users/{id}/sendMail</c> of Graph</summary>
     public const string GraphSendMail = "users.sendMail";
 
+    /// <summary><c>DELETE /groups/{id}/members/{id}/$ref</c> of Graph</summary>
+    public const string GraphRemoveMember = "groups.members.remove";
+
+    /// <summary><c>POST /groups/{id}/members/$ref</c> of Graph</summary>
+    public const string GraphAddMember = "groups.members.add";
+
+    /// <summary><c>POST /users/{id}/assignLicense</c> of Graph</summary>
+    public const string GraphAssignLicense = "users.assignLicense";
+
     /// <summary>Every name, those without a constant included.</summary>
     public static IReadOnlySet<string> All { get; } =
         DingTalkApi.Operations.Concat(DingTalkLegacyApi.Operations).Concat(GraphApi.Operations).Select(operation => operation.Name)

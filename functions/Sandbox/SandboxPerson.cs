@@ -30,6 +30,9 @@ public sealed record SandboxPerson
     public ImmutableSortedDictionary<string, int> Mutations { get; init => field = value ?? ImmutableSortedDictionary<string, int>.Empty; } =
         ImmutableSortedDictionary<string, int>.Empty;
 
+    /// <summary>Names of what the person once held in Entra, so that its ids still lead to it.</summary>
+    public ImmutableArray<string> Once { get; init => field = value.IsDefault ? [] : value; } = [];
+
     /// <summary>The person as they were before anything was frozen: what a wrong read-back shows.</summary>
     internal SandboxPerson Unfrozen() => this with
     {
@@ -77,7 +80,38 @@ public sealed record SandboxDingTalkAccount
 
     /// <summary>Roles held, apart from the administrator's.</summary>
     public ImmutableArray<long> RoleIds { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>Ids of the administrators' groups whose member the person is; they make a sub-administrator.</summary>
+    public ImmutableArray<string> ManagementGroups { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>Devices from which an enterprise account may sign in.</summary>
+    public ImmutableArray<SandboxTrustedDevice> TrustedDevices { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>Ids (<c>openConversationId</c>) of scene groups whose member the person is.</summary>
+    public ImmutableArray<string> SceneGroups { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>Approvals that wait for the person.</summary>
+    public ImmutableArray<SandboxApproval> Approvals { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>DingTalk's HR shows the person as about to leave.</summary>
+    public bool PendingLeave { get; init; }
+
+    /// <summary>User id of the manager, or <see langword="null"/>.</summary>
+    public string? ManagerUserId { get; init; }
 }
+
+/// <summary>A device from which an enterprise account may sign in.</summary>
+/// <param name="Id">Its id in the list of trusted devices.</param>
+/// <param name="Platform">Such as <c>Mac</c>.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record SandboxTrustedDevice(long Id, string Platform);
+
+/// <summary>An approval that waits for somebody.</summary>
+/// <param name="ProcessCode">The form's code.</param>
+/// <param name="InstanceId">The request that is to be approved.</param>
+/// <param name="TaskId">The task within it.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record SandboxApproval(string ProcessCode, string InstanceId, long TaskId);
 
 /// <summary>An account in the simulated Entra directory.</summary>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
@@ -118,7 +152,46 @@ public sealed record SandboxEntraAccount
 
     /// <summary>Display names of directory roles that the person holds.</summary>
     public ImmutableArray<string> DirectoryRoles { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>Roles that the person holds in applications.</summary>
+    public ImmutableArray<SandboxAppRole> AppRoles { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>Licences.</summary>
+    public ImmutableArray<SandboxLicense> Licenses { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>Devices that the person registered.</summary>
+    public ImmutableArray<SandboxDevice> Devices { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>What the person owns, as <c>group/Project X</c>, <c>application/Expenses</c> or <c>servicePrincipal/Expenses</c>; several may own one.</summary>
+    public ImmutableArray<string> Owns { get; init => field = value.IsDefault ? [] : value; } = [];
+
+    /// <summary>Object id of the manager, or <see langword="null"/>.</summary>
+    public string? ManagerId { get; init; }
 }
+
+/// <summary>A role in an application.</summary>
+/// <param name="Application">The application's display name.</param>
+/// <param name="Role">The role's name.</param>
+/// <param name="Group">The group through which it is held, or <see langword="null"/> when it is the person's own.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record SandboxAppRole(string Application, string Role, string? Group = null);
+
+/// <summary>A licence.</summary>
+/// <param name="Sku">Its name, such as <c>ENTERPRISEPACK</c>.</param>
+/// <param name="Group">The group through which it is held, or <see langword="null"/> when it is the person's own.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record SandboxLicense(string Sku, string? Group = null)
+{
+    /// <summary>Names of the service plans that are switched off within it.</summary>
+    public ImmutableArray<string> DisabledPlans { get; init => field = value.IsDefault ? [] : value; } = [];
+}
+
+/// <summary>A device in Entra.</summary>
+/// <param name="Name">Its display name; its id follows from it.</param>
+/// <param name="Enabled">It may sign in.</param>
+/// <param name="OnPremises">It is mastered in an on-premises directory.</param>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record SandboxDevice(string Name, bool Enabled = true, bool OnPremises = false);
 
 /// <summary>Who owns a DingTalk account.</summary>
 [JsonConverter(typeof(CamelCaseEnum<SandboxAccountKind>))]
@@ -168,6 +241,25 @@ public sealed record SandboxDepartment(long Id, string Name, long ParentId);
 /// <param name="GroupId">The group of roles it belongs to.</param>
 /// <param name="GroupName">That group's name.</param>
 public sealed record SandboxRole(long Id, string Name, long GroupId, string GroupName);
+
+/// <summary>How the members of a group come about.</summary>
+public enum SandboxGroupKind
+{
+    /// <summary>One by one; everybody may be taken out.</summary>
+    Assigned,
+
+    /// <summary>By a rule of the directory.</summary>
+    Dynamic,
+
+    /// <summary>In an on-premises directory.</summary>
+    OnPremises,
+
+    /// <summary>In Exchange: a distribution list.</summary>
+    Distribution,
+
+    /// <summary>One by one, and the group carries directory roles.</summary>
+    RoleAssignable,
+}
 
 /// <summary>One line of the organisation's leave records.</summary>
 /// <param name="UserId">User id that the person had.</param>

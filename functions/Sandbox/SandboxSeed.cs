@@ -36,6 +36,16 @@ internal static class SandboxSeed
         new(12, "Release manager", 9002, "职务"),
     ];
 
+    /// <summary>How the members of an Entra group come about; a name that is not here is a group of the ordinary kind.</summary>
+    public static SandboxGroupKind KindOfGroup(string name) => name switch
+    {
+        "All staff" => SandboxGroupKind.Dynamic,
+        "Branch file share" => SandboxGroupKind.OnPremises,
+        "Newsletter" => SandboxGroupKind.Distribution,
+        "Helpdesk administrators" => SandboxGroupKind.RoleAssignable,
+        _ => SandboxGroupKind.Assigned,
+    };
+
     public static SandboxState State() => new()
     {
         Version = SandboxState.CurrentVersion,
