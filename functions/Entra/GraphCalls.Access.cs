@@ -176,7 +176,7 @@ internal sealed partial class GraphCalls
 
     private string Address(string path) => $"{_baseUrl.AbsoluteUri.TrimEnd('/')}/{path}";
 
-    private RequestInformation Request(Method method, string address, GraphExchange exchange)
+    private static RequestInformation Request(Method method, string address, GraphExchange exchange)
     {
         var request = new RequestInformation { HttpMethod = method, URI = new Uri(address) };
         request.Headers.Add("Accept", "application/json");
@@ -259,8 +259,8 @@ internal sealed partial class GraphCalls
 
     private static bool Flag(JsonElement parent, string name) => parent.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.True;
 
-    private static IEnumerable<JsonElement> Items(JsonElement parent, string name) =>
-        parent.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Array ? value.EnumerateArray() : [];
+    private static JsonElement.ArrayEnumerator Items(JsonElement parent, string name) =>
+        parent.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Array ? value.EnumerateArray() : default;
 
     private static List<string> Texts(JsonElement parent, string name) =>
         [.. Items(parent, name).Where(static item => item.ValueKind == JsonValueKind.String).Select(static item => item.GetString()!)];

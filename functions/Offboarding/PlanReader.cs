@@ -350,7 +350,7 @@ public sealed class PlanReader
     private List<string> Texts(JsonElement parent, string name, string place) =>
         [.. Items(parent, name, place, optional: true).Select(item => Text(item, place)).OfType<string>()];
 
-    private IEnumerable<JsonElement> Items(JsonElement parent, string name, string place, bool optional = false)
+    private JsonElement.ArrayEnumerator Items(JsonElement parent, string name, string place, bool optional = false)
     {
         if (!parent.TryGetProperty(name, out var value))
         {
@@ -359,7 +359,7 @@ public sealed class PlanReader
                 Fault(place, "is missing");
             }
 
-            return [];
+            return default;
         }
 
         if (value.ValueKind == JsonValueKind.Array && value.GetArrayLength() <= 200)
@@ -368,7 +368,7 @@ public sealed class PlanReader
         }
 
         Fault(place, "must be a list of at most 200");
-        return [];
+        return default;
     }
 
     private bool IsObject(JsonElement value, string place, params ReadOnlySpan<string> known)
