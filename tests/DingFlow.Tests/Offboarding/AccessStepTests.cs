@@ -169,12 +169,12 @@ public sealed class AccessStepTests
     }
 
     [Fact]
-    public async Task A_main_administrator_and_work_without_an_heir_need_a_person()
+    public async Task An_administrator_by_no_known_group_and_work_without_an_heir_need_a_person()
     {
         await using var driver = await RichLeaver.StartAsync();
         driver.Sandbox.Directory.Change(RichLeaver.Id, p => p with
         {
-            DingTalk = p.DingTalk! with { Administrator = SandboxAdministrator.Main, ManagerUserId = null },
+            DingTalk = p.DingTalk! with { ManagementGroups = [], ManagerUserId = null },
             Entra = p.Entra! with { ManagerId = null },
         });
 
