@@ -55,6 +55,7 @@ public static partial class DingFlowProgram
             SandboxSettings.Apply(configuration, faults), new SandboxOptions { DataDirectory = HostingOptions.DataDirectoryOf(configuration) });
         services.AddStorage(configuration, faults);
         services.AddMessaging(configuration, faults);
+        services.AddParkedMessages();
         services.AddAudit(configuration, faults);
         services.AddDingTalk(configuration, faults);
         services.AddEntra(configuration, faults);

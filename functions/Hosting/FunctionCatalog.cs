@@ -215,20 +215,25 @@ internal sealed class FunctionJsonReader(IConfiguration configuration, IReadOnly
             return null;
         }
 
+        var deadLetters = queueName.EndsWith(FunctionTrigger.Queue.DeadLetterSuffix, StringComparison.OrdinalIgnoreCase);
+        queueName = deadLetters ? queueName[..^FunctionTrigger.Queue.DeadLetterSuffix.Length] : queueName;
         var sessions = trigger.TryGetProperty("isSessionsEnabled", out var enabled) && enabled.ValueKind == JsonValueKind.True;
         var queue = queues.FirstOrDefault(queue => queue.Name == queueName);
         if (queue is null)
         {
             Refuse(name, $"its queue '{queueName}' does not exist");
         }
-        else if (queue.RequiresSession != sessions)
+        else if (deadLetters ? sessions : queue.RequiresSession != sessions)
         {
-            Refuse(name, $"isSessionsEnabled must be {(queue.RequiresSession ? "true" : "false")}, as the queue {queueName} is");
+            Refuse(name, deadLetters ? "isSessionsEnabled must be false: dead letters have no sessions" : $"isSessionsEnabled must be {(queue.RequiresSession ? "true" : "false")}, as the queue {queueName} is");
         }
 
         var binding = BindingName(name, trigger);
         return queue is null || binding is null ? null
-            : new FunctionTrigger.Queue(binding, queueName, sessions, Text(trigger, "cardinality").Equals("many", StringComparison.OrdinalIgnoreCase));
+            : new FunctionTrigger.Queue(binding, queueName, sessions, Text(trigger, "cardinality").Equals("many", StringComparison.OrdinalIgnoreCase))
+            {
+                IsDeadLetters = deadLetters,
+            };
     }
 
     private FunctionTrigger.Timer? ReadTimer(string name, JsonElement trigger, JsonElement bindings)

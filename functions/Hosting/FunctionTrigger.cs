@@ -15,7 +15,14 @@ public abstract record FunctionTrigger
     /// <param name="QueueName">The queue.</param>
     /// <param name="IsSessionsEnabled">Messages arrive in order within their session.</param>
     /// <param name="Batched">The host passes an array of messages (<c>cardinality: many</c>).</param>
-    public sealed record Queue(string Binding, string QueueName, bool IsSessionsEnabled, bool Batched) : FunctionTrigger;
+    public sealed record Queue(string Binding, string QueueName, bool IsSessionsEnabled, bool Batched) : FunctionTrigger
+    {
+        /// <summary>What follows the queue's name in the address of its dead letters, as Service Bus has it.</summary>
+        public const string DeadLetterSuffix = "/$DeadLetterQueue";
+
+        /// <summary>The messages that <see cref="QueueName"/> gave up, instead of those that it delivers. They have no sessions.</summary>
+        public bool IsDeadLetters { get; init; }
+    }
 
     /// <summary>A schedule in UTC.</summary>
     /// <param name="Binding">The name under which the host passes the firing.</param>

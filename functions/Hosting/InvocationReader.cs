@@ -108,12 +108,13 @@ internal static class InvocationReader
         {
             Queue = trigger.QueueName,
             MessageId = known.Text("MessageId") ?? $"body-{Convert.ToHexStringLower(SHA256.HashData(body))}",
-            SessionId = trigger.IsSessionsEnabled ? known.Text("SessionId") : null,
+            SessionId = trigger.IsSessionsEnabled || trigger.IsDeadLetters ? known.Text("SessionId") : null,
             DeliveryCount = known.Number("DeliveryCount") is { } count and > 0 and < int.MaxValue ? (int)count : 1,
             EnqueuedAt = known.Time("EnqueuedTimeUtc") ?? known.Time("EnqueuedTime"),
             Body = body,
             Subject = known.Text("Subject") ?? known.Text("Label"),
             TraceParent = known.TraceParent(),
+            DeadLetterReason = trigger.IsDeadLetters ? known.DeadLetterReason() : null,
         };
     }
 
@@ -244,7 +245,18 @@ internal static class InvocationReader
                 ? time : null;
 
         /// <summary>The sender's trace context among the message's own properties, whose name depends on the extension's version.</summary>
-        public string? TraceParent()
+        public string? TraceParent() => Property(static text => text.Length == 55, "Diagnostic-Id", "traceparent");
+
+        /// <summary>Why a message lies among the dead letters: the queue writes it into the message's own properties.</summary>
+        public string? DeadLetterReason()
+        {
+            var reason = Property(static text => text.Length > 0, "DeadLetterReason") ?? Text("DeadLetterReason");
+            var description = Property(static text => text.Length > 0, "DeadLetterErrorDescription") ?? Text("DeadLetterErrorDescription");
+            return reason is null ? description : description is null ? reason : $"{reason}: {description}";
+        }
+
+        /// <summary>A text among the message's own properties.</summary>
+        private string? Property(Func<string, bool> fits, params ReadOnlySpan<string> names)
         {
             foreach (var name in (ReadOnlySpan<string>)["ApplicationProperties", "UserProperties"])
             {
@@ -255,7 +267,7 @@ internal static class InvocationReader
 
                 if (text is null)
                 {
-                    if (Find(element) is { } direct)
+                    if (Find(element, fits, names) is { } direct)
                     {
                         return direct;
                     }
@@ -263,7 +275,7 @@ internal static class InvocationReader
                 else if (Unwrap(text, out var kind) is var json && kind == JsonValueKind.Object)
                 {
                     using var document = JsonDocument.Parse(json, Options);
-                    if (Find(document.RootElement) is { } wrapped)
+                    if (Find(document.RootElement, fits, names) is { } wrapped)
                     {
                         return wrapped;
                     }
@@ -272,21 +284,21 @@ internal static class InvocationReader
 
             return null;
 
-            static string? Find(JsonElement properties)
+            static string? Find(JsonElement properties, Func<string, bool> fits, ReadOnlySpan<string> names)
             {
                 if (properties.ValueKind != JsonValueKind.Object)
                 {
                     return null;
                 }
 
-                foreach (var name in (ReadOnlySpan<string>)["Diagnostic-Id", "traceparent"])
+                foreach (var name in names)
                 {
                     foreach (var property in properties.EnumerateObject())
                     {
                         if (property.Name.Equals(name, StringComparison.OrdinalIgnoreCase) && property.Value.ValueKind == JsonValueKind.String
-                            && Unwrap(property.Value.GetString()!, out _) is { Length: 55 } traceParent)
+                            && Unwrap(property.Value.GetString()!, out _) is var found && fits(found))
                         {
-                            return traceParent;
+                            return found;
                         }
                     }
                 }

@@ -16,7 +16,8 @@ internal static class InvocationWriter
     private static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>The invocation for one message of the embedded queue.</summary>
-    public static byte[] Message(FunctionTrigger.Queue trigger, string functionName, LockedMessage locked, DateTimeOffset now)
+    public static byte[] Message(
+        FunctionTrigger.Queue trigger, string functionName, LockedMessage locked, DateTimeOffset now, string? deadLetterReason = null)
     {
         var message = locked.Message;
         var body = Encoding.UTF8.GetString(message.Body.Span);
@@ -44,6 +45,11 @@ internal static class InvocationWriter
             if (message.TraceParent is { } traceParent)
             {
                 writer.WriteString("Diagnostic-Id", traceParent);
+            }
+
+            if (deadLetterReason is not null)
+            {
+                writer.WriteString("DeadLetterReason", deadLetterReason);
             }
 
             writer.WriteEndObject();

@@ -66,6 +66,13 @@ internal sealed partial class StandaloneDriver(
         foreach (var (function, trigger) in catalog.Of<FunctionTrigger.Queue>())
         {
             var definition = Queues.All.First(queue => queue.Name == trigger.QueueName);
+            if (trigger.IsDeadLetters)
+            {
+                var letters = new DeadLetterPump(function, trigger, definition, services.GetRequiredService<IEmbeddedQueue>(), _invocations, time, logger);
+                yield return () => letters.RunAsync(_stopping.Token, _giveUp.Token);
+                continue;
+            }
+
             var concurrency = definition.RequiresSession ? catalog.Host.MaxConcurrentSessions : catalog.Host.MaxConcurrentCalls;
             var pump = new QueuePump(
                 function, trigger, definition, concurrency, services.GetRequiredService<IEmbeddedQueue>(), _invocations, time, logger);

@@ -13,6 +13,7 @@ public static class IntakeServices
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(IntakeOptions.Read(configuration, faults));
         services.AddSingleton(InboxOptions.Read(configuration, faults));
+        services.TryAddAuditTrail(configuration, faults);
         services.AddSingleton<SourcePauses>();
         services.AddSingleton<IInboxGate>(static provider => provider.GetRequiredService<SourcePauses>());
         services.AddSingleton<Inbox>();

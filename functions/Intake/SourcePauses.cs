@@ -9,7 +9,7 @@ namespace DingFlow.Intake;
 /// Which HR sources are paused: by their settings, or by an operator while the program runs. A paused source is accepted and kept; nothing
 /// is done on its word until it goes on. Table <c>HrSources</c>, partition <c>pause</c>.
 /// </summary>
-public sealed class SourcePauses(IEntityStore store, IntakeOptions options, TimeProvider time) : IInboxGate
+public sealed class SourcePauses(IEntityStore store, IAuditTrail trail, IntakeOptions options, TimeProvider time) : IInboxGate
 {
     private const string Table = "HrSources";
     private const string Partition = "pause";
@@ -54,17 +54,25 @@ public sealed class SourcePauses(IEntityStore store, IntakeOptions options, Time
         {
             Properties = new() { ["Schema"] = 1, ["Source"] = source.QualifiedName, ["At"] = pause.At, ["By"] = pause.By, ["Reason"] = pause.Reason },
         };
-        await store.SubmitAsync(EntityTransaction.Of(Table, EntityOperation.Insert(row)), cancellationToken);
+        await trail.SubmitAsync(
+            EntityTransaction.Of(Table, EntityOperation.Insert(row)), [EventOf(PauseAudit.SourcePaused, source, pause)], cancellationToken);
         await RefreshAsync(cancellationToken);
     }
 
     /// <summary>Lets a source go on.</summary>
-    public async Task ResumeAsync(HrSource source, CancellationToken cancellationToken)
+    public async Task ResumeAsync(HrSource source, SourcePause end, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(source);
-        await store.SubmitAsync(EntityTransaction.Of(Table, EntityOperation.Delete(Partition, source.Name)), cancellationToken);
+        ArgumentNullException.ThrowIfNull(end);
+        await trail.SubmitAsync(
+            EntityTransaction.Of(Table, EntityOperation.Delete(Partition, source.Name)), [EventOf(PauseAudit.SourceResumed, source, end)], cancellationToken);
         await RefreshAsync(cancellationToken);
     }
+
+    private static AuditEvent EventOf(AuditKind kind, HrSource source, SourcePause order) => new()
+    {
+        Kind = kind, Actor = AuditActor.Principal(order.By), Payload = PayloadHash.None, On = new("source", source.QualifiedName), Reason = order.Reason,
+    };
 
     private async Task RefreshAsync(CancellationToken cancellationToken)
     {
@@ -73,7 +81,7 @@ public sealed class SourcePauses(IEntityStore store, IntakeOptions options, Time
         string? continuation = null;
         do
         {
-            var page = await store.QueryAsync(Table, Partition, RowKeyRange.All, 1000, continuation, cancellationToken);
+            var page = await store.QueryAsync(Table, Partition, AuditOutbox.RowsBefore(), 1000, continuation, cancellationToken);
             foreach (var row in page.Entities)
             {
                 pauses[row.Properties.Require<string>("Source")] = new(
@@ -132,12 +140,12 @@ public sealed partial class PauseHrSource(IntakeOptions options, SourcePauses pa
 }
 
 /// <summary><c>POST hr/{source}/resume</c>: the source goes on; the next sweep enqueues what it sent meanwhile.</summary>
-public sealed partial class ResumeHrSource(IntakeOptions options, SourcePauses pauses, ILogger<ResumeHrSource> logger) : IHttpFunction
+public sealed partial class ResumeHrSource(IntakeOptions options, SourcePauses pauses, TimeProvider time, ILogger<ResumeHrSource> logger) : IHttpFunction
 {
     /// <inheritdoc/>
     public async Task InvokeAsync(HttpContext context)
     {
-        if (await context.HrSourceAsync(options) is not { } source || await context.ReadPauseReasonAsync() is null)
+        if (await context.HrSourceAsync(options) is not { } source || await context.ReadPauseReasonAsync() is not { } reason)
         {
             return;
         }
@@ -148,7 +156,7 @@ public sealed partial class ResumeHrSource(IntakeOptions options, SourcePauses p
             return;
         }
 
-        await pauses.ResumeAsync(source, context.RequestAborted);
+        await pauses.ResumeAsync(source, new(time.GetUtcNow(), context.Principal()!, reason), context.RequestAborted);
         Log.Resumed(logger, source.Name);
         await context.WriteSourceAsync(source, null, StatusCodes.Status202Accepted);
     }
@@ -217,6 +225,17 @@ internal static class HrSourceRequests
     public static Task WriteSourceAsync(this HttpContext context, HrSource source, SourcePause? pause, int status) => context.WriteJsonAsync(
         new HrSourceView(source.Name, source.Dialect.Name, source.Paused || pause is not null, pause, source.DryRun),
         SourceJson.Default.HrSourceView, status);
+}
+
+/// <summary>What operators do with sources, in the audit trail.</summary>
+internal static class PauseAudit
+{
+    /// <summary>A source was paused.</summary>
+    public static AuditKind SourcePaused { get; } =
+        new("intake.source_paused", AuditRetention.Legal, "An operator paused an HR source: what it sends is kept and waits.");
+
+    /// <summary>A source goes on.</summary>
+    public static AuditKind SourceResumed { get; } = new("intake.source_resumed", AuditRetention.Legal, "An operator let a paused HR source go on.");
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]

@@ -108,6 +108,14 @@ internal sealed class EmbeddedMessages
         return letters;
     }
 
+    /// <summary>Forgets a dead letter.</summary>
+    public static bool DeleteDeadLetter(SqliteConnection connection, QueueDefinition queue, long sequence)
+    {
+        using var delete = connection.Statement("DELETE FROM dead_letters WHERE queue = ?1 AND seq = ?2").Bind(1, queue.Name).Bind(2, sequence);
+        delete.Step();
+        return connection.Changes > 0;
+    }
+
     private static ReceivedMessage MessageOf(SqliteStatement row, QueueDefinition queue) => new()
     {
         Queue = queue.Name,

@@ -64,6 +64,14 @@ public sealed class EmbeddedQueue(SqliteDatabase database, TimeProvider time, IL
         });
     }
 
+    /// <inheritdoc/>
+    public Task RemoveDeadLetterAsync(DeadLetter letter, QueueDefinition queue, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(letter);
+        return Guarded(() => database.Main.WriteAsync(
+            connection => EmbeddedMessages.DeleteDeadLetter(connection, queue, letter.SequenceNumber), static _ => { }, cancellationToken));
+    }
+
     /// <summary>Ends the waiting of receivers. The database is not this one's to close.</summary>
     public void Dispose()
     {

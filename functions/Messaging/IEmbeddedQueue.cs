@@ -26,6 +26,9 @@ public interface IEmbeddedQueue : IMessageQueue
 
     /// <summary>The dead-lettered messages of a queue, oldest first, at most so many.</summary>
     Task<IReadOnlyList<DeadLetter>> ReadDeadLettersAsync(QueueDefinition queue, int maximum, CancellationToken cancellationToken);
+
+    /// <summary>Forgets a dead letter; doing it again does nothing.</summary>
+    Task RemoveDeadLetterAsync(DeadLetter letter, QueueDefinition queue, CancellationToken cancellationToken);
 }
 
 /// <summary>A message under a lock.</summary>

@@ -60,6 +60,9 @@ public sealed record ReceivedMessage
 
     /// <summary>W3C trace context of the sender.</summary>
     public string? TraceParent { get; init; }
+
+    /// <summary>Why the queue gave the message up, where it comes from a dead-letter queue and somebody said.</summary>
+    public string? DeadLetterReason { get; init; }
 }
 
 /// <summary>The queue could not be reached or refused; the message is not at fault.</summary>

@@ -28,12 +28,23 @@ public static class MessagingServices
     {
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton<ParkedMessages>();
+        services.TryAddAuditTrail(configuration, faults);
         var settings = new SettingsReader(configuration, "DingFlow", faults);
         var usual = HostingOptions.ModeOf(configuration) == HostMode.Standalone ? QueueKind.Sqlite : QueueKind.ServiceBus;
         return settings.Choice("Queue", usual) == QueueKind.Sqlite
             ? AddEmbedded(services, configuration)
             : AddServiceBus(services, configuration, faults);
     }
+
+    /// <summary>Adds the functions by which people deal with parked messages, and those that park dead letters: one for every queue.</summary>
+    public static IServiceCollection AddParkedMessages(this IServiceCollection services) => services
+        .AddFunction<ListParkedMessages>(Roles.OperationsRead)
+        .AddFunction<GetParkedMessage>(Roles.OperationsRead)
+        .AddFunction<ReplayParkedMessage>(Roles.OperationsWrite)
+        .AddFunction<DiscardParkedMessage>(Roles.OperationsWrite)
+        .AddFunction<PruneParkedMessages>()
+        .AddFunction<ParkOffboardingDeadLetters>()
+        .AddFunction<ParkAlertDeadLetters>();
 
     private static IServiceCollection AddEmbedded(IServiceCollection services, IConfiguration configuration)
     {

@@ -225,4 +225,28 @@ public sealed class InvocationReaderTests
     private static byte[] Read(string file) => File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, "Hosting", "Recorded", file));
 
     private static string Text(ReceivedMessage message) => Encoding.UTF8.GetString(message.Body.Span);
+
+    [Fact]
+    public void A_dead_letter_keeps_its_session_and_says_why_it_was_given_up()
+    {
+        var invocation = Encoding.UTF8.GetBytes("""
+            {"Data":{"msg":"\"{\\\"kind\\\":\\\"run\\\"}\""},"Metadata":{"MessageId":"\"m-1\"","SessionId":"\"s-1\"","DeliveryCount":"11",
+             "ApplicationProperties":{"DeadLetterReason":"MaxDeliveryCountExceeded","DeadLetterErrorDescription":"Message could not be consumed after 10 delivery attempts."}}}
+            """);
+        var message = Assert.Single(InvocationReader.ReadMessages(
+            invocation, new FunctionTrigger.Queue("msg", "offboarding", IsSessionsEnabled: false, Batched: false) { IsDeadLetters = true }));
+
+        Assert.Equal(
+            ("offboarding", "s-1", 11, "MaxDeliveryCountExceeded: Message could not be consumed after 10 delivery attempts."),
+            (message.Queue, message.SessionId, message.DeliveryCount, message.DeadLetterReason));
+    }
+
+    [Fact]
+    public void Every_queue_has_a_function_that_parks_its_dead_letters()
+    {
+        var addresses = Directory.EnumerateFiles(Path.Combine(DingFlow.Tests.Infrastructure.Repository.Root, "functions", "Triggers"), "function.json", SearchOption.AllDirectories)
+            .Select(File.ReadAllText).ToList();
+
+        Assert.All(Queues.All, queue => Assert.Contains(addresses, json => json.Contains($"\"{queue.Name}/$DeadLetterQueue\"", StringComparison.Ordinal)));
+    }
 }

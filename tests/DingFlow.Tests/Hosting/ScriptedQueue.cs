@@ -74,6 +74,8 @@ internal sealed class ScriptedQueue : IEmbeddedQueue
     public Task<IReadOnlyList<DeadLetter>> ReadDeadLettersAsync(QueueDefinition queue, int maximum, CancellationToken cancellationToken) =>
         Task.FromResult<IReadOnlyList<DeadLetter>>([]);
 
+    public Task RemoveDeadLetterAsync(DeadLetter letter, QueueDefinition queue, CancellationToken cancellationToken) => Task.CompletedTask;
+
     public Task SendAsync(QueueDefinition queue, IReadOnlyList<OutgoingMessage> messages, CancellationToken cancellationToken) =>
         throw new NotSupportedException();
 
