@@ -9,6 +9,7 @@ using DingFlow.Offboarding;
 using DingFlow.Rules;
 using DingFlow.Sandbox;
 using DingFlow.Scim;
+using DingFlow.Signals;
 using DingFlow.Storage;
 using DingFlow.Transfers;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
@@ -66,6 +67,7 @@ public static partial class DingFlowProgram
         services.AddOffboarding(configuration, faults);
         services.AddTransfers(configuration, faults);
         services.AddRules(configuration, faults);
+        services.AddSignals(configuration, faults);
     }
 
     /// <summary>Builds the program with the given features.</summary>

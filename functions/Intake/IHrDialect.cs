@@ -19,6 +19,12 @@ public interface IHrDialect
     /// </summary>
     bool IsWebhook => true;
 
+    /// <summary>Whether <see cref="Read"/> understands what the inbox keeps, so that a replay reads it anew with the settings of then.</summary>
+    bool CanRead => IsWebhook;
+
+    /// <summary>Whether <c>Secrets</c> may be set.</summary>
+    bool TakesSecrets => IsWebhook;
+
     /// <summary>The dialect as one source uses it: reads its own settings from the source's section, adding what is wrong to the faults.</summary>
     IHrDialect Configure(SettingsReader reader) => this;
 
@@ -83,6 +89,7 @@ public static class HrDialects
         new GitHubDialect(),
         new MappedDialect(),
         new ScimDialect(),
+        new SsfDialect(),
     ];
 }
 

@@ -134,7 +134,7 @@ public sealed record HrSource
             MaxBodyBytes = reader.Number("MaxBodyBytes", maxBodyBytes, 256, Inbox.MaxBodyBytes),
             AllowedNetworks = ReadNetworks(reader),
             // Microsoft Entra wants to provision by 25 requests a second.
-            MaxPerMinute = reader.Number("MaxPerMinute", dialect is { IsWebhook: false } ? 3000 : DefaultMaxPerMinute, 1, 10_000_000),
+            MaxPerMinute = reader.Number("MaxPerMinute", dialect is ScimDialect ? 3000 : DefaultMaxPerMinute, 1, 10_000_000),
             Tenants = ReadTenants(reader, knownTenants),
             EmailDomains = [.. reader.List("EmailDomains").Select(static domain => domain.TrimStart('@'))],
         };
@@ -232,7 +232,7 @@ public sealed record HrSource
     private static List<byte[]> ReadSecrets(SettingsReader reader, IHrDialect dialect)
     {
         var keys = reader.Children("Secrets");
-        if (!dialect.IsWebhook)
+        if (!dialect.TakesSecrets)
         {
             if (keys.Count > 0)
             {

@@ -36,7 +36,7 @@ public sealed partial class ReplayDelivery(IntakeOptions options, IInbox inbox, 
         }
 
         var events = stored.Events;
-        if (options.Sources.Values.FirstOrDefault(s => s.QualifiedName == stored.Source) is { Dialect.IsWebhook: true } source)
+        if (options.Sources.Values.FirstOrDefault(s => s.QualifiedName == stored.Source) is { Dialect.CanRead: true } source)
         {
             var reading = source.Dialect.Read(stored.Body, source.QualifiedName);
             if (reading.Fault is { } fault)

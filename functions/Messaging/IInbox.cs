@@ -63,6 +63,11 @@ public sealed record InboxDelivery
     /// <summary>The body as received and verified (DingTalk: after decryption).</summary>
     public required ReadOnlyMemory<byte> Body { get; init; }
 
+    /// <summary>
+    /// What of the body tells a repetition from something new, where that is less than the whole: a sender may sign anew for each attempt.
+    /// </summary>
+    public ReadOnlyMemory<byte>? Content { get; init; }
+
     /// <summary>Which key verified it (an index into the source's secrets), for the evidence.</summary>
     public int VerifiedBy { get; init; }
 

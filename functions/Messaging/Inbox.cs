@@ -35,20 +35,22 @@ public sealed partial class Inbox(
         ArgumentOutOfRangeException.ThrowIfGreaterThan(delivery.Body.Length, MaxBodyBytes, nameof(delivery));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(delivery.Events.Count, MaxEvents, nameof(delivery));
         var bodyHash = Convert.ToHexStringLower(SHA256.HashData(delivery.Body.Span));
-        var id = InboxRows.IdOf(delivery, bodyHash);
-        if (await TryStoreAsync(delivery, id, bodyHash, idReused: false, cancellationToken))
+        var contentHash = delivery.Content is { } content ? Convert.ToHexStringLower(SHA256.HashData(content.Span)) : null;
+        var hashes = new DeliveryHashes(bodyHash, contentHash);
+        var id = InboxRows.IdOf(delivery, hashes.Identity);
+        if (await TryStoreAsync(delivery, id, hashes, idReused: false, cancellationToken))
         {
             return new InboxReceipt(id, Duplicate: false, IdReused: false);
         }
 
-        if (await FindAsync(id, cancellationToken) is { } known && known.BodyHash == bodyHash)
+        if (await FindAsync(id, cancellationToken) is { } known && (known.ContentHash ?? known.BodyHash) == hashes.Identity)
         {
             return new InboxReceipt(id, Duplicate: true, IdReused: false);
         }
 
         // Two leavers under one delivery id: neither may be lost.
-        var second = InboxRows.IdOfReuse(id, bodyHash);
-        var stored = await TryStoreAsync(delivery, second, bodyHash, idReused: true, cancellationToken);
+        var second = InboxRows.IdOfReuse(id, hashes.Identity);
+        var stored = await TryStoreAsync(delivery, second, hashes, idReused: true, cancellationToken);
         return new InboxReceipt(second, Duplicate: !stored, IdReused: true);
     }
 
@@ -179,7 +181,7 @@ public sealed partial class Inbox(
         _stop.Dispose();
     }
 
-    private async Task<bool> TryStoreAsync(InboxDelivery delivery, string id, string bodyHash, bool idReused, CancellationToken cancellationToken)
+    private async Task<bool> TryStoreAsync(InboxDelivery delivery, string id, DeliveryHashes hashes, bool idReused, CancellationToken cancellationToken)
     {
         var now = timeProvider.GetUtcNow();
         var itemSize = ItemSizeOf(delivery.Events.Count);
@@ -189,7 +191,8 @@ public sealed partial class Inbox(
             Source = delivery.Source,
             SenderId = delivery.SenderId,
             ReceivedAt = now,
-            BodyHash = bodyHash,
+            BodyHash = hashes.Body,
+            ContentHash = hashes.Content,
             VerifiedBy = delivery.VerifiedBy,
             KeyId = _keys.Value.CurrentKeyId,
             ItemSize = itemSize,
@@ -283,6 +286,12 @@ public sealed partial class Inbox(
         await store.GetAsync(InboxRows.Table, InboxRows.PartitionOf(id), InboxRows.DeliveryRow(id), cancellationToken) is { } entity
             ? InboxRows.ReadRecord(id, entity)
             : null;
+
+    /// <summary>SHA-256 of a delivery's body and, where that is given, of what of it counts for its identity.</summary>
+    private readonly record struct DeliveryHashes(string Body, string? Content)
+    {
+        public string Identity => Content ?? Body;
+    }
 
     private static partial class Log
     {

@@ -41,12 +41,12 @@ internal static class InboxRows
     /// The id of a delivery: source and the sender's id, else source, the event's own time and the body. Fields are separated by a
     /// byte that occurs in none of them.
     /// </summary>
-    public static string IdOf(InboxDelivery delivery, string bodyHash) => Hash(delivery.SenderId is { } senderId
+    public static string IdOf(InboxDelivery delivery, string contentHash) => Hash(delivery.SenderId is { } senderId
         ? $"id\n{delivery.Source}\n{senderId}"
-        : string.Create(CultureInfo.InvariantCulture, $"body\n{delivery.Source}\n{delivery.EventTime?.UtcTicks ?? 0}\n{bodyHash}"));
+        : string.Create(CultureInfo.InvariantCulture, $"body\n{delivery.Source}\n{delivery.EventTime?.UtcTicks ?? 0}\n{contentHash}"));
 
     /// <summary>The id of a second delivery that came under an id used before.</summary>
-    public static string IdOfReuse(string id, string bodyHash) => Hash($"reuse\n{id}\n{bodyHash}");
+    public static string IdOfReuse(string id, string contentHash) => Hash($"reuse\n{id}\n{contentHash}");
 
     /// <summary>Everything a delivery leaves behind, in one transaction.</summary>
     public static EntityTransaction Insert(InboxRecord record, IReadOnlyList<PendingItem> items)
@@ -81,6 +81,7 @@ internal static class InboxRows
                 ["SenderId"] = record.SenderId,
                 ["ReceivedAt"] = record.ReceivedAt,
                 ["BodyHash"] = record.BodyHash,
+                ["ContentHash"] = record.ContentHash,
                 ["VerifiedBy"] = record.VerifiedBy,
                 ["KeyId"] = record.KeyId,
                 ["ItemSize"] = record.ItemSize,
@@ -106,6 +107,7 @@ internal static class InboxRows
         SenderId = entity.Properties.Get<string>("SenderId"),
         ReceivedAt = entity.Properties.Require<DateTimeOffset>("ReceivedAt"),
         BodyHash = entity.Properties.Require<string>("BodyHash"),
+        ContentHash = entity.Properties.Get<string>("ContentHash"),
         VerifiedBy = entity.Properties.Require<int>("VerifiedBy"),
         KeyId = entity.Properties.Require<string>("KeyId"),
         ItemSize = entity.Properties.Require<int>("ItemSize"),
@@ -171,6 +173,9 @@ internal sealed record InboxRecord
 
     /// <summary>SHA-256 of the body, lower-case hexadecimal.</summary>
     public required string BodyHash { get; init; }
+
+    /// <summary>SHA-256 of what of the body tells a repetition from something new, where that is not the whole.</summary>
+    public string? ContentHash { get; init; }
 
     public required int VerifiedBy { get; init; }
 

@@ -23,6 +23,20 @@ public enum PersonEventKind
     /// answer makes of it reaches a case.
     /// </summary>
     Unresolved,
+
+    /// <summary>
+    /// An identity provider disabled or purged the person's account, and its source is set to take that for a leave. Nobody said that the
+    /// employment ends.
+    /// </summary>
+    AccountDisabled,
+
+    /// <summary>
+    /// An identity provider enabled the person's account again. It takes back what the same source said, never what HR said.
+    /// </summary>
+    AccountEnabled,
+
+    /// <summary>The person's sessions are to end everywhere. The accounts stay as they are, and no case is opened.</summary>
+    SessionsRevoked,
 }
 
 /// <summary>What a sender whose webhooks carry ids only says of the person.</summary>

@@ -18,6 +18,9 @@ public static class Queues
     /// <summary>Alerts on their way to people.</summary>
     public static QueueDefinition Alerts { get; } = new("alerts", false, TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(1), 10);
 
+    /// <summary>Signals on their way to subscribers.</summary>
+    public static QueueDefinition Signals { get; } = new("signals", false, TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(1), 10);
+
     /// <summary>All of them.</summary>
-    public static IReadOnlyList<QueueDefinition> All { get; } = [Offboarding, Alerts];
+    public static IReadOnlyList<QueueDefinition> All { get; } = [Offboarding, Alerts, Signals];
 }

@@ -24,11 +24,13 @@ public sealed partial class CaseEvents(
     {
         switch (personEvent.Kind)
         {
-            case PersonEventKind.Terminated or PersonEventKind.LeftOrganisation or PersonEventKind.ResignationAgreed:
+            case PersonEventKind.Terminated or PersonEventKind.LeftOrganisation or PersonEventKind.ResignationAgreed or PersonEventKind.AccountDisabled:
                 await LeaveAsync(personEvent, CaseDates.Dated(signal, personEvent), cancellationToken);
                 return null;
             case PersonEventKind.Unresolved:
                 throw new ArgumentException("The HR system has not been asked yet.", nameof(personEvent));
+            case PersonEventKind.SessionsRevoked:
+                throw new ArgumentException("Sessions that end make no case.", nameof(personEvent));
             default:
                 return await ReturnAsync(personEvent, signal, cancellationToken);
         }
@@ -122,7 +124,7 @@ public sealed partial class CaseEvents(
         };
 
         // Deliveries may overtake one another: a leave that HR called off later must not freeze anybody when it arrives last.
-        if (personEvent.Kind == PersonEventKind.Terminated && personEvent.OccurredAt is { } occurredAt
+        if (personEvent.Kind is PersonEventKind.Terminated or PersonEventKind.AccountDisabled && personEvent.OccurredAt is { } occurredAt
             && await ReturnedAfterAsync(personEvent, occurredAt, cancellationToken))
         {
             return opened with
@@ -245,8 +247,14 @@ public sealed partial class CaseEvents(
 
         // A termination that the sender dates after this event stands.
         if (personEvent.OccurredAt is { } occurredAt
-            && latest.Case.Signals.Any(s => s.Source == signal.Source && s.Kind == PersonEventKind.Terminated && s.OccurredAt > occurredAt))
+            && latest.Case.Signals.Any(s => s.Source == signal.Source && s.Kind is PersonEventKind.Terminated or PersonEventKind.AccountDisabled && s.OccurredAt > occurredAt))
         {
+            return null;
+        }
+
+        if (personEvent.Kind == PersonEventKind.AccountEnabled && StandsWithout(latest.Case, signal.Source))
+        {
+            await ReadAgainAsync(latest, signal, cancellationToken);
             return null;
         }
 
@@ -287,6 +295,32 @@ public sealed partial class CaseEvents(
         return latest;
     }
 
+    /// <summary>Somebody else than this identity provider said that the person leaves; an account that it enables does not take that back.</summary>
+    private static bool StandsWithout(OffboardingCase c, string source) => c.Signals.Any(s => s.Kind switch
+    {
+        PersonEventKind.Terminated or PersonEventKind.ResignationAgreed => true,
+        PersonEventKind.AccountDisabled => s.Source != source,
+        // DingTalk tells of a removal that this case itself made.
+        PersonEventKind.LeftOrganisation => !c.Steps.Any(step => step is { Id: "dingtalk.remove", Attempts: > 0 }),
+        _ => false,
+    });
+
+    /// <summary>A leaver's account was enabled somewhere: the case hears of it, and a freeze that was verified is read back now rather than later.</summary>
+    private async Task ReadAgainAsync(StoredCase latest, CaseSignal signal, CancellationToken cancellationToken)
+    {
+        if (latest.Case.State is CaseState.Cancelled or CaseState.Reactivated)
+        {
+            return;
+        }
+
+        var stored = await cases.UpdateAsync(latest, c => HasHeard(c, signal) ? c : c with { Signals = [.. c.Signals, signal] }, cancellationToken);
+        Log.EnabledElsewhere(logger, stored.Case.CaseId, signal.Source);
+        if (stored.Case is { State: CaseState.Verified, Superseded: false })
+        {
+            await runs.ScheduleAsync(stored, time.GetUtcNow(), "account enabled elsewhere", c => c, cancellationToken);
+        }
+    }
+
     private static OffboardingCase CalledOff(OffboardingCase c, PersonEventKind kind, CaseSignal signal)
     {
         if (HasHeard(c, signal) || c.State is CaseState.Cancelled or CaseState.Reactivated)
@@ -295,7 +329,12 @@ public sealed partial class CaseEvents(
         }
 
         var told = c with { Signals = [.. c.Signals, signal], Superseded = true, NextAttemptAt = null };
-        var what = kind == PersonEventKind.Rehired ? "The person was rehired" : "The termination was called off";
+        var what = kind switch
+        {
+            PersonEventKind.Rehired => "The person was rehired",
+            PersonEventKind.AccountEnabled => "The identity provider enabled the account again",
+            _ => "The termination was called off",
+        };
         return c.Steps.Any(s => s.Attempts > 0)
             ? told with { State = CaseState.NeedsHuman, Notes = [$"{what} after accounts had been changed: give the accounts back."] }
             : told with { State = CaseState.Cancelled, Notes = [$"{what} before anything was changed."] };
@@ -383,6 +422,9 @@ public sealed partial class CaseEvents(
 
         [LoggerMessage(3, LogLevel.Information, "Case {CaseId} called off ({Kind}); it is now {State}.")]
         public static partial void CaseCalledOff(ILogger logger, string caseId, PersonEventKind kind, CaseState state);
+
+        [LoggerMessage(5, LogLevel.Warning, "Case {CaseId}: {Source} enabled an account of a leaver; the freeze is read back.")]
+        public static partial void EnabledElsewhere(ILogger logger, string caseId, string source);
 
         [LoggerMessage(4, LogLevel.Information, "{Kind} from {Source} concerns nobody who has a case.")]
         public static partial void NothingToCallOff(ILogger logger, PersonEventKind kind, string source);

@@ -75,4 +75,9 @@ public sealed class DingTalkFreeze(DingTalkClients clients, OffboardingOptions o
         { Enabled: true } => new(ReadBack.Contradicted, "DingTalk accepted the step, but the account is still usable."),
         _ => new(ReadBack.Unavailable, $"The account could not be read back: {RemoteText.Of(after.Result)}."),
     };
+
+    /// <inheritdoc/>
+    public async Task<StepResult> EndSessionsAsync(CaseAccount account, string reason, CancellationToken cancellationToken) => account.IsEnterprise
+        ? StepResult.Of(await clients[account.Tenant!].SignOutAsync(account.AccountId!, reason, cancellationToken), "All devices were signed out.")
+        : new(StepOutcome.Skipped, "An ordinary DingTalk account belongs to the person: the organisation cannot sign it out.");
 }

@@ -62,4 +62,9 @@ public sealed class EntraFreeze(EntraDirectory entra) : IFreezeDriver
             ? new(ReadBack.Confirmed)
             : new(ReadBack.Contradicted, "Entra accepted the step, but sessions from before it are still valid.");
     }
+
+    /// <inheritdoc/>
+    public async Task<StepResult> EndSessionsAsync(CaseAccount account, string reason, CancellationToken cancellationToken) => StepResult.Of(
+        await entra.RevokeSessionsAsync(account.AccountId!, cancellationToken),
+        "Refresh tokens were revoked; access tokens already issued may live until they expire.");
 }

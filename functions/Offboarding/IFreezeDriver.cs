@@ -25,6 +25,12 @@ public interface IFreezeDriver
 
     /// <summary>Lets the account sign in again. Doing it again is safe.</summary>
     Task<StepResult> EnableAsync(CaseAccount account, CancellationToken cancellationToken);
+
+    /// <summary>Ends the person's sessions and leaves the account as it is. Doing it again is safe.</summary>
+    /// <param name="account">The account.</param>
+    /// <param name="reason">Given to the remote, where it takes one; no personal data.</param>
+    /// <param name="cancellationToken">Gives up waiting.</param>
+    Task<StepResult> EndSessionsAsync(CaseAccount account, string reason, CancellationToken cancellationToken);
 }
 
 /// <summary>How one attempt of a step ended.</summary>

@@ -30,6 +30,7 @@ public static class OffboardingServices
         .AddSingleton<CaseGates>()
         .AddSingleton<QuarantineRelease>()
         .AddSingleton<CaseRunner>()
+        .AddSingleton<SessionEnding>()
         .AddFunction<ProcessOffboarding>()
         .AddFunction<SweepOffboarding>()
         .AddFunction<ListOffboardingCases>(Roles.OperationsRead)

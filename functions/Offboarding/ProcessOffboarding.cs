@@ -6,7 +6,7 @@ namespace DingFlow.Offboarding;
 
 /// <summary>Handles the messages of the <c>offboarding</c> queue: person events from the inbox, and cases to be taken up.</summary>
 public sealed class ProcessOffboarding(
-    IInbox inbox, IInboxGate gate, ILeaverLookup lookup, CaseEvents events, CaseRunner runner, TimeProvider time) : IQueueFunction
+    IInbox inbox, IInboxGate gate, ILeaverLookup lookup, CaseEvents events, CaseRunner runner, SessionEnding sessions, TimeProvider time) : IQueueFunction
 {
     /// <summary>Events of one work item are numbered within their delivery.</summary>
     private const int EventsPerItem = 1000;
@@ -55,9 +55,14 @@ public sealed class ProcessOffboarding(
         await inbox.CompleteAsync(reference, cancellationToken);
     }
 
-    /// <summary>Handles one event. Returns how long to wait when the HR system must be asked again first.</summary>
+    /// <summary>Handles one event. Returns how long to wait before it is taken up again; <see langword="null"/> when it is done.</summary>
     private async Task<TimeSpan?> HandleAsync(InboxWork work, int item, PersonEvent personEvent, CancellationToken cancellationToken)
     {
+        if (personEvent.Kind == PersonEventKind.SessionsRevoked)
+        {
+            return await sessions.EndAsync(personEvent, new LookupPlace(work.DeliveryId, item, work.Attempt, work.ReceivedAt), cancellationToken);
+        }
+
         if (personEvent.Kind == PersonEventKind.Unresolved)
         {
             switch (await lookup.ResolveAsync(personEvent, new LookupPlace(work.DeliveryId, item, work.Attempt, work.ReceivedAt), cancellationToken))

@@ -6,6 +6,7 @@ using DingFlow.DingTalk;
 using DingFlow.Hosting;
 using DingFlow.Intake;
 using DingFlow.Messaging;
+using DingFlow.Signals;
 using DingFlow.Storage;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration;
@@ -28,10 +29,13 @@ internal sealed class IntakeScenario : IAsyncDisposable
         """{"type":"employee.terminated","timestamp":"2026-11-22T09:00:00+08:00","data":{"employeeId":"E1001","email":"e1001@sandbox.example","dingTalkUserId":"sb-1001","effectiveAt":"2026-11-22T09:00:00+08:00","immediate":true,"reason":"resignation"}}""";
 
     private readonly ServiceProvider _services;
+    private readonly Dictionary<Type, FunctionRegistration> _registrations;
+
+    public static DateTimeOffset Start { get; } = new(2026, 11, 22, 1, 0, 0, TimeSpan.Zero);
 
     public IntakeScenario(params (string Name, string? Value)[] settings)
     {
-        Time = new FakeTimeProvider(new DateTimeOffset(2026, 11, 22, 1, 0, 0, TimeSpan.Zero));
+        Time = new FakeTimeProvider(Start);
         Store = new TestStore(Time);
         var all = new Dictionary<string, string?>
         {
@@ -53,9 +57,10 @@ internal sealed class IntakeScenario : IAsyncDisposable
         services.AddSingleton<IEntityStore>(Store);
         services.AddSingleton<IMessageQueue>(Queue);
         services.AddSingleton(new DingTalkOptions(Tenants()));
-        services.AddAlerts(configuration, faults).AddIntake(configuration, faults);
+        services.AddAlerts(configuration, faults).AddIntake(configuration, faults).AddSignalReceiver(configuration, faults);
         faults.ThrowIfAny();
-        _services = services.BuildServiceProvider(new ServiceProviderOptions { ValidateOnBuild = true });
+        _registrations = services.Select(static service => service.ImplementationInstance).OfType<FunctionRegistration>().ToDictionary(static known => known.Type);
+        _services = services.BuildServiceProvider();
     }
 
     public FakeTimeProvider Time { get; }
@@ -102,7 +107,12 @@ internal sealed class IntakeScenario : IAsyncDisposable
     public Task<Answer> CallAsync<TFunction>(
         string routeName, string routeValue, byte[] body, string contentType = "application/json", params (string Name, string Value)[] headers)
         where TFunction : IHttpFunction =>
-        SendAsync(_services.GetRequiredService<TFunction>(), routeName, routeValue, request => Fill(request, body, contentType, headers));
+        SendAsync(_services.GetRequiredService<TFunction>(), routeName, routeValue, request =>
+        {
+            // Problems are written as the function's own protocol has it.
+            request.HttpContext.SetEndpoint(new Endpoint(null, new EndpointMetadataCollection(_registrations[typeof(TFunction)]), typeof(TFunction).Name));
+            Fill(request, body, contentType, headers);
+        });
 
     /// <summary>Calls a function that the test made.</summary>
     public static Task<Answer> CallAsync(IHttpFunction function, string routeName, string routeValue, byte[] body) =>

@@ -50,7 +50,7 @@ public sealed class WebhookFuzzTests
         var random = new Random(20261122);
         for (var round = 0; round < Rounds; round++)
         {
-            var body = round switch { 0 => fixture, < 20 => Hostile(round, fixture), _ => Mutate(fixture, random) };
+            var body = round switch { 0 => fixture, < 20 => Hostile(round, fixture), _ => Mutations.Of(fixture, random) };
             var before = GC.GetAllocatedBytesForCurrentThread();
             sources[source].Read(body);
             var allocated = GC.GetAllocatedBytesForCurrentThread() - before;
@@ -91,7 +91,7 @@ public sealed class WebhookFuzzTests
         var message = """{"EventType":"user_leave_org","CorpId":"dingcorp0000000000000000000000000001","UserId":["sb-1001"],"TimeStamp":"1795309200000","eventId":"e1"}"""u8.ToArray();
         for (var round = 0; round < Rounds; round++)
         {
-            var garbled = Encoding.UTF8.GetString(Mutate(message, random));
+            var garbled = Encoding.UTF8.GetString(Mutations.Of(message, random));
 
             Assert.True((await scenario.PostDingTalkAsync(garbled)).Status < 500);
             Assert.True((await scenario.PostCallbackAsync(IntakeScenario.Query(Text(random), "1795309200000", "n"), garbled)).Status < 500);
@@ -176,36 +176,6 @@ public sealed class WebhookFuzzTests
     private static byte[] Repeated(char character, int times) => Encoding.UTF8.GetBytes(new string(character, times));
 
     private static byte[] Repeated(string text, int times) => Encoding.UTF8.GetBytes(string.Concat(Enumerable.Repeat(text, times)));
-
-    /// <summary>The bytes with some changed, removed, doubled or put elsewhere.</summary>
-    private static byte[] Mutate(byte[] original, Random random)
-    {
-        var bytes = new List<byte>(original);
-        for (var change = random.Next(1, 6); change > 0 && bytes.Count > 0; change--)
-        {
-            var at = random.Next(bytes.Count);
-            switch (random.Next(5))
-            {
-                case 0:
-                    bytes[at] = (byte)random.Next(256);
-                    break;
-                case 1:
-                    bytes.RemoveRange(at, Math.Min(bytes.Count - at, random.Next(1, 20)));
-                    break;
-                case 2:
-                    bytes.InsertRange(at, [.. bytes.Skip(random.Next(bytes.Count)).Take(random.Next(1, 40))]);
-                    break;
-                case 3:
-                    bytes[at] = "{}[]\":,<>&=%0-"u8[random.Next(14)];
-                    break;
-                default:
-                    bytes.InsertRange(at, "\\u0000\uD83D\uDE00\0"u8.ToArray());
-                    break;
-            }
-        }
-
-        return [.. bytes];
-    }
 
     private static string Text(Random random)
     {
