@@ -13,12 +13,6 @@ public static class AlertServices
     public static IServiceCollection AddAlerts(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults)
     {
         services.TryAddSingleton(TimeProvider.System);
-        if (configuration is IConfigurationBuilder builder && string.IsNullOrWhiteSpace(configuration[IntervalSetting]))
-        {
-            // The function.json of the timer refers to it; the Functions host resolves that by its own settings.
-            builder.AddInMemoryCollection([new(IntervalSetting, AlertOptions.DefaultInterval)]);
-        }
-
         return services
             .AddSingleton(AlertOptions.Read(configuration, faults))
             .AddSingleton<AlertStore>()
@@ -30,11 +24,21 @@ public static class AlertServices
             .AddSingleton<IReadinessCheck, AlertReadiness>()
             .AddFunction<DeliverAlert>()
             .AddFunction<RepeatAlerts>()
-            .AddSingleton<ThresholdMemory>()
-            .AddFunction<CheckThresholds>()
             .AddFunction<ListAlerts>(Roles.ComplianceWrite)
             .AddFunction<GetAlert>(Roles.ComplianceWrite)
             .AddFunction<AcknowledgeAlert>(Roles.ComplianceWrite)
             .AddFunction<SilenceAlert>(Roles.ComplianceWrite);
+    }
+
+    /// <summary>Adds the timer that watches the limits. It needs the alerts, the transfers and the rules.</summary>
+    public static IServiceCollection AddThresholds(this IServiceCollection services, IConfiguration configuration)
+    {
+        if (configuration is IConfigurationBuilder builder && string.IsNullOrWhiteSpace(configuration[IntervalSetting]))
+        {
+            // The function.json of the timer refers to it; the Functions host resolves that by its own settings.
+            builder.AddInMemoryCollection([new(IntervalSetting, AlertOptions.DefaultInterval)]);
+        }
+
+        return services.AddSingleton<ThresholdMemory>().AddFunction<CheckThresholds>();
     }
 }

@@ -68,6 +68,7 @@ public static partial class DingFlowProgram
         services.AddTransfers(configuration, faults);
         services.AddRules(configuration, faults);
         services.AddSignals(configuration, faults);
+        services.AddThresholds(configuration);
     }
 
     /// <summary>Builds the program with the given features.</summary>
