@@ -37,6 +37,12 @@ public sealed record DingTalkCallbackEvent
     /// <summary>The user ids of those who left; none for any other event.</summary>
     public IReadOnlyList<string> Leavers { get; init; } = [];
 
+    /// <summary>
+    /// The user ids of those who were added, changed or activated their account, at most as many as one delivery may hold; none for any
+    /// other event. What is left out, the daily reading of the contact list finds.
+    /// </summary>
+    public IReadOnlyList<string> Arrivals { get; init; } = [];
+
     /// <summary>It tells of leavers, but who they are cannot be read: a person has to look.</summary>
     public bool IsUnreadable { get; init; }
 
@@ -64,6 +70,9 @@ public sealed record DingTalkCallbackEvent
             CorpId = Text(json, "CorpId", "corpId"),
             Time = Milliseconds(Text(json, "EventTime", "eventTime") ?? Text(json, "TimeStamp", "timeStamp")),
             Leavers = users ?? [],
+            Arrivals = type is "user_add_org" or "user_modify_org" or "user_active_org"
+                ? [.. (Texts(Find(json, "UserId", "userId")) ?? []).Take(Inbox.MaxEvents)]
+                : [],
             IsUnreadable = users is null || users.Count > Inbox.MaxEvents,
         };
     }

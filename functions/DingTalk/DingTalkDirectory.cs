@@ -60,6 +60,21 @@ public sealed class DingTalkDirectory(DingTalkClients clients, IEntityStore stor
     public async Task<RemoteResult<int>> RefreshAsync(string tenant, CancellationToken cancellationToken) =>
         await Start(clients[tenant]).WaitAsync(cancellationToken);
 
+    /// <summary>
+    /// Everybody whom the contact list shows now; the map is brought to that, too. When a part of the list cannot be read nobody is returned.
+    /// </summary>
+    /// <exception cref="KeyNotFoundException">No such tenant is configured.</exception>
+    public async Task<RemoteResult<IReadOnlyCollection<DingTalkUser>>> ListAsync(string tenant, CancellationToken cancellationToken)
+    {
+        var users = await ReadUsersAsync(clients[tenant], cancellationToken);
+        if (users is { IsOk: true, Value: { } found })
+        {
+            await _map.SaveAsync(clients[tenant].Tenant, found, cancellationToken);
+        }
+
+        return users;
+    }
+
     /// <summary>Ends refreshes that are under way.</summary>
     public void Dispose()
     {
@@ -94,22 +109,30 @@ public sealed class DingTalkDirectory(DingTalkClients clients, IEntityStore stor
 
     private async Task<RemoteResult<int>> ReadContactListAsync(DingTalkClient client, CancellationToken cancellationToken)
     {
+        var users = await ReadUsersAsync(client, cancellationToken);
+        if (!users.IsOk)
+        {
+            return RemoteResult<int>.From(users);
+        }
+
+        await _map.SaveAsync(client.Tenant, users.Value!, cancellationToken);
+        return new(RemoteStatus.Ok, users.Value!.Count);
+    }
+
+    private static async Task<RemoteResult<IReadOnlyCollection<DingTalkUser>>> ReadUsersAsync(DingTalkClient client, CancellationToken cancellationToken)
+    {
         var departments = await ListDepartmentsAsync(client, cancellationToken);
         if (!departments.IsOk)
         {
-            return RemoteResult<int>.From(departments);
+            return RemoteResult<IReadOnlyCollection<DingTalkUser>>.From(departments);
         }
 
         var users = new ConcurrentDictionary<string, DingTalkUser>(StringComparer.Ordinal);
         var failure = await ForEachAsync(
             departments.Value!, (department, token) => ReadMembersAsync(client, department, users, token), cancellationToken);
-        if (failure is not null)
-        {
-            return RemoteResult<int>.From(failure);
-        }
-
-        await _map.SaveAsync(client.Tenant, users.Values.ToList(), cancellationToken);
-        return new(RemoteStatus.Ok, users.Count);
+        return failure is not null
+            ? RemoteResult<IReadOnlyCollection<DingTalkUser>>.From(failure)
+            : new(RemoteStatus.Ok, users.Values.ToList());
     }
 
     private static async Task<RemoteResult<IReadOnlyCollection<long>>> ListDepartmentsAsync(

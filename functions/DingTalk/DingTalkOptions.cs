@@ -46,6 +46,15 @@ public sealed record DingTalkTenant
     /// <summary>Where the organisation's data lie, as declared by its administrators: DingTalk has no API that tells.</summary>
     public string? DataRegion { get; init; }
 
+    /// <summary>Where the data of the organisation's people are collected when the settings do not say: the mainland.</summary>
+    public const string DefaultDataOrigin = "CN";
+
+    /// <summary>Where the data of the organisation's people are collected.</summary>
+    public string DataOrigin { get; init; } = DefaultDataOrigin;
+
+    /// <summary>The organisation's data lie elsewhere than they are collected: being in its contact list is a transfer.</summary>
+    public bool StoresAbroad => DataRegion is { } region && !region.Equals(DataOrigin, StringComparison.OrdinalIgnoreCase);
+
     /// <summary>The legal entity that this organisation belongs to, for the counting of transfers.</summary>
     public string? Exporter { get; init; }
 
@@ -70,7 +79,6 @@ public sealed class DingTalkOptions(IReadOnlyDictionary<string, DingTalkTenant> 
 {
     private const int AesKeyLength = 43;
     private const int TenantNameLength = 40;
-    private const int PseudonymKeyBytes = 32;
 
     /// <summary>
     /// The secret under which employee numbers and addresses are hashed in the map of who is who (<c>Pseudonyms:LedgerKey</c>);
@@ -91,7 +99,7 @@ public sealed class DingTalkOptions(IReadOnlyDictionary<string, DingTalkTenant> 
             tenants[name] = ReadTenant(name, reader.Section($"Tenants:{name}"));
         }
 
-        var key = new SettingsReader(configuration, "Pseudonyms", faults).Key("LedgerKey", PseudonymKeyBytes);
+        var key = LedgerKeySetting.Read(configuration, faults, required: false);
         return new(tenants) { PseudonymKey = key is null ? null : (ReadOnlyMemory<byte>?)key };
     }
 
@@ -133,6 +141,7 @@ public sealed class DingTalkOptions(IReadOnlyDictionary<string, DingTalkTenant> 
             BaseUrl = baseUrl ?? DingTalkTenant.DefaultBaseUrl,
             LegacyBaseUrl = legacyBaseUrl ?? DingTalkTenant.DefaultLegacyBaseUrl,
             DataRegion = reader.Text("DataRegion"),
+            DataOrigin = reader.Text("DataOrigin") ?? DingTalkTenant.DefaultDataOrigin,
             Exporter = reader.Text("Exporter"),
             TimeZone = LocalDays.ReadZone(reader, "TimeZone", "Asia/Shanghai"),
             ResignationNotice = reader.Duration("ResignationNotice", DingTalkTenant.DefaultResignationNotice),

@@ -23,6 +23,11 @@ public static partial class DingFlowProgram
     /// <summary>Runs until told to stop. Returns the exit code.</summary>
     public static async Task<int> RunAsync(string[] args)
     {
+        if (args is [LedgerKeyCommand.Name, ..])
+        {
+            return await LedgerKeyCommand.RunAsync(args[1..], Console.Out, Console.Error);
+        }
+
         try
         {
             await using var app = Build(args, AddFeatures);

@@ -65,6 +65,32 @@ internal sealed class GeneratedKeys
         return null;
     }
 
+    /// <summary>A setting that was generated before, or <see langword="null"/>. Generates nothing.</summary>
+    public static string? Find(string dataDirectory, string setting) => Read(Path.Combine(dataDirectory, FileName)).GetValueOrDefault(setting);
+
+    /// <summary>Puts a secret from a backup in place of one that is yet to be generated.</summary>
+    /// <exception cref="InvalidDataException">Another is there: what was made with it would be lost.</exception>
+    public static void Restore(string dataDirectory, string setting, string value)
+    {
+        PrivateFiles.CreateDirectory(dataDirectory);
+        using var exclusive = new FileStream(
+            Path.Combine(dataDirectory, "keys.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+        var path = Path.Combine(dataDirectory, FileName);
+        var keys = new GeneratedKeys(dataDirectory, Read(path));
+        if (keys._kept.TryGetValue(setting, out var kept))
+        {
+            if (kept != value)
+            {
+                throw new InvalidDataException($"{dataDirectory} holds another {setting}; take its {FileName} away first if its data are gone.");
+            }
+
+            return;
+        }
+
+        keys.Use(setting, () => value);
+        keys.Save(path);
+    }
+
     private static Dictionary<string, string> Read(string path)
     {
         var kept = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);

@@ -141,18 +141,6 @@ public sealed class SettingsReader(IConfiguration configuration, string section,
             return ok;
         });
 
-    /// <summary>Bytes in base64, at least so many; absent is a fault.</summary>
-    public byte[]? RequiredKey(string name, int minimumBytes)
-    {
-        if (!IsSet(name))
-        {
-            Fault(name, "is missing");
-            return null;
-        }
-
-        return Key(name, minimumBytes);
-    }
-
     private delegate bool TryParse<T>(string text, out T value);
 
     private T Parse<T>(string name, T defaultValue, string fault, TryParse<T> parse)

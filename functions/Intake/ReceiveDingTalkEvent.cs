@@ -143,6 +143,14 @@ public sealed partial class ReceiveDingTalkEvent(
                     Tenants = [tenant.Name],
                     OccurredAt = callbackEvent.Time,
                 }),
+                .. (tenant.StoresAbroad ? callbackEvent.Arrivals : []).Select(userId => new PersonEvent
+                {
+                    Kind = PersonEventKind.SeenInOrganisation,
+                    Source = source,
+                    DingTalkUserId = userId,
+                    Tenants = [tenant.Name],
+                    OccurredAt = callbackEvent.Time,
+                }),
             ],
         };
         InboxReceipt receipt;

@@ -100,7 +100,7 @@ public sealed partial class Inbox(
         if ((await store.SubmitAsync(
             EntityTransaction.Of(InboxRows.Table, EntityOperation.Replace(InboxRows.ToEntity(later))), cancellationToken)).Committed)
         {
-            await queue.SendAsync(Queues.Offboarding, [later.ToMessage(later.Generation, until)], cancellationToken);
+            await queue.SendAsync(later.Queue, [later.ToMessage(later.Generation, until)], cancellationToken);
         }
     }
 
@@ -226,6 +226,7 @@ public sealed partial class Inbox(
                 Item = items.Count,
                 Source = source,
                 SessionId = _keys.Value.SessionOf(events[first]),
+                Queue = Queues.For(events[first].Kind),
                 AcceptedAt = now,
                 EnqueuedAt = now,
                 Generation = generation,
@@ -266,7 +267,10 @@ public sealed partial class Inbox(
         {
             if (items.Count > 0 && !gate.IsHeld(source))
             {
-                await queue.SendAsync(Queues.Offboarding, [.. items.Select(static item => item.ToMessage(item.Generation))], _stop.Token);
+                foreach (var ofQueue in items.GroupBy(static item => item.Queue))
+                {
+                    await queue.SendAsync(ofQueue.Key, [.. ofQueue.Select(static item => item.ToMessage(item.Generation))], _stop.Token);
+                }
             }
 
             if (idReused)

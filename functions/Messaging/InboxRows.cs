@@ -128,6 +128,7 @@ internal static class InboxRows
             ["Alerted"] = item.Alerted,
             ["IdReused"] = item.IdReused,
             ["TraceParent"] = item.TraceParent,
+            ["Queue"] = item.Queue == Queues.Offboarding ? null : item.Queue.Name,
         },
     };
 
@@ -146,6 +147,7 @@ internal static class InboxRows
             Alerted = entity.Properties.Get<bool>("Alerted"),
             IdReused = entity.Properties.Get<bool>("IdReused"),
             TraceParent = entity.Properties.Get<string>("TraceParent"),
+            Queue = entity.Properties.Get<string>("Queue") == Queues.Transfers.Name ? Queues.Transfers : Queues.Offboarding,
             ETag = entity.ETag,
         };
     }
@@ -208,6 +210,9 @@ internal sealed record PendingItem
     public required string Source { get; init; }
 
     public required string SessionId { get; init; }
+
+    /// <summary>Where it is handled.</summary>
+    public QueueDefinition Queue { get; init; } = Queues.Offboarding;
 
     public required DateTimeOffset AcceptedAt { get; init; }
 

@@ -90,7 +90,11 @@ internal sealed partial class InboxSweep(
 
         try
         {
-            await queue.SendAsync(Queues.Offboarding, [.. due.Select(static item => item.ToMessage(item.Generation + 1))], cancellationToken);
+            foreach (var ofQueue in due.GroupBy(static item => item.Queue))
+            {
+                await queue.SendAsync(ofQueue.Key, [.. ofQueue.Select(static item => item.ToMessage(item.Generation + 1))], cancellationToken);
+            }
+
             foreach (var item in due.Where(static item => item.IdReused))
             {
                 // Its alert went the same way as its message, so it may have been lost with it.

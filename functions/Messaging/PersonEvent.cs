@@ -37,6 +37,12 @@ public enum PersonEventKind
 
     /// <summary>The person's sessions are to end everywhere. The accounts stay as they are, and no case is opened.</summary>
     SessionsRevoked,
+
+    /// <summary>
+    /// The person is in a DingTalk organisation whose data lie abroad: added, changed or activated. It goes to the <c>transfers</c> queue,
+    /// to be counted; no case hears of it.
+    /// </summary>
+    SeenInOrganisation,
 }
 
 /// <summary>What a sender whose webhooks carry ids only says of the person.</summary>

@@ -15,12 +15,18 @@ public static class Queues
     /// <summary>Person events and case runs; the session is the person, then the case.</summary>
     public static QueueDefinition Offboarding { get; } = new("offboarding", true, TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(1), 10);
 
+    /// <summary>People seen in DingTalk organisations abroad, to be counted; the session is the person.</summary>
+    public static QueueDefinition Transfers { get; } = new("transfers", true, TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(1), 10);
+
     /// <summary>Alerts on their way to people.</summary>
     public static QueueDefinition Alerts { get; } = new("alerts", false, TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(1), 10);
 
     /// <summary>Signals on their way to subscribers.</summary>
     public static QueueDefinition Signals { get; } = new("signals", false, TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(1), 10);
 
+    /// <summary>The queue that handles an event of this kind.</summary>
+    public static QueueDefinition For(PersonEventKind kind) => kind == PersonEventKind.SeenInOrganisation ? Transfers : Offboarding;
+
     /// <summary>All of them.</summary>
-    public static IReadOnlyList<QueueDefinition> All { get; } = [Offboarding, Alerts, Signals];
+    public static IReadOnlyList<QueueDefinition> All { get; } = [Offboarding, Transfers, Alerts, Signals];
 }

@@ -34,6 +34,31 @@ internal static class TransferRoutes
         }
     }
 
+    /// <summary>What is wrong with a request that gives no reason.</summary>
+    public const string ReasonWanted = "reason must have 3 to 500 characters.";
+
+    private const int MaximumBody = 4 * 1024;
+
+    /// <summary>A reason that is fit to be kept, or <see langword="null"/>.</summary>
+    public static string? ReasonIn(string? text) => text?.Trim() is { Length: >= 3 and <= 500 } reason && !reason.Any(char.IsControl) ? reason : null;
+
+    /// <summary>The reason in a body that holds nothing else; <see langword="null"/> when there is none, which has then been answered.</summary>
+    public static async Task<string?> ReasonAsync(this HttpContext context)
+    {
+        if (await context.ReadJsonAsync(TransfersJson.Default.ReasonRequest, MaximumBody) is not { } request)
+        {
+            return null;
+        }
+
+        if (ReasonIn(request.Reason) is { } reason)
+        {
+            return reason;
+        }
+
+        await context.ProblemAsync(ProblemCode.Malformed, ReasonWanted);
+        return null;
+    }
+
     /// <summary>The exporter of the query, or <see langword="null"/>; the problem has then been answered.</summary>
     public static async Task<Exporter?> ExporterAsync(this HttpContext context, TransfersOptions options, string? id)
     {
@@ -86,12 +111,25 @@ internal static class TransferRoutes
     };
 }
 
+/// <summary>Why something is done, for the audit.</summary>
+internal sealed record ReasonRequest(string? Reason);
+
 /// <summary>JSON of the routes of this feature.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
-    Converters = [typeof(CamelCaseWords<BatchStop>)])]
+    Converters = [typeof(CamelCaseWords<BatchStop>), typeof(CamelCaseWords<BatchState>)])]
 [JsonSerializable(typeof(TransferReceipt))]
 [JsonSerializable(typeof(CountersView))]
+[JsonSerializable(typeof(TransferBatchView))]
+[JsonSerializable(typeof(OpeningBalanceRequest))]
+[JsonSerializable(typeof(OpeningBalancesView))]
+[JsonSerializable(typeof(ReasonRequest))]
+[JsonSerializable(typeof(RecountReport))]
+[JsonSerializable(typeof(SubjectRequest))]
+[JsonSerializable(typeof(SubjectView))]
+[JsonSerializable(typeof(UniteRequest))]
+[JsonSerializable(typeof(UnionView))]
+[JsonSerializable(typeof(ErasureView))]
 internal sealed partial class TransfersJson : JsonSerializerContext;
 
 /// <summary>Enums as words in camel case.</summary>

@@ -12,7 +12,7 @@ public static class TransfersServices
     {
         ArgumentNullException.ThrowIfNull(faults);
         var options = TransfersOptions.Read(configuration, faults);
-        var key = new SettingsReader(configuration, "Pseudonyms", faults).RequiredKey("LedgerKey", PseudonymKey.MinimumBytes);
+        var key = LedgerKeySetting.Read(configuration, faults, required: true);
         var classifier = ClassifierOf(options, faults);
         if (key is null)
         {
@@ -27,13 +27,36 @@ public static class TransfersServices
             .AddSingleton(classifier)
             .AddSingleton(pseudonyms)
             .AddSingleton(ledger)
-            .AddSubjectLedger(static provider => provider.GetRequiredService<LedgerOptions>(), provider => PredicatesOf(options, provider))
+            .AddSingleton(provider => PredicatesOf(options, provider))
+            .AddSubjectLedger(
+                static provider => provider.GetRequiredService<LedgerOptions>(), static provider => provider.GetRequiredService<PredicateSet>())
             .AddSingleton(provider => new SubjectIdentities(provider.GetRequiredService<IEntityStore>(), pseudonyms))
             .AddSingleton<TransferIntake>()
             .AddSingleton<CounterHistory>()
-            .AddFunction<RecordTransfers>(Roles.TransfersWrite)
-            .AddFunction<GetTransferCounters>(Roles.ComplianceRead);
+            .AddSingleton<SubjectLinks>()
+            .AddSingleton<LedgerProof>()
+            .AddSingleton<LedgerReadiness>()
+            .AddSingleton<IReadinessCheck>(static provider => provider.GetRequiredService<LedgerReadiness>())
+            .AddSingleton<IHostedService>(static provider => provider.GetRequiredService<LedgerReadiness>())
+            .AddContactFeed(configuration, options, faults)
+            .AddRoutes();
     }
+
+    private static IServiceCollection AddRoutes(this IServiceCollection services) => services
+        .AddFunction<RecordTransfers>(Roles.TransfersWrite)
+        .AddFunction<GetTransferCounters>(Roles.ComplianceRead)
+        .AddFunction<GetTransferBatch>(Roles.ComplianceRead)
+        .AddFunction<VoidTransferBatch>(Roles.ComplianceWrite)
+        .AddFunction<ListOpeningBalances>(Roles.ComplianceRead)
+        .AddFunction<SetOpeningBalance>(Roles.ComplianceWrite)
+        .AddFunction<RemoveOpeningBalance>(Roles.ComplianceWrite)
+        .AddFunction<RecountTransfers>(Roles.OperationsRead)
+        .AddFunction<LookUpSubject>(Roles.SubjectsRead)
+        .AddFunction<EraseSubject>(Roles.ComplianceWrite)
+        .AddFunction<UniteSubjects>(Roles.ComplianceWrite)
+        .AddFunction<UniteLinkedSubjects>()
+        .AddFunction<PruneTransfers>()
+        .AddFunction<ProveTransferCounters>();
 
     private static PredicateSet PredicatesOf(TransfersOptions options, IServiceProvider provider) =>
         PredicateSet.Load(options.ChoicesFor(provider.GetRequiredService<Lazy<FieldClassifier>>().Value));

@@ -53,7 +53,7 @@ public static class AuditTrailServices
 
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(AuditTrailOptions.Read(configuration, faults));
-        services.AddSingleton(new AuditPseudonyms(new SettingsReader(configuration, "Pseudonyms", faults).Key("LedgerKey", InboxOptions.KeyBytes)));
+        services.AddSingleton(new AuditPseudonyms(LedgerKeySetting.Read(configuration, faults, required: false)));
         services.AddSingleton<AuditTrail>();
         return services.AddSingleton<IAuditTrail>(static provider => provider.GetRequiredService<AuditTrail>());
     }

@@ -1,7 +1,6 @@
 using System.IO.Compression;
 using System.IO.Pipelines;
 using System.Security.Cryptography;
-using System.Text;
 using DingFlow.Hosting;
 using Microsoft.AspNetCore.Http.Features;
 
@@ -39,10 +38,11 @@ public sealed class BatchBody : IAsyncDisposable
     /// Opens the body of a request. Returns <see langword="null"/> when it is of a wrong type or too large; the problem has then been
     /// answered.
     /// </summary>
-    public static async Task<BatchBody?> OpenAsync(HttpContext context, TransfersOptions options, TimeProvider time)
+    public static async Task<BatchBody?> OpenAsync(HttpContext context, TransfersOptions options, PseudonymKey batchKey, TimeProvider time)
     {
         ArgumentNullException.ThrowIfNull(context);
         ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(batchKey);
         var request = context.Request;
         if (FormatOf(request.ContentType) is not { } format || CodingOf(request) is not { } compressed)
         {
@@ -76,12 +76,22 @@ public sealed class BatchBody : IAsyncDisposable
         if (key.Count == 1)
         {
             var reader = compressed ? Expand(request.Body, options) : request.BodyReader;
-            return new(format, IdOf(Encoding.UTF8.GetBytes($"{context.Principal()}\n{key[0]}")), null, reader, options, until, time);
+            return new(format, batchKey.OpaqueId($"batch key\n{context.Principal()}\n{key[0]}"), null, reader, options, until, time);
         }
 
-        var (source, hash) = await KeepAsync(request.Body, context.RequestAborted);
-        var kept = compressed ? Expand(source, options) : PipeReader.Create(source, new(bufferSize: BufferSize));
-        return new(format, Convert.ToHexStringLower(hash.AsSpan(0, 16)), source, kept, options, until, time);
+        using var late = new CancellationTokenSource(options.BatchTime, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, context.RequestAborted);
+        try
+        {
+            var (source, hash) = await KeepAsync(request.Body, either.Token);
+            var kept = compressed ? Expand(source, options) : PipeReader.Create(source, new(bufferSize: BufferSize));
+            return new(format, batchKey.OpaqueId($"batch body\n{Convert.ToHexStringLower(hash)}"), source, kept, options, until, time);
+        }
+        catch (OperationCanceledException) when (late.IsCancellationRequested && !context.RequestAborted.IsCancellationRequested)
+        {
+            await context.ProblemAsync(ProblemCode.TimedOut, "The body did not arrive in time; split the batch, or send it with an Idempotency-Key.");
+            return null;
+        }
     }
 
     /// <summary>Reads the records part by part, to the end or to where a limit or a fault ends it.</summary>
@@ -140,8 +150,6 @@ public sealed class BatchBody : IAsyncDisposable
             await _source.DisposeAsync();
         }
     }
-
-    private static string IdOf(ReadOnlySpan<byte> identity) => Convert.ToHexStringLower(SHA256.HashData(identity).AsSpan(0, 16));
 
     private static TransferFormat? FormatOf(string? contentType)
     {

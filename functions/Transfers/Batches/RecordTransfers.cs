@@ -1,4 +1,6 @@
+using System.Globalization;
 using DingFlow.Hosting;
+using DingFlow.Messaging;
 
 namespace DingFlow.Transfers;
 
@@ -6,12 +8,12 @@ namespace DingFlow.Transfers;
 /// <c>POST transfers</c>: takes a batch of records in. Answered when everything that the answer calls accepted is durable; bad records
 /// are refused one by one and the others go on.
 /// </summary>
-public sealed class RecordTransfers(TransfersOptions options, TransferIntake intake, TimeProvider time) : IHttpFunction
+public sealed class RecordTransfers(TransfersOptions options, TransferIntake intake, PseudonymKey key, IAuditTrail trail, TimeProvider time) : IHttpFunction
 {
     /// <inheritdoc/>
     public Task InvokeAsync(HttpContext context) => context.GuardLedgerAsync(async () =>
     {
-        await using var body = await BatchBody.OpenAsync(context, options, time);
+        await using var body = await BatchBody.OpenAsync(context, options, key, time);
         if (body is null)
         {
             return;
@@ -28,6 +30,17 @@ public sealed class RecordTransfers(TransfersOptions options, TransferIntake int
             return;
         }
 
+        await trail.AppendAsync(
+            TransferAudit.By(context, TransferAudit.BatchRecorded, new("batch", receipt.BatchId)) with
+            {
+                Details = new Dictionary<string, string>
+                {
+                    ["accepted"] = receipt.Accepted.ToString(CultureInfo.InvariantCulture),
+                    ["duplicates"] = receipt.Duplicates.ToString(CultureInfo.InvariantCulture),
+                    ["rejected"] = receipt.RejectedCount.ToString(CultureInfo.InvariantCulture),
+                },
+            },
+            context.RequestAborted);
         await context.WriteJsonAsync(receipt, TransfersJson.Default.TransferReceipt, StatusCodes.Status202Accepted);
     });
 }

@@ -16,6 +16,22 @@ public sealed class TransferIntake(
     /// <param name="mayReport">Whether the caller may report for an exporter, by its id.</param>
     public TransferReader CreateReader(Func<string, bool> mayReport) => new(options, classifier.Value, key, identities, mayReport, time);
 
+    /// <summary>Takes in records of our own making; those that the batch holds already are duplicates.</summary>
+    public async Task<TransferReceipt> RecordAsync(string batchId, IReadOnlyList<SubjectTransfer> records, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(records);
+        var batch = new BatchUnderWay(batchId, ledger);
+        var read = 0;
+        foreach (var chunk in records.Chunk(TransferReader.ChunkSize))
+        {
+            read += chunk.Length;
+            batch.Begin(new(chunk, [], read, null), cancellationToken);
+            await batch.SettleAsync();
+        }
+
+        return batch.ToReceipt(read, BatchStop.None, []);
+    }
+
     /// <summary>Takes a batch in.</summary>
     /// <param name="batchId">Our id of it.</param>
     /// <param name="body">Its records.</param>

@@ -76,14 +76,21 @@ public sealed partial class SubjectLedger(
     /// How the counters of a year would stand if these records were accepted: the same answer as recording them, with nothing recorded.
     /// Records of other exporters are passed over.
     /// </summary>
-    public async Task<LedgerPreview> PreviewAsync(
+    public Task<LedgerPreview> PreviewAsync(
         string exporter, int year, IReadOnlyList<SubjectTransfer> records, CancellationToken cancellationToken)
     {
-        var before = await ReadCountersAsync(exporter, year, cancellationToken);
-        var changes = await For(exporter).WithShardsAsync(
-            shards => new LedgerForecast(shards, predicates).ChangesAsync(
-                [.. records.Where(record => record.Exporter.Equals(exporter, StringComparison.Ordinal))], year, cancellationToken),
-            cancellationToken);
+        var proposed = new ProposedFacts(exporter, year);
+        proposed.Add(records);
+        return PreviewAsync(proposed, cancellationToken);
+    }
+
+    /// <summary>How the counters would stand if what is proposed were accepted.</summary>
+    public async Task<LedgerPreview> PreviewAsync(ProposedFacts proposed, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(proposed);
+        var before = await ReadCountersAsync(proposed.Exporter, proposed.Year, cancellationToken);
+        var changes = await For(proposed.Exporter).WithShardsAsync(
+            shards => new LedgerForecast(shards, predicates).ChangesAsync(proposed, cancellationToken), cancellationToken);
         var after = before.Counters.ToDictionary(StringComparer.Ordinal);
         foreach (var (name, change) in changes)
         {
@@ -181,12 +188,16 @@ public sealed partial class SubjectLedger(
     /// <param name="exporter">The exporter.</param>
     /// <param name="subject">Only those of this subject, united identifiers included; <see langword="null"/> for all.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    public async IAsyncEnumerable<LedgerRecord> ReadRecordsAsync(
-        string exporter, SubjectPseudonym? subject, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public IAsyncEnumerable<LedgerRecord> ReadRecordsAsync(string exporter, SubjectPseudonym? subject, CancellationToken cancellationToken) =>
+        ReadRecordsOfAnyAsync(exporter, subject is { } only ? new HashSet<SubjectPseudonym> { only } : null, cancellationToken);
+
+    /// <summary>The same for a subject under any of several pseudonyms; <see langword="null"/> for all subjects.</summary>
+    public async IAsyncEnumerable<LedgerRecord> ReadRecordsOfAnyAsync(
+        string exporter, IReadOnlySet<SubjectPseudonym>? subjects, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var ledger = For(exporter);
         var head = await ledger.MergeAcceptedAsync(cancellationToken);
-        var wanted = subject is { } pseudonym ? ledger.Header.Resolve(SubjectKey.Of(pseudonym)) : default(SubjectKey?);
+        var wanted = subjects?.Select(pseudonym => ledger.Header.Resolve(SubjectKey.Of(pseudonym))).ToHashSet();
         await foreach (var row in ledger.Entries.RowsAsync(head + 1, cancellationToken))
         {
             var entry = LogEntry.FromRow(row);
@@ -197,11 +208,63 @@ public sealed partial class SubjectLedger(
 
             foreach (var record in ChunkCodec.DecodeRecords(entry.Bytes, entry.BatchId))
             {
-                if (wanted is null || ledger.Header.Resolve(record.Subject) == wanted)
+                if (wanted is null || wanted.Contains(ledger.Header.Resolve(record.Subject)))
                 {
                     yield return record;
                 }
             }
+        }
+    }
+
+    /// <summary>
+    /// Those of the records that say something which the ledger does not hold yet: what a baseline that is read again and again has to
+    /// record. Records of other exporters are passed over.
+    /// </summary>
+    public async Task<IReadOnlyList<SubjectTransfer>> NewsAsync(
+        string exporter, IReadOnlyList<SubjectTransfer> records, CancellationToken cancellationToken)
+    {
+        var ledger = For(exporter);
+        await ledger.MergeAcceptedAsync(cancellationToken);
+        var mine = records.Where(record => record.Facts.Count > 0 && record.Exporter.Equals(exporter, StringComparison.Ordinal)).ToList();
+        return await ledger.WithShardsAsync<IReadOnlyList<SubjectTransfer>>(
+            async shards => [.. (await LedgerForecast.NewsAsync(shards, mine, cancellationToken)).Select(index => mine[index])], cancellationToken);
+    }
+
+    /// <summary>Those of the subjects on which the ledger holds something under this very pseudonym, united identifiers left aside.</summary>
+    public async Task<IReadOnlySet<SubjectPseudonym>> HeldAsync(
+        string exporter, IReadOnlyList<SubjectPseudonym> subjects, CancellationToken cancellationToken)
+    {
+        var ledger = For(exporter);
+        await ledger.MergeAcceptedAsync(cancellationToken);
+        return await ledger.WithShardsAsync<IReadOnlySet<SubjectPseudonym>>(
+            async shards =>
+            {
+                HashSet<SubjectPseudonym> held = [];
+                foreach (var group in subjects.GroupBy(subject => SubjectKey.Of(subject).Shard(shards.Count)))
+                {
+                    var shard = await shards.OpenAsync(group.Key, cancellationToken);
+                    await shard.CatchUpAsync(cancellationToken);
+                    held.UnionWith(group.Where(subject => shard.StateOf(SubjectKey.Of(subject)) != FactSpace.Empty));
+                }
+
+                return held;
+            },
+            cancellationToken);
+    }
+
+    /// <summary>Finds out whether the settings fit what is stored, without merging anything.</summary>
+    /// <exception cref="LedgerMismatchException">They do not.</exception>
+    public async Task CheckFitAsync(string exporter, CancellationToken cancellationToken)
+    {
+        if (await store.GetAsync(LedgerRows.LogTable, exporter, LedgerRows.Checkpoint, cancellationToken) is { } checkpoint)
+        {
+            LedgerFit.Check(checkpoint, options);
+            return;
+        }
+
+        foreach (var row in (await store.QueryAsync(LedgerRows.LogTable, exporter, LedgerRows.Log(0), 1, null, cancellationToken)).Entities)
+        {
+            LedgerFit.Check(row, options);
         }
     }
 
@@ -232,7 +295,7 @@ public sealed partial class SubjectLedger(
     public async Task SetOpeningBalanceAsync(
         string exporter, int year, string counter, long count, string source, CancellationToken cancellationToken)
     {
-        var row = new Entity(exporter, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{year:d4}|{counter}"));
+        var row = new Entity(exporter, OpeningRow(year, counter));
         row.Properties["Year"] = year;
         row.Properties["Counter"] = counter;
         row.Properties["Count"] = count;
@@ -240,6 +303,11 @@ public sealed partial class SubjectLedger(
         row.Properties["RecordedAt"] = time.GetUtcNow();
         await store.SubmitAsync(EntityTransaction.Of(LedgerRows.OpeningTable, EntityOperation.Upsert(row)), cancellationToken);
     }
+
+    /// <summary>Takes a count from before DingFlow back; <see langword="false"/> when there is none.</summary>
+    public async Task<bool> RemoveOpeningBalanceAsync(string exporter, int year, string counter, CancellationToken cancellationToken) =>
+        (await store.SubmitAsync(
+            EntityTransaction.Of(LedgerRows.OpeningTable, EntityOperation.Delete(exporter, OpeningRow(year, counter))), cancellationToken)).Committed;
 
     /// <summary>The counts from before DingFlow.</summary>
     public async Task<IReadOnlyList<OpeningBalance>> ReadOpeningBalancesAsync(string exporter, CancellationToken cancellationToken)
@@ -280,6 +348,9 @@ public sealed partial class SubjectLedger(
             throw new LedgerRefusalException(refusal);
         }
     }
+
+    private static string OpeningRow(int year, string counter) =>
+        string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{year:d4}|{counter}");
 
     private ExporterLedger For(string exporter) => _exporters.GetOrAdd(
         exporter, name => new(() => new ExporterLedger(store, name, options, predicates, time, logger))).Value;

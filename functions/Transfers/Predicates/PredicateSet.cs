@@ -91,6 +91,11 @@ public sealed class PredicateSet
         return names;
     }
 
+    /// <summary>A counter may have this name: that of a predicate, or of a family and a value.</summary>
+    public bool IsCounter(string name) => Predicates.Any(predicate => predicate.Name.Equals(name, StringComparison.Ordinal))
+        || Templates.Any(template => name.Length > template.Prefix.Length && name.StartsWith(template.Prefix, StringComparison.Ordinal)
+            && TransfersOptions.IsId(name.AsSpan(template.Prefix.Length)));
+
     private sealed class Reader(JsonElement root, CountingChoices choices)
     {
         public SubjectPredicate Predicate(JsonElement element)

@@ -9,10 +9,10 @@ namespace DingFlow.Transfers;
 /// </summary>
 internal sealed class RecordJson(RecordPools pools)
 {
-    private const int MaximumDepth = 16;
     /// <summary>Characters of the longest record id.</summary>
     public const int LongestId = 128;
 
+    private const int MaximumDepth = 16;
     private const int LongestText = 200;
     private const int LongestName = 128;
     private const int Unescaped = 4 * CanonicalSubject.LongestIdentifier;
@@ -49,7 +49,7 @@ internal sealed class RecordJson(RecordPools pools)
         catch (JsonException)
         {
             Property = "";
-            return reader.CurrentDepth >= MaximumDepth ? RefusalReason.TooDeep : RefusalReason.MalformedJson;
+            return reader.CurrentDepth >= MaximumDepth - 1 ? RefusalReason.TooDeep : RefusalReason.MalformedJson;
         }
         catch (InvalidOperationException)
         {
@@ -93,7 +93,7 @@ internal sealed class RecordJson(RecordPools pools)
                 case RecordProperties.OccurredAt when TryTime(ref reader, out var moment):
                     time = moment;
                     break;
-                case RecordProperties.SpecVersion when !reader.ValueTextEquals("1.0"u8):
+                case RecordProperties.SpecVersion when reader.TokenType != JsonTokenType.String || !reader.ValueTextEquals("1.0"u8):
                     Property = "specversion";
                     return RefusalReason.MalformedRecord;
                 case RecordProperties.Data when reader.TokenType == JsonTokenType.StartObject:

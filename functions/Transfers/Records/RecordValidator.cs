@@ -196,12 +196,7 @@ internal sealed class RecordValidator(
         var scope = draft.SubjectScope;
         if (scope.IsEmpty)
         {
-            scope = SubjectTypes.ScopeOf(draft.SubjectType) switch
-            {
-                SubjectScope.Exporter => exporter.Id,
-                SubjectScope.DingTalkCorp => exporter.CorpId,
-                _ => scope,
-            };
+            scope = SubjectTypes.DefaultScope(draft.SubjectType, exporter);
         }
 
         return pseudonymizer.TryPseudonymize(draft.SubjectType, draft.SubjectId, scope, out subject);

@@ -34,7 +34,7 @@ public sealed record TransferChunk(
 public sealed class TransferReader : IDisposable
 {
     /// <summary>The ledger writes parts of this size most cheaply.</summary>
-    private const int ChunkSize = 10_000;
+    internal const int ChunkSize = 10_000;
 
     private readonly TransfersOptions _options;
     private readonly Pseudonymizer _pseudonymizer;

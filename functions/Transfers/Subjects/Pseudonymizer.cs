@@ -32,6 +32,24 @@ public sealed class PseudonymKey
     /// <summary>Tells keys apart without telling the key: 16 hexadecimal digits. Frozen in each shard at its first write.</summary>
     public string Id { get; }
 
+    /// <summary>
+    /// An id that tells nothing of what it stands for and is the same for the same: 32 hexadecimal digits. A bare hash of a short text
+    /// that names a person could be guessed back.
+    /// </summary>
+    /// <param name="text">What it stands for; begins with what kind of thing that is.</param>
+    public string OpaqueId(ReadOnlySpan<byte> text)
+    {
+        Span<byte> digest = stackalloc byte[SubjectPseudonym.Size];
+        using var hash = IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, _key);
+        hash.AppendData("dingflow opaque id\n"u8);
+        hash.AppendData(text);
+        hash.GetHashAndReset(digest);
+        return Convert.ToHexStringLower(digest[..16]);
+    }
+
+    /// <summary>The same for a text.</summary>
+    public string OpaqueId(string text) => OpaqueId(Encoding.UTF8.GetBytes(text));
+
     /// <summary>A worker that makes pseudonyms under this key.</summary>
     public Pseudonymizer CreatePseudonymizer() => new(IncrementalHash.CreateHMAC(HashAlgorithmName.SHA256, _key));
 

@@ -45,6 +45,24 @@ public sealed class SubjectIdentities(IEntityStore store, PseudonymKey key) : IS
     /// <inheritdoc/>
     public SubjectPseudonym Resolve(SubjectPseudonym pseudonym) => _links.Resolve(pseudonym);
 
+    /// <summary>All pseudonyms that are known to be of the same person, this one included.</summary>
+    public IReadOnlySet<SubjectPseudonym> PersonOf(SubjectPseudonym pseudonym)
+    {
+        // Lists of members change under the gate.
+        _gate.Wait();
+        try
+        {
+            return _links.PersonOf(pseudonym);
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    /// <summary>The pseudonym is linked with another.</summary>
+    public bool IsLinked(SubjectPseudonym pseudonym) => PersonOf(pseudonym).Count > 1;
+
     /// <summary>Reads the links that other instances have made. To be called at start and from time to time.</summary>
     /// <exception cref="InvalidOperationException">The links were made under another ledger key.</exception>
     public async Task RefreshAsync(CancellationToken cancellationToken)

@@ -77,6 +77,18 @@ public static class SubjectTypes
         _ => "opaque"u8,
     };
 
+    /// <summary>The scope of an identifier that names none, as an exporter means it; empty where its type needs none or must name it.</summary>
+    public static string DefaultScope(SubjectType type, Exporter exporter)
+    {
+        ArgumentNullException.ThrowIfNull(exporter);
+        return ScopeOf(type) switch
+        {
+            SubjectScope.Exporter => exporter.Id,
+            SubjectScope.DingTalkCorp => exporter.CorpId ?? "",
+            _ => "",
+        };
+    }
+
     /// <summary>What the identifier is unique within: the exporter, a DingTalk organisation, the issuing country, or the world.</summary>
     public static SubjectScope ScopeOf(SubjectType type) => type switch
     {

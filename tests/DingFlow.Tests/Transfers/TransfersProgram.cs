@@ -14,6 +14,7 @@ public sealed class TransfersProgram : IAsyncLifetime
     internal const string SenderKey = "sender-key-of-the-transfer-tests-0123456789";
     internal const string ConfinedKey = "confined-key-of-the-transfer-tests-0123456789";
     internal const string ComplianceKey = "compliance-key-of-the-transfer-tests-0123456789";
+    internal const string OperationsKey = "operations-key-of-the-transfer-tests-0123456789";
     private const int Exporters = 60;
 
     private DingFlowProcess? _program;
@@ -28,7 +29,7 @@ public sealed class TransfersProgram : IAsyncLifetime
     internal TransferSender Compliance { get; private set; } = null!;
 
     /// <summary>A registered exporter that no other test uses.</summary>
-    internal string NewExporter() => string.Create(CultureInfo.InvariantCulture, $"exporter-{Interlocked.Increment(ref _next)}");
+    internal string NewExporter() => string.Create(CultureInfo.InvariantCulture, $"exporter-{Interlocked.Increment(ref _next) + 9}");
 
     internal static Dictionary<string, string> Settings()
     {
@@ -41,6 +42,8 @@ public sealed class TransfersProgram : IAsyncLifetime
             ["Auth:ApiKeys:confined:Exporters"] = "Exporter-1",
             ["Auth:ApiKeys:compliance:Hash"] = ConfiguredProgram.HashOf(ComplianceKey),
             ["Auth:ApiKeys:compliance:Roles"] = "compliance.read,compliance.write,subjects.read",
+            ["Auth:ApiKeys:operations:Hash"] = ConfiguredProgram.HashOf(OperationsKey),
+            ["Auth:ApiKeys:operations:Roles"] = "operations.read",
             ["Recipients:acme-hk:Country"] = "HK",
         };
         for (var i = 1; i <= Exporters; i++)

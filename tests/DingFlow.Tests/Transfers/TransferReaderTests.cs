@@ -1,0 +1,394 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Text;
+using CsCheck;
+using DingFlow.Tests.Scim;
+using DingFlow.Transfers;
+using Newtonsoft.Json;
+using Newtonsoft.Json.Linq;
+
+namespace DingFlow.Tests.Transfers;
+
+/// <summary>The reader of batches by itself: formats, judgements, half lines, random bytes.</summary>
+public sealed class TransferReaderTests
+{
+    private static readonly TransfersOptions Options = new()
+    {
+        Exporters = new Dictionary<string, Exporter>(StringComparer.OrdinalIgnoreCase)
+        {
+            ["acme-zhuhai"] = new() { Id = "acme-zhuhai", City = "zhuhai", CorpId = "dingcorp1" },
+        },
+        Recipients = new Dictionary<string, Recipient>(StringComparer.OrdinalIgnoreCase)
+        {
+            ["acme-sg"] = new() { Id = "acme-sg", Country = Country.Parse("SG") },
+            ["acme-mo"] = new() { Id = "acme-mo", Country = Country.Parse("MO") },
+        },
+    };
+
+    private static readonly FieldClassifier Classifier = FieldClassifier.Load(ClassificationProfile.Conservative, Options.FieldMap, (_, _) => { });
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task The_record_of_the_contract_becomes_its_facts()
+    {
+        var (transfers, refusals, _) = await ReadAsync(TransferSender.Record("t-1", "E1001").ToString(), TransferFormat.Json);
+
+        Assert.Empty(refusals);
+        var transfer = Assert.Single(transfers);
+        Assert.Equal(("t-1", "acme-zhuhai"), (transfer.RecordId, transfer.Exporter));
+        Assert.Equal([(DataClass.General, "acme-sg"), (DataClass.Finance, "acme-sg")], transfer.Facts.Select(fact => (fact.Class, fact.Recipient)));
+        Assert.Equal(["name", "mobile", "bankCardNumber"], transfer.Circumstances.Fields);
+        Assert.Equal(TransferNotices.None, transfer.Circumstances.Notices);
+    }
+
+    [Theory]
+    [InlineData("id", null, "missing-property")]
+    [InlineData("id", "\"\"", "invalid-property")]
+    [InlineData("id", "7", "invalid-property")]
+    [InlineData("occurredAt", "\"2026-11-22\"", "invalid-time")]
+    [InlineData("occurredAt", "\"2026-11-22T09:00:00\"", "invalid-time")]
+    [InlineData("occurredAt", "\"2026-11-22T10:00:00+08:00\"", "in-the-future")]
+    [InlineData("occurredAt", "\"2022-12-31T15:59:59Z\"", "too-old")]
+    [InlineData("exporter", "\"nobody\"", "unknown-exporter")]
+    [InlineData("subject", "\"E1001\"", "invalid-property")]
+    [InlineData("subject", "{\"type\":\"shoeSize\",\"id\":\"43\"}", "unknown-subject-type")]
+    [InlineData("subject", "{\"type\":\"email\",\"id\":\"nobody\"}", "invalid-subject")]
+    [InlineData("subject", "{\"type\":\"email\"}", "missing-property")]
+    [InlineData("fields", "[]", "no-fields")]
+    [InlineData("fields", "\"name\"", "invalid-property")]
+    [InlineData("categories", "[\"secrets\"]", "unknown-category")]
+    [InlineData("origin", "\"XX\"", "invalid-country")]
+    [InlineData("destination", "\"CN\"", "not-a-transfer")]
+    [InlineData("recipient", "\"a b\"", "invalid-property")]
+    [InlineData("exemption", "\"luck\"", "unknown-exemption")]
+    [InlineData("exemption", "\"EX-VOLUME\"", "exemption-by-volume")]
+    [InlineData("exemption", "\"hr\"", "exemption-evidence-missing")]
+    [InlineData("exemption", "\"ftz\"", "exemption-not-open-to-exporter")]
+    [InlineData("mechanism", "\"gba:F-1\"", "exemption-not-applicable")]
+    public async Task A_record_that_is_not_as_it_must_be_is_refused_with_its_code(string property, string? value, string code)
+    {
+        var record = TransferSender.Record("t-1", "E1001");
+        if (value is null)
+        {
+            record.Remove(property);
+        }
+        else
+        {
+            record[property] = JToken.Parse(value);
+        }
+
+        var (transfers, refusals, _) = await ReadAsync(Text(record), TransferFormat.NdJson);
+
+        Assert.Empty(transfers);
+        Assert.Equal((0L, code), (refusals[0].Index, refusals[0].Code));
+    }
+
+    [Fact]
+    public async Task A_property_that_stands_twice_is_refused()
+    {
+        var record = Text(TransferSender.Record("t-1", "E1001"));
+
+        var (_, refusals, _) = await ReadAsync(record[..^1] + ",\"id\":\"t-2\"}", TransferFormat.NdJson);
+
+        Assert.Equal("duplicate-property", Assert.Single(refusals).Code);
+    }
+
+    [Theory]
+    [InlineData("2025-12-31T23:59:59+08:00", TransferNotices.LastYear)]
+    [InlineData("2026-01-01T00:00:00+08:00", TransferNotices.None)]
+    public async Task Last_year_ends_at_midnight_in_Shanghai(string moment, TransferNotices expected)
+    {
+        var (transfers, _, _) = await ReadAsync(Text(TransferSender.Record("t-1", "E1", change: record => record["occurredAt"] = moment)), TransferFormat.NdJson);
+
+        Assert.Equal(expected, Assert.Single(transfers).Circumstances.Notices);
+    }
+
+    [Fact]
+    public async Task What_a_person_should_look_at_is_flagged_and_counted()
+    {
+        var (transfers, refusals, reader) = await ReadAsync(
+            string.Join('\n',
+                Text(TransferSender.Record("t-1", "E1", change: record => record["recipient"] = "Who-Is-This")),
+                Text(TransferSender.Record("t-2", "E2", change: record => record["fields"] = new JArray("shoeSizeOfTheAunt"))),
+                Text(TransferSender.Record("t-3", "E3", change: record => record["destination"] = "JP")),
+                Text(TransferSender.Record("t-4", "E4", change: record => record["categories"] = new JArray("notPersonal")))),
+            TransferFormat.NdJson);
+
+        Assert.Empty(refusals);
+        Assert.Equal(
+            [TransferNotices.UnknownRecipient, TransferNotices.UnknownField, TransferNotices.RecipientElsewhere, TransferNotices.None],
+            transfers.Select(transfer => transfer.Circumstances.Notices));
+        Assert.All(transfers[0].Facts, fact => Assert.Equal("who-is-this", fact.Recipient));
+        Assert.Equal(DataClass.Undetermined, Assert.Single(transfers[1].Facts).Class);
+        Assert.Equal(["shoeSizeOfTheAunt"], reader);
+    }
+
+    [Theory]
+    [InlineData("{\"type\":\"idCard\",\"id\":\"110105201506010016\"}", true)]
+    [InlineData("{\"type\":\"idCard\",\"id\":\"11010519491231002X\"}", false)]
+    [InlineData("{\"type\":\"customerId\",\"id\":\"7\",\"minor\":true}", true)]
+    public async Task A_person_under_14_is_sensitive_whatever_the_field(string subject, bool minor)
+    {
+        var (transfers, _, _) = await ReadAsync(
+            Text(TransferSender.Record("t-1", "E1", change: record => (record["subject"], record["fields"]) = (JToken.Parse(subject), new JArray("name")))), TransferFormat.NdJson);
+
+        var fact = Assert.Single(Assert.Single(transfers).Facts);
+        Assert.Equal((minor, minor ? DataClass.Minor : DataClass.General), (fact.Minor, fact.Class));
+    }
+
+    [Fact]
+    public async Task A_child_turns_fourteen_in_the_counting_of_transfers_too()
+    {
+        var subject = JToken.Parse("{\"type\":\"idCard\",\"id\":\"110105201211200015\"}");
+        var number = (string)subject["id"]!;
+        Assert.Equal(new DateOnly(2012, 11, 20), CanonicalSubject.BirthDate(SubjectType.IdCard, number));
+        foreach (var (moment, minor) in ((string, bool)[])[("2026-11-19T23:59:59+08:00", true), ("2026-11-20T00:00:00+08:00", false)])
+        {
+            var (transfers, _, _) = await ReadAsync(
+                Text(TransferSender.Record("t-1", "E1", change: record => (record["subject"], record["occurredAt"]) = (subject, moment))), TransferFormat.NdJson);
+            Assert.All(Assert.Single(transfers).Facts, fact => Assert.Equal(minor, fact.Minor));
+        }
+    }
+
+    [Fact]
+    public async Task A_Greater_Bay_contract_is_claimed_by_its_filing_number_and_fails_onward()
+    {
+        var lines = string.Join('\n',
+            Text(TransferSender.Record("t-1", "E1", change: Gba)),
+            Text(TransferSender.Record("t-2", "E2", change: record =>
+            {
+                Gba(record);
+                record["mechanism"] = null;
+                record["exemption"] = JObject.Parse("""{"code":"gba","evidence":{"filing":"F-1"},"onward":["zhuhai","US"]}""");
+            })));
+
+        var (transfers, refusals, _) = await ReadAsync(lines, TransferFormat.NdJson);
+
+        Assert.All(Assert.Single(transfers).Facts, fact => Assert.Equal(ExemptionKind.GreaterBayContract, fact.Exemption));
+        Assert.Equal((1L, "gba-onward"), (Assert.Single(refusals).Index, refusals[0].Code));
+
+        static void Gba(JObject record) => (record["destination"], record["recipient"], record["mechanism"]) = ("MO", "acme-mo", "gba:F-1");
+    }
+
+    [Fact]
+    public Task The_three_formats_say_the_same_however_the_bytes_arrive() =>
+        Gen.Select(Gen.Int[0, 12].SelectMany(count => Shape.List[count]), Gen.Int[1, 97]).SampleAsync(
+            async (shapes, piece) =>
+            {
+                var records = shapes.Select((shape, i) => TransferSender.Record($"t-{i}", $"E{shape.Subject}", change: record =>
+                {
+                    record["note"] = shape.Note;
+                    record["purpose"] = shape.Note;
+                    if (shape.Bad)
+                    {
+                        record["origin"] = "??";
+                    }
+                })).ToList();
+                var array = await ReadAsync(new JArray(records).ToString(shapes.Count % 2 == 0 ? Formatting.None : Formatting.Indented), TransferFormat.Json, piece);
+                var lines = await ReadAsync(string.Join("\r\n", records.Select(Text)) + (piece % 2 == 0 ? "\n\n" : ""), TransferFormat.NdJson, piece);
+                var events = await ReadAsync(
+                    new JArray(records.Select((record, i) => new JObject
+                    {
+                        ["specversion"] = "1.0", ["id"] = $"e-{i}", ["type"] = "com.example.transfer", ["source"] = "/hr", ["data"] = record,
+                    })).ToString(), TransferFormat.CloudEvents, piece);
+
+                Assert.Equal(shapes.Count(shape => !shape.Bad), array.Transfers.Count);
+                foreach (var other in ((IReadOnlyList<SubjectTransfer> Transfers, IReadOnlyList<RecordRefusal> Refusals, IReadOnlyCollection<string>)[])[lines, events])
+                {
+                    Assert.Equal(array.Transfers.Select(Essence), other.Transfers.Select(Essence));
+                    Assert.Equal(array.Refusals, other.Refusals);
+                }
+            },
+            iter: 300);
+
+    [Fact]
+    public async Task A_CloudEvent_gives_its_id_and_time_to_a_record_without_any()
+    {
+        var record = TransferSender.Record("x", "E1", change: record =>
+        {
+            record.Remove("id");
+            record.Remove("occurredAt");
+        });
+        var batch = new JArray(
+            Event("e-1", "1.0", record), Event("e-2", "0.3", record), Event("e-3", 1.0, record), new JObject { ["specversion"] = "1.0", ["id"] = "e-4" }).ToString();
+
+        var (transfers, refusals, _) = await ReadAsync(batch, TransferFormat.CloudEvents);
+
+        var transfer = Assert.Single(transfers);
+        Assert.Equal(("e-1", DateTimeOffset.Parse("2026-11-20T00:00:00Z", System.Globalization.CultureInfo.InvariantCulture)), (transfer.RecordId, transfer.OccurredAt));
+        Assert.Equal([(1L, "malformed-record"), (2L, "malformed-record"), (3L, "malformed-record")], refusals.Select(refusal => (refusal.Index, refusal.Code)));
+
+        static JObject Event(string id, JToken version, JObject data) => new()
+        {
+            ["specversion"] = version, ["id"] = id, ["type"] = "t", ["source"] = "s", ["time"] = "2026-11-20T00:00:00Z", ["data"] = data,
+        };
+    }
+
+    [Fact]
+    public async Task Half_a_line_is_refused_and_the_lines_before_it_count()
+    {
+        var lines = TransferSender.Lines(Enumerable.Range(1, 3), "acme-zhuhai");
+
+        var (transfers, refusals, _) = await ReadAsync(lines[..^40], TransferFormat.NdJson);
+
+        Assert.Equal(2, transfers.Count);
+        Assert.Equal((2L, "malformed-json"), (Assert.Single(refusals).Index, refusals[0].Code));
+    }
+
+    [Fact]
+    public async Task A_field_of_ten_megabytes_is_refused_without_being_held_and_the_next_record_counts()
+    {
+        var huge = Text(TransferSender.Record("t-1", "E1", change: record => record["purpose"] = new string('x', 10 * 1024 * 1024)));
+        var good = Text(TransferSender.Record("t-2", "E2"));
+        foreach (var (body, format) in ((string, TransferFormat)[])[($"{huge}\n{good}\n", TransferFormat.NdJson), ($"[{huge},{good}]", TransferFormat.Json)])
+        {
+            // The pipe holds no more than a few records: a reader that wanted the whole of one would never get it.
+            var pipe = new Pipe(new(pauseWriterThreshold: 256 * 1024, resumeWriterThreshold: 128 * 1024));
+            var writing = WriteAsync(pipe.Writer, Encoding.UTF8.GetBytes(body), 4096);
+            using var reader = NewReader();
+            List<TransferChunk> chunks = [];
+            await foreach (var chunk in reader.ReadAsync(pipe.Reader, format, Token))
+            {
+                chunks.Add(chunk);
+            }
+
+            await writing;
+            Assert.Equal("record-too-large", Assert.Single(chunks.SelectMany(chunk => chunk.Refusals)).Code);
+            Assert.Equal("t-2", Assert.Single(chunks.SelectMany(chunk => chunk.Transfers)).RecordId);
+        }
+    }
+
+    [Fact]
+    public async Task Nesting_without_end_is_refused()
+    {
+        var deep = Text(TransferSender.Record("t-1", "E1"))[..^1] + ",\"x\":" + new string('[', 5000) + new string(']', 5000) + "}";
+
+        var (transfers, refusals, _) = await ReadAsync(deep + "\n" + Text(TransferSender.Record("t-2", "E2")), TransferFormat.NdJson);
+
+        Assert.Equal("too-deep", Assert.Single(refusals).Code);
+        Assert.Single(transfers);
+    }
+
+    [Fact]
+    public Task Whatever_bytes_come_every_record_is_taken_or_refused() =>
+        Gen.Select(Gen.Enum<TransferFormat>(), Gen.Select(Gen.Int[0, 100_000], Gen.Byte, Gen.Int[0, 2]).Array[0, 12], Gen.Int[1, 300]).SampleAsync(
+            async (format, changes, piece) =>
+            {
+                var bytes = Seed(format).ToList();
+                foreach (var (place, value, how) in changes)
+                {
+                    var at = place % bytes.Count;
+                    switch (how)
+                    {
+                        case 0:
+                            bytes[at] = value;
+                            break;
+                        case 1:
+                            bytes.Insert(at, value);
+                            break;
+                        default:
+                            bytes.RemoveRange(at, Math.Min(value % 7, bytes.Count - at));
+                            break;
+                    }
+
+                    if (bytes.Count == 0)
+                    {
+                        break;
+                    }
+                }
+
+                using var reader = NewReader();
+                var pipe = new Pipe();
+                var writing = WriteAsync(pipe.Writer, [.. bytes], piece);
+                var (good, bad, last) = (0, new List<RecordRefusal>(), default(TransferChunk));
+                await foreach (var chunk in reader.ReadAsync(pipe.Reader, format, Token))
+                {
+                    good += chunk.Transfers.Count;
+                    bad.AddRange(chunk.Refusals);
+                    last = chunk;
+                }
+
+                await pipe.Reader.CompleteAsync();
+                await writing;
+                Assert.NotNull(last);
+                Assert.Equal(last.Records, good + bad.Count);
+                Assert.Equal(bad.Select(refusal => refusal.Index).Distinct().Count(), bad.Count);
+                if (format == TransferFormat.NdJson)
+                {
+                    Assert.Null(last.Fault);
+                }
+            },
+            iter: 4000);
+
+    [Fact]
+    public void A_record_of_our_own_making_is_judged_as_one_that_was_sent()
+    {
+        var record = new TransferRecord
+        {
+            Id = "t-1", OccurredAt = new(2026, 11, 22, 9, 0, 0, TimeSpan.FromHours(8)), Exporter = "acme-zhuhai", Subject = new("userId", "sb-1001"),
+            Fields = ["name"], Origin = "CN", Destination = "SG", Recipient = "acme-sg", Purpose = "p", LegalBasis = "b", Method = "m", System = "s",
+        };
+        using var reader = NewReader();
+
+        Assert.NotNull(reader.Read(record).Transfer);
+        Assert.Equal("unknown-exporter", reader.Read(record with { Exporter = "nobody" }).Refusal?.Code);
+        Assert.Equal("invalid-subject", reader.Read(record with { Subject = new("email", "x") }).Refusal?.Code);
+        Assert.Equal("invalid-country", reader.Read(record with { Origin = "?" }).Refusal?.Code);
+    }
+
+    private static Gen<(int Subject, string Note, bool Bad)> Shape { get; } =
+        Gen.Select(Gen.Int[0, 5], Pick.One("plain", "quote \" and \\ back", "braces {[]}", "中文", "tab\tless".Replace("\t", " ", StringComparison.Ordinal), "]"), Gen.Int[0, 9].Select(i => i == 0));
+
+    private static byte[] Seed(TransferFormat format)
+    {
+        var records = Enumerable.Range(0, 3).Select(i => TransferSender.Record($"t-{i}", $"E{i}", change: record =>
+            record["exemption"] = JObject.Parse("""{"code":"hr","evidence":{"labourRules":"L-\u00e9"},"onward":["zhuhai"]}"""))).ToList();
+        return Encoding.UTF8.GetBytes(format switch
+        {
+            TransferFormat.NdJson => string.Join('\n', records.Select(Text)),
+            TransferFormat.Json => new JArray(records).ToString(Formatting.None),
+            _ => new JArray(records.Select(record => new JObject { ["specversion"] = "1.0", ["id"] = "e", ["time"] = "2026-11-20T00:00:00Z", ["data"] = record })).ToString(Formatting.None),
+        });
+    }
+
+    private static object Essence(SubjectTransfer transfer) =>
+        (transfer.RecordId, transfer.Subject, transfer.OccurredAt, string.Join(',', transfer.Facts), transfer.Circumstances.Purpose);
+
+    private static string Text(JObject record) => record.ToString(Formatting.None);
+
+    private static TransferReader NewReader() => new(
+        Options, Classifier, new PseudonymKey(new byte[32]), UnlinkedSubjects.Instance, _ => true, LedgerScenario.Clock());
+
+    private static async Task<(IReadOnlyList<SubjectTransfer> Transfers, IReadOnlyList<RecordRefusal> Refusals, IReadOnlyCollection<string> UnknownFields)> ReadAsync(
+        string body, TransferFormat format, int piece = int.MaxValue)
+    {
+        using var reader = NewReader();
+        var pipe = new Pipe(new(pauseWriterThreshold: 0));
+        await WriteAsync(pipe.Writer, Encoding.UTF8.GetBytes(body), piece);
+        List<SubjectTransfer> transfers = [];
+        List<RecordRefusal> refusals = [];
+        await foreach (var chunk in reader.ReadAsync(pipe.Reader, format, Token))
+        {
+            transfers.AddRange(chunk.Transfers);
+            refusals.AddRange(chunk.Refusals);
+        }
+
+        return (transfers, refusals, reader.UnknownFields);
+    }
+
+    private static async Task WriteAsync(PipeWriter writer, byte[] body, int piece)
+    {
+        for (var at = 0; at < body.Length; at += piece)
+        {
+            var part = body.AsMemory(at, Math.Min(piece, body.Length - at));
+            writer.Write(part.Span);
+            if ((await writer.FlushAsync(Token)).IsCompleted || piece == int.MaxValue)
+            {
+                break;
+            }
+        }
+
+        await writer.CompleteAsync();
+    }
+}
