@@ -23,7 +23,11 @@ internal sealed class GeneratedKeys
     private const string LedgerKey = "Pseudonyms:LedgerKey";
     private const string EncryptionKey = "Deliveries:EncryptionKey";
     private const string ApiKeyHash = "Auth:ApiKeys:local:Hash";
+    private const string SigningKey = "Signals:SigningKeys:0";
     private const string HrSecret = "HrSources:sandbox:Secrets:0";
+
+    /// <summary>What the CAEP interoperability profile asks for at least.</summary>
+    private const int SigningKeyBits = 2048;
 
     private readonly string _directory;
     private readonly Dictionary<string, string> _kept;
@@ -129,6 +133,15 @@ internal sealed class GeneratedKeys
             // Roles that a later version adds are this key's, too.
             _settings["Auth:ApiKeys:local:Roles"] = string.Join(',', Roles.All);
             ApiKeyPath = Path.Combine(_directory, ApiKeyFile);
+        }
+
+        if (configuration.GetSection("Signals:Subscribers").GetChildren().Any() && !configuration.GetSection("Signals:SigningKeys").GetChildren().Any())
+        {
+            Use(SigningKey, static () =>
+            {
+                using var rsa = RSA.Create(SigningKeyBits);
+                return Convert.ToBase64String(rsa.ExportPkcs8PrivateKey());
+            });
         }
 
         if (!configuration.GetSection("HrSources").GetChildren().Any())

@@ -21,6 +21,9 @@ public sealed record AccountSignal(AccountSignalKind Kind, string CaseId);
 /// <summary>Sends a signal on its way. It is durable when the call returns.</summary>
 public interface ISignalSender
 {
+    /// <summary>Somebody wants to know.</summary>
+    bool IsNeeded { get; }
+
     /// <summary>Enqueues the signal. The same signal of the same case reaches each subscriber once, however often it is sent.</summary>
     Task SendAsync(AccountSignal signal, CancellationToken cancellationToken);
 }
@@ -28,6 +31,9 @@ public interface ISignalSender
 /// <summary>Stands in where nobody subscribes.</summary>
 public sealed class NoSignals : ISignalSender
 {
+    /// <summary>Nobody does.</summary>
+    public bool IsNeeded => false;
+
     /// <summary>Does nothing.</summary>
     public Task SendAsync(AccountSignal signal, CancellationToken cancellationToken) => Task.CompletedTask;
 }

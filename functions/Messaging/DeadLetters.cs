@@ -34,3 +34,6 @@ public sealed class ParkOffboardingDeadLetters(ParkedMessages parked, TimeProvid
 
 /// <summary>The dead letters of <see cref="Queues.Alerts"/>.</summary>
 public sealed class ParkAlertDeadLetters(ParkedMessages parked, TimeProvider time) : DeadLetterFunction(parked, time);
+
+/// <summary>The dead letters of <see cref="Queues.Signals"/>.</summary>
+public sealed class ParkSignalDeadLetters(ParkedMessages parked, TimeProvider time) : DeadLetterFunction(parked, time);

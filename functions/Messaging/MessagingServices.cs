@@ -44,7 +44,8 @@ public static class MessagingServices
         .AddFunction<DiscardParkedMessage>(Roles.OperationsWrite)
         .AddFunction<PruneParkedMessages>()
         .AddFunction<ParkOffboardingDeadLetters>()
-        .AddFunction<ParkAlertDeadLetters>();
+        .AddFunction<ParkAlertDeadLetters>()
+        .AddFunction<ParkSignalDeadLetters>();
 
     private static IServiceCollection AddEmbedded(IServiceCollection services, IConfiguration configuration)
     {

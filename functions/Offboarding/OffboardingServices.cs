@@ -1,4 +1,5 @@
 using DingFlow.Hosting;
+using DingFlow.Messaging;
 using DingFlow.Offboarding.Guards;
 using DingFlow.Offboarding.Reconciliation;
 
@@ -31,6 +32,8 @@ public static class OffboardingServices
         .AddSingleton<QuarantineRelease>()
         .AddSingleton<CaseRunner>()
         .AddSingleton<SessionEnding>()
+        .AddSingleton<CaseAnnouncements>()
+        .AddSingleton<ISignalSender, NoSignals>()
         .AddFunction<ProcessOffboarding>()
         .AddFunction<SweepOffboarding>()
         .AddFunction<ListOffboardingCases>(Roles.OperationsRead)

@@ -6,7 +6,8 @@ namespace DingFlow.Offboarding;
 
 /// <summary>Handles the messages of the <c>offboarding</c> queue: person events from the inbox, and cases to be taken up.</summary>
 public sealed class ProcessOffboarding(
-    IInbox inbox, IInboxGate gate, ILeaverLookup lookup, CaseEvents events, CaseRunner runner, SessionEnding sessions, TimeProvider time) : IQueueFunction
+    IInbox inbox, IInboxGate gate, ILeaverLookup lookup, CaseEvents events, CaseRunner runner, SessionEnding sessions,
+    CaseAnnouncements announcements, TimeProvider time) : IQueueFunction
 {
     /// <summary>Events of one work item are numbered within their delivery.</summary>
     private const int EventsPerItem = 1000;
@@ -28,6 +29,7 @@ public sealed class ProcessOffboarding(
         if (body.Kind == OffboardingMessageKind.Run)
         {
             await runner.RunAsync(body.CaseId!, cancellationToken);
+            await announcements.AnnounceAsync(body.CaseId!, cancellationToken);
             return;
         }
 

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using DingFlow.Hosting;
@@ -250,34 +249,4 @@ internal sealed partial class ReceiveSignal(
         [LoggerMessage(10, LogLevel.Warning, "The transmitter of signal source {Source} set its stream to {Status}")]
         public static partial void StreamUpdated(ILogger logger, string source, string status);
     }
-}
-
-/// <summary>What people are told about signals.</summary>
-internal static class SignalAlerts
-{
-    /// <summary>An event that should be acted on names nobody who can be looked up; one alert a day and source.</summary>
-    public static AlertMessage UnknownSubject(HrSource source, string deliveryId, DateTimeOffset now) => new()
-    {
-        AlertId = string.Create(CultureInfo.InvariantCulture, $"signals.unknown_subject:{source.Name}:{now:yyyyMMdd}"),
-        Type = "signals.unknown_subject",
-        Severity = AlertSeverity.Critical,
-        OccurredAt = now,
-        Summary = $"The signal source {source.Name} sent an event about a subject that cannot be told here; nothing was done. Set SubjectIs or have the transmitter send e-mail addresses, then replay the delivery.",
-        About = source.QualifiedName,
-        Details = new Dictionary<string, string> { ["deliveryId"] = deliveryId },
-    };
-
-    /// <summary>The transmitter started, paused or ended its stream.</summary>
-    public static AlertMessage StreamUpdated(HrSource source, string status, string deliveryId, DateTimeOffset now) => new()
-    {
-        AlertId = $"signals.stream_updated:{deliveryId}",
-        Type = "signals.stream_updated",
-        Severity = status == "enabled" ? AlertSeverity.Information : AlertSeverity.Critical,
-        OccurredAt = now,
-        Summary = status == "enabled"
-            ? $"The transmitter of the signal source {source.Name} sends again."
-            : $"The transmitter of the signal source {source.Name} set its stream to {status}: what happens there is not reported here until it is enabled again.",
-        About = source.QualifiedName,
-        Details = new Dictionary<string, string> { ["status"] = status, ["deliveryId"] = deliveryId },
-    };
 }

@@ -62,6 +62,7 @@ internal sealed class SetVerifier(SsfDialect dialect, TransmitterKeys keys, Time
 
     private static readonly TimeSpan Skew = TimeSpan.FromMinutes(2);
 
+    private readonly CryptoProviderFactory _cryptography = new() { CacheSignatureProviders = false };
     private readonly JsonWebTokenHandler _handler = new() { MapInboundClaims = false, MaximumTokenSizeInBytes = Messaging.Inbox.MaxBodyBytes };
 
     /// <summary>Checks a token in its compact form.</summary>
@@ -120,6 +121,8 @@ internal sealed class SetVerifier(SsfDialect dialect, TransmitterKeys keys, Time
         {
             ValidAlgorithms = dialect.Algorithms,
             IssuerSigningKeys = candidates,
+            // The library's cache is shared by the whole process: keys of one transmitter have no business in it.
+            CryptoProviderFactory = _cryptography,
             TryAllIssuerSigningKeys = true,
             RequireSignedTokens = true,
             ValidTypes = ["secevent+jwt", SsfDialect.MediaType],

@@ -7,9 +7,32 @@ namespace DingFlow.Signals;
 /// <summary>Puts OpenID Shared Signals into the program.</summary>
 public static class SignalServices
 {
-    /// <summary>Adds the receiver.</summary>
-    public static IServiceCollection AddSignals(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults) =>
-        services.AddSignalReceiver(configuration, faults);
+    /// <summary>
+    /// Adds the receiver and the transmitter. Besides what the receiver needs: offboarding with its cases and directories, a store, the
+    /// queue.
+    /// </summary>
+    public static IServiceCollection AddSignals(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults)
+    {
+        ArgumentNullException.ThrowIfNull(faults);
+        var options = SignalOptions.Read(configuration, faults);
+        services.AddSignalReceiver(configuration, faults).TryAddAuditTrail(configuration, faults);
+        services.AddSingleton(options);
+        services.AddSingleton<SetSigner>();
+        services.AddSingleton<SignalPush>();
+        services.AddSingleton<SignalRecords>();
+        services.AddSingleton<SignalSubjects>();
+        services.Replace(ServiceDescriptor.Singleton<ISignalSender, SignalSender>());
+        if (options.Subscribers.Count > 0)
+        {
+            services.AddSingleton<IReadinessCheck, SignalReadiness>();
+        }
+
+        return services
+            .AddFunction<DeliverSignal>()
+            .AddFunction<GetSignalKeys>()
+            .AddFunction<GetSignalConfiguration>()
+            .AddFunction<VerifySignalSubscriber>(Roles.OperationsWrite);
+    }
 
     /// <summary>Adds the receiver of <c>signals/{source}</c>. It needs the intake with its sources, the inbox and an alert sender.</summary>
     internal static IServiceCollection AddSignalReceiver(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults)

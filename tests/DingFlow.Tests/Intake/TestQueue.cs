@@ -55,7 +55,7 @@ internal sealed class TestQueue : IMessageQueue
         }
     }
 
-    private List<OutgoingMessage> Of(QueueDefinition queue)
+    public IReadOnlyList<OutgoingMessage> Of(QueueDefinition queue)
     {
         lock (_lock)
         {

@@ -169,6 +169,9 @@ internal sealed class SignalKey
         return key;
     }
 
+    /// <summary>The private key.</summary>
+    public byte[] Pkcs8() => _rsa!.ExportPkcs8PrivateKey();
+
     /// <summary>The public key as PEM, for the attack that takes it for a shared secret.</summary>
     public string Pem() => _rsa!.ExportSubjectPublicKeyInfoPem();
 
