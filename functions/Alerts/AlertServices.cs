@@ -14,6 +14,7 @@ public static class AlertServices
     {
         services.TryAddSingleton(TimeProvider.System);
         return services
+            .TryAddAuditTrail(configuration, faults)
             .AddSingleton(AlertOptions.Read(configuration, faults))
             .AddSingleton<AlertStore>()
             .AddSingleton<IAlertChannelSender, AlertWebhook>()

@@ -74,7 +74,7 @@ public sealed record AlertPage(IReadOnlyList<StoredAlert> Alerts, string? Next);
 /// <c>t|{time}|{key}</c> the order, newest first, <c>o|{key}</c> those that are told again, <c>s|{series}|{key}</c> those of a series that
 /// are not over. There are far fewer alerts than a partition bears (<c>docs/decisions/0012-alerts.md</c>).
 /// </summary>
-public sealed class AlertStore(IEntityStore store)
+public sealed class AlertStore(IEntityStore store, IAuditTrail trail)
 {
     internal const string Table = "Alerts";
     internal const string Partition = "alerts";
@@ -92,14 +92,14 @@ public sealed class AlertStore(IEntityStore store)
     public async Task<bool> AddAsync(StoredAlert alert, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(alert);
-        var result = await store.SubmitAsync(
+        var result = await trail.SubmitAsync(
             EntityTransaction.Of(Table,
             [
                 EntityOperation.Insert(ToEntity(alert)),
                 EntityOperation.Insert(new Entity(Partition, TimeRow(alert)) { Properties = { ["Key"] = alert.Key } }),
                 .. IndexRows(alert).Select(static row => EntityOperation.Insert(row)),
             ]),
-            cancellationToken);
+            AlertAudit.Of(null, alert), cancellationToken);
         return result.Committed;
     }
 
@@ -123,14 +123,14 @@ public sealed class AlertStore(IEntityStore store)
             }
 
             var (had, has) = (IndexRows(before).Select(static row => row.RowKey).ToHashSet(), IndexRows(after).ToDictionary(static row => row.RowKey));
-            var result = await store.SubmitAsync(
+            var result = await trail.SubmitAsync(
                 EntityTransaction.Of(Table,
                 [
                     EntityOperation.Replace(ToEntity(after), before.ETag),
                     .. had.Where(row => !has.ContainsKey(row)).Select(static row => EntityOperation.Delete(Partition, row)),
                     .. has.Where(row => !had.Contains(row.Key)).Select(static row => EntityOperation.Upsert(row.Value)),
                 ]),
-                cancellationToken);
+                AlertAudit.Of(before, after), cancellationToken);
             if (result.Committed)
             {
                 return after with { ETag = result.ETags[0] };

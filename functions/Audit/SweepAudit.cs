@@ -1,5 +1,6 @@
 using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Storage;
 
 namespace DingFlow.Audit;
 
@@ -8,4 +9,30 @@ public sealed class SweepAudit(AuditTrail trail) : ITimerFunction
 {
     /// <inheritdoc/>
     public Task InvokeAsync(TimerTick tick, CancellationToken cancellationToken) => trail.SweepAsync(cancellationToken);
+}
+
+/// <summary>The same at the start: what the process before left behind is in the trail before people look.</summary>
+internal sealed partial class SweepAuditAtStart(AuditTrail trail, IHostApplicationLifetime lifetime, ILogger<SweepAuditAtStart> logger) : BackgroundService
+{
+    /// <inheritdoc/>
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var registration = lifetime.ApplicationStarted.Register(started.SetResult);
+        try
+        {
+            await started.Task.WaitAsync(stoppingToken);
+            await trail.SweepAsync(stoppingToken);
+        }
+        catch (EntityStoreException exception)
+        {
+            Log.Failed(logger, exception);
+        }
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(1, LogLevel.Warning, "The sweep of the audit trail at the start failed; the timer makes up for it")]
+        public static partial void Failed(ILogger logger, Exception exception);
+    }
 }

@@ -1,6 +1,7 @@
 using System.Security.Claims;
 using System.Security.Cryptography;
 using System.Text;
+using DingFlow.Messaging;
 
 namespace DingFlow.Hosting;
 
@@ -130,6 +131,10 @@ public static class Callers
         ArgumentNullException.ThrowIfNull(context);
         return context.User.FindFirst(BearerAuthentication.PrincipalClaim)?.Value;
     }
+
+    /// <summary>The authenticated caller, for entries of the audit trail.</summary>
+    public static AuditActor AuditActor(this HttpContext context) =>
+        context.Principal() is { } principal ? Messaging.AuditActor.Principal(principal) : Messaging.AuditActor.Unknown;
 
     /// <summary>The caller holds the role.</summary>
     public static bool HasRole(this HttpContext context, string role)

@@ -30,6 +30,11 @@ public static partial class DingFlowProgram
 
         try
         {
+            if (AuditCommand.Is(args))
+            {
+                return await AuditCommand.RunAsync(args, Console.Out, OpenStore, CancellationToken.None);
+            }
+
             await using var app = Build(args, AddFeatures);
             await app.StartAsync();
             Greeting.Print(app);
@@ -74,6 +79,19 @@ public static partial class DingFlowProgram
         services.AddRules(configuration, faults);
         services.AddSignals(configuration, faults);
         services.AddThresholds(configuration);
+    }
+
+    /// <summary>The store of the settings, for commands that work on it without serving anything.</summary>
+    private static IEntityStore OpenStore()
+    {
+        var faults = new SettingsFaults();
+        var configuration = new ConfigurationManager();
+        var services = new ServiceCollection();
+        ProgramConfiguration.Add(configuration, [], faults);
+        configuration.AddKeyVaultSecrets(faults, services);
+        services.AddStorage(configuration, faults);
+        faults.ThrowIfAny();
+        return services.BuildServiceProvider().GetRequiredService<IEntityStore>();
     }
 
     /// <summary>Builds the program with the given features.</summary>

@@ -18,6 +18,11 @@ public static class HttpLimits
 /// <summary>Reads and writes bodies within limits.</summary>
 public static class HttpBodies
 {
+    private static readonly object BodyItem = new();
+
+    /// <summary>The body, if it was read.</summary>
+    internal static ReadOnlyMemory<byte>? BodyRead(this HttpContext context) => context.Items[BodyItem] is byte[] body ? body : null;
+
     /// <summary>
     /// Reads the raw body. Returns <see langword="null"/> when it is larger than <paramref name="maxBytes"/>, chunked or not; the
     /// problem has then been answered.
@@ -49,6 +54,7 @@ public static class HttpBodies
             if (result.IsCompleted)
             {
                 var body = result.Buffer.ToArray();
+                context.Items[BodyItem] = body;
                 reader.AdvanceTo(result.Buffer.End);
                 return body;
             }

@@ -30,6 +30,11 @@ internal static class HttpFunctions
             {
                 await ((IHttpFunction)context.RequestServices.GetRequiredService(type)).InvokeAsync(context);
             }
+
+            if (context.RequestServices.GetService<RequestAudit>() is { } audit)
+            {
+                await audit.EndedAsync(context, function.Registration);
+            }
         };
     }
 }

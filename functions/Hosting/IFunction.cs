@@ -67,6 +67,12 @@ public static class Roles
     /// <summary>Learn what is held on one person, with a reason.</summary>
     public const string SubjectsRead = "subjects.read";
 
+    /// <summary>Search, verify and export the audit trail.</summary>
+    public const string AuditRead = "audit.read";
+
+    /// <summary>Place and release legal holds.</summary>
+    public const string AuditHold = "audit.hold";
+
     /// <summary>
     /// Every role there is; a key with any other is refused at the start. Those of routes that are still to come are known already, so
     /// that a key can be given them beforehand.
@@ -74,7 +80,7 @@ public static class Roles
     public static IReadOnlyList<string> All { get; } =
     [
         OperationsRead, OperationsWrite, OperationsApprove,
-        TransfersWrite, ComplianceRead, ComplianceWrite, SubjectsRead, "audit.read",
+        TransfersWrite, ComplianceRead, ComplianceWrite, SubjectsRead, AuditRead, AuditHold,
         "roster.write", DeliveriesReplay, "rehearsals.run", Scim,
     ];
 }

@@ -75,6 +75,8 @@ public static class Problems
     /// <summary>The media type.</summary>
     public const string MediaType = "application/problem+json";
 
+    private static readonly object CodeItem = new();
+
     /// <summary>How long a caller should wait when something of ours is down.</summary>
     public static TimeSpan DefaultRetryAfter { get; } = TimeSpan.FromSeconds(10);
 
@@ -133,6 +135,7 @@ public static class Problems
     public static Task ProblemAsync(this HttpContext context, ProblemCode code, string? detail = null, TimeSpan? retryAfter = null)
     {
         ArgumentNullException.ThrowIfNull(context);
+        context.Items[CodeItem] = code;
         var status = code.Status();
         if (status is StatusCodes.Status429TooManyRequests or StatusCodes.Status503ServiceUnavailable)
         {
@@ -152,6 +155,9 @@ public static class Problems
         var problem = new Problem($"urn:dingflow:problem:{code.Slug()}", code.Title(), status, detail, context.RequestId());
         return context.WriteJsonAsync(problem, ProblemJson.Default.Problem, status, MediaType);
     }
+
+    /// <summary>The problem that was answered; <see langword="null"/> when none was.</summary>
+    internal static ProblemCode? RefusedAs(this HttpContext context) => context.Items[CodeItem] as ProblemCode?;
 
     /// <summary>The problem that stands for a bare status, for answers that the framework leaves empty.</summary>
     internal static ProblemCode FromStatus(int status) => status switch

@@ -8,7 +8,8 @@ namespace DingFlow.Messaging;
 
 /// <summary>The inbox over the entity store. One transaction accepts a delivery; one deletion completes a work item.</summary>
 public sealed partial class Inbox(
-    IEntityStore store, IMessageQueue queue, IAlertSender alerts, IInboxGate gate, InboxOptions options, TimeProvider timeProvider, ILogger<Inbox> logger)
+    IEntityStore store, IAuditTrail trail, AuditPseudonyms pseudonyms, IMessageQueue queue, IAlertSender alerts, IInboxGate gate, InboxOptions options,
+    TimeProvider timeProvider, ILogger<Inbox> logger)
     : IInbox, IAsyncDisposable
 {
     /// <summary>Events that one delivery may hold: what fits into one transaction.</summary>
@@ -45,6 +46,7 @@ public sealed partial class Inbox(
 
         if (await FindAsync(id, cancellationToken) is { } known && (known.ContentHash ?? known.BodyHash) == hashes.Identity)
         {
+            await trail.AppendAsync(InboxAudit.Repeated(delivery, id, bodyHash), cancellationToken);
             return new InboxReceipt(id, Duplicate: true, IdReused: false);
         }
 
@@ -143,7 +145,7 @@ public sealed partial class Inbox(
                 Encrypted = _keys.Value.Encrypt(InboxPayload.Pack(body, events).Span, record.Id),
             };
             var items = ItemsOf(record.Id, record.Source, events, replay.ItemSize, now, idReused: false, replay.Replays * InboxRows.GenerationsPerReplay);
-            if ((await store.SubmitAsync(InboxRows.Replay(replay, items), cancellationToken)).Committed)
+            if ((await trail.SubmitAsync(InboxRows.Replay(replay, items), [InboxAudit.Replayed(replay)], cancellationToken)).Committed)
             {
                 await EnqueueWithinBudgetAsync(record.Source, record.Id, items, idReused: false);
                 return items.Count;
@@ -199,7 +201,8 @@ public sealed partial class Inbox(
             Encrypted = _keys.Value.Encrypt(InboxPayload.Pack(delivery.Body, delivery.Events).Span, id),
         };
         var items = ItemsOf(id, delivery.Source, delivery.Events, itemSize, now, idReused, generation: 0);
-        var result = await store.SubmitAsync(InboxRows.Insert(record, items), cancellationToken);
+        var result = await trail.SubmitAsync(
+            InboxRows.Insert(record, items), [InboxAudit.Accepted(delivery, record, idReused, pseudonyms)], cancellationToken);
         if (!result.Committed)
         {
             return result.Outcome == TransactionOutcome.AlreadyExists

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using DingFlow.Messaging;
 using DingFlow.Storage;
 
 namespace DingFlow.Offboarding;
@@ -11,7 +12,7 @@ public sealed record StoredCase(OffboardingCase Case, string ETag);
 /// open or need attention, which employee id has which cases, which months there are. Index rows are written before the case and
 /// removed after it, so they may point to nothing but never miss a case.
 /// </summary>
-public sealed class CaseStore(IEntityStore store)
+public sealed class CaseStore(IEntityStore store, IAuditTrail trail, AuditPseudonyms pseudonyms)
 {
     private const string Cases = "OffboardingCases";
     private const string Index = "OffboardingIndex";
@@ -33,7 +34,9 @@ public sealed class CaseStore(IEntityStore store)
     public async Task<StoredCase?> AddAsync(OffboardingCase @case, CancellationToken cancellationToken)
     {
         await PutIndexAsync(@case, cancellationToken);
-        var result = await store.SubmitAsync(EntityTransaction.Of(Cases, EntityOperation.Insert(Write(@case))), cancellationToken);
+        var (entity, payload) = Write(@case);
+        var result = await trail.SubmitAsync(
+            EntityTransaction.Of(Cases, EntityOperation.Insert(entity)), CaseAudit.Of(null, @case, payload, pseudonyms), cancellationToken);
         return result.Committed ? new(@case, result.ETags[0]!) : null;
     }
 
@@ -58,8 +61,10 @@ public sealed class CaseStore(IEntityStore store)
                 await PutIndexAsync(changed, cancellationToken);
             }
 
-            var result = await store.SubmitAsync(
-                EntityTransaction.Of(Cases, EntityOperation.Replace(Write(changed), current.ETag)), cancellationToken);
+            var (entity, payload) = Write(changed);
+            var result = await trail.SubmitAsync(
+                EntityTransaction.Of(Cases, EntityOperation.Replace(entity, current.ETag)),
+                CaseAudit.Of(current.Case, changed, payload, pseudonyms), cancellationToken);
             if (result.Committed)
             {
                 if (IsActive(current.Case) && !IsActive(changed))
@@ -161,7 +166,7 @@ public sealed class CaseStore(IEntityStore store)
 
             // A row key is the place to go on: it stays valid whatever was added or removed since.
             var after = month == cursor?.Month ? cursor.AfterRow : null;
-            var range = new RowKeyRange(after is null ? null : after + "!", null);
+            var range = AuditOutbox.RowsBefore(after is null ? null : after + "!");
             string? continuation = null;
             do
             {
@@ -231,7 +236,7 @@ public sealed class CaseStore(IEntityStore store)
 
     private static string EmployeePartition(string employeeId) => "employee|" + PersonKey.Escape(employeeId);
 
-    private static Entity Write(OffboardingCase @case)
+    private static (Entity Entity, PayloadHash Payload) Write(OffboardingCase @case)
     {
         var json = JsonSerializer.Serialize(@case, OffboardingJson.Default.OffboardingCase);
         var properties = new EntityProperties { ["Schema"] = 1, ["State"] = @case.State.ToString() };
@@ -247,7 +252,7 @@ public sealed class CaseStore(IEntityStore store)
             properties["Case" + i] = json.Substring(i * ChunkLength, Math.Min(ChunkLength, json.Length - (i * ChunkLength)));
         }
 
-        return new(CaseId.PartitionOf(@case.CaseId), CaseId.RowOf(@case.CaseId)) { Properties = properties };
+        return (new(CaseId.PartitionOf(@case.CaseId), CaseId.RowOf(@case.CaseId)) { Properties = properties }, PayloadHash.Of(json));
     }
 
     private static StoredCase Read(Entity entity)

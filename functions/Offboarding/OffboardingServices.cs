@@ -10,6 +10,7 @@ public static class OffboardingServices
 {
     /// <summary>Adds offboarding: cases, their functions and their routes.</summary>
     public static IServiceCollection AddOffboarding(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults) => services
+        .TryAddAuditTrail(configuration, faults)
         .AddSingleton(OffboardingOptions.Read(configuration, faults))
         .AddSingleton<CaseStore>()
         .AddSingleton<PersonClaims>()

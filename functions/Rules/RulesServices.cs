@@ -1,4 +1,5 @@
 using DingFlow.Hosting;
+using DingFlow.Messaging;
 using DingFlow.Transfers;
 
 namespace DingFlow.Rules;
@@ -17,6 +18,7 @@ public static class RulesServices
         }
 
         return services
+            .TryAddAuditTrail(configuration, faults)
             .AddSingleton(static provider => RuleEngine.Create(provider.GetRequiredService<TransfersOptions>(), new SettingsFaults()))
             .AddSingleton<ThresholdReader>()
             .AddSingleton<TierLatch>()

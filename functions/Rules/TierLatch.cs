@@ -1,4 +1,5 @@
 using System.Globalization;
+using DingFlow.Messaging;
 using DingFlow.Storage;
 using DingFlow.Transfers;
 
@@ -38,7 +39,7 @@ public enum TierReviewOutcome
 }
 
 /// <summary>Keeps tiers that were reached until a person has reviewed them.</summary>
-public sealed class TierLatch(IEntityStore store, TimeProvider timeProvider)
+public sealed class TierLatch(IEntityStore store, IAuditTrail trail, TimeProvider timeProvider)
 {
     private const string Table = "TierLatches";
     private const int PageSize = 1000;
@@ -68,8 +69,9 @@ public sealed class TierLatch(IEntityStore store, TimeProvider timeProvider)
 
             var rules = thresholds.Rules.Where(rule => rule.RuleSet == ruleSet && rule.Reached && TierOf(rule) == tier).Select(rule => rule.Rule);
             var latched = new LatchedTier(key, year, ruleSet, tier, [.. rules], thresholds.AsOf, null);
-            var result = await store.SubmitAsync(
-                EntityTransaction.Of(Table, EntityOperation.Insert(EntityOf(thresholds.Exporter, latched))), cancellationToken);
+            var result = await trail.SubmitAsync(
+                EntityTransaction.Of(Table, EntityOperation.Insert(EntityOf(thresholds.Exporter, latched))),
+                [RulesAudit.Reached(thresholds.Exporter, latched)], cancellationToken);
             if (result.Committed)
             {
                 fresh.Add(latched);
@@ -86,7 +88,7 @@ public sealed class TierLatch(IEntityStore store, TimeProvider timeProvider)
         string? continuation = null;
         do
         {
-            var page = await store.QueryAsync(Table, exporter, RowKeyRange.All, PageSize, continuation, cancellationToken);
+            var page = await store.QueryAsync(Table, exporter, AuditOutbox.RowsBefore(), PageSize, continuation, cancellationToken);
             latched.AddRange(page.Entities.Select(LatchedOf));
             continuation = page.Continuation;
         }
@@ -118,8 +120,9 @@ public sealed class TierLatch(IEntityStore store, TimeProvider timeProvider)
         }
 
         var reviewed = latched with { Review = new(timeProvider.GetUtcNow(), by, reason) };
-        var result = await store.SubmitAsync(
-            EntityTransaction.Of(Table, EntityOperation.Replace(EntityOf(exporter, reviewed), entity.ETag)), cancellationToken);
+        var result = await trail.SubmitAsync(
+            EntityTransaction.Of(Table, EntityOperation.Replace(EntityOf(exporter, reviewed), entity.ETag)),
+            [RulesAudit.Reviewed(exporter, reviewed, by, reason)], cancellationToken);
         return result.Committed ? TierReviewOutcome.Reviewed : TierReviewOutcome.AlreadyReviewed;
     }
 

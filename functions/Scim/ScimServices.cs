@@ -1,4 +1,5 @@
 using DingFlow.Hosting;
+using DingFlow.Messaging;
 
 namespace DingFlow.Scim;
 
@@ -8,6 +9,7 @@ public static class ScimServices
     /// <summary>Adds the routes below <c>scim/v2/{source}</c>. It needs the intake with its sources, the inbox, a store and an alert sender.</summary>
     public static IServiceCollection AddScim(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults)
     {
+        services.TryAddAuditTrail(configuration, faults);
         services.AddSingleton(ScimOptions.Read(configuration, faults));
         services.AddSingleton<ScimSources>();
         services.AddSingleton<ScimKeys>();

@@ -26,7 +26,7 @@ internal sealed record ScimNameClaim(string Row, string Id, bool IsRemoved, int 
 /// <c>n|{hash}</c> who has the user name, which makes it unique; <c>x|{hash}|{id}</c> and <c>e|{hash}|{id}</c> who has the external id
 /// or the e-mail address. No identifier of a person can be read in a row key.
 /// </summary>
-internal sealed class ScimUserStore(IEntityStore store, ScimKeys keys)
+internal sealed class ScimUserStore(IEntityStore store, IAuditTrail trail, AuditPseudonyms pseudonyms, ScimKeys keys)
 {
     public const string Table = "ScimUsers";
     public const string ByUserName = "n";
@@ -125,7 +125,8 @@ internal sealed class ScimUserStore(IEntityStore store, ScimKeys keys)
         }
 
         DropForeignClaim(operations, source, removed);
-        var result = await store.SubmitAsync(new EntityTransaction(Table, operations), cancellationToken);
+        var result = await trail.SubmitAsync(
+            new EntityTransaction(Table, operations), [EventOf(ScimAudit.UserCreated, source, id, user)], cancellationToken);
         return result.Committed ? new StoredScimUser(id, user, result.ETags[0]!, keys.CurrentKeyId) : null;
     }
 
@@ -143,7 +144,8 @@ internal sealed class ScimUserStore(IEntityStore store, ScimKeys keys)
         }
 
         DropForeignClaim(operations, source, removed);
-        var result = await store.SubmitAsync(new EntityTransaction(Table, operations), cancellationToken);
+        var result = await trail.SubmitAsync(
+            new EntityTransaction(Table, operations), [EventOf(ScimAudit.UserChanged, source, current.Id, user)], cancellationToken);
         return result.Committed ? new StoredScimUser(current.Id, user, result.ETags[0]!, keys.CurrentKeyId) : null;
     }
 
@@ -164,8 +166,19 @@ internal sealed class ScimUserStore(IEntityStore store, ScimKeys keys)
                 : EntityOperation.Delete(source, row));
         }
 
-        return (await store.SubmitAsync(new EntityTransaction(Table, operations), cancellationToken)).Committed;
+        return (await trail.SubmitAsync(
+            new EntityTransaction(Table, operations), [EventOf(ScimAudit.UserRemoved, source, current.Id, current.User)], cancellationToken)).Committed;
     }
+
+    private AuditEvent EventOf(AuditKind kind, string source, string id, ScimUser user) => new()
+    {
+        Kind = kind,
+        Actor = AuditActor.Source(source),
+        Payload = PayloadHash.Of(JsonSerializer.SerializeToUtf8Bytes(user, ScimStateJson.Default.ScimUser)),
+        On = new("scimUser", id),
+        Subject = pseudonyms.Of("employeeId", user.EmployeeNumber),
+        Details = new Dictionary<string, string> { ["active"] = user.Active ? "true" : "false" },
+    };
 
     private async IAsyncEnumerable<Entity> ScanRowsAsync(string source, [EnumeratorCancellation] CancellationToken cancellationToken)
     {

@@ -17,10 +17,12 @@ internal sealed class AuditChain(IEntityStore store, string name, TimeProvider t
 
     private const int BytesPerRow = 512 * 1024;
 
+    /// <summary>Writers of one name may have clocks that differ by a little.</summary>
+    private static readonly TimeSpan ClockTolerance = TimeSpan.FromMinutes(1);
+
     private readonly ArrayBufferWriter<byte> _lines = new(BytesPerRow);
     private AuditHead? _head;
     private long _lastOfOthers;
-    private bool _clockIsBehind;
 
     /// <summary>The number of the last entry that this writer has seen; -1 before the chain was opened.</summary>
     public long Known { get; private set; } = -1;
@@ -121,14 +123,9 @@ internal sealed class AuditChain(IEntityStore store, string name, TimeProvider t
         var now = time.GetUtcNow();
         var head = _head!;
         _lines.ResetWrittenCount();
-        if (now >= head.At)
-        {
-            _clockIsBehind = false;
-        }
-        else if (!_clockIsBehind)
+        if (head.At - now > ClockTolerance)
         {
             // The chain keeps the order whatever the clocks say; that one went back is itself a fact.
-            _clockIsBehind = true;
             head = Write(head, ClockEntry(head.At, now), now);
         }
 
@@ -222,20 +219,37 @@ internal static class AuditChainReader
     public static async IAsyncEnumerable<Entity> RowsAsync(
         IEntityStore store, string chain, long first, long last, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        // A row holds at most so many entries, so the one that holds the first begins no earlier than that.
+        // A row holds at most so many entries, so the one that holds the first begins no earlier than that. Of those before, the last counts.
         var from = Math.Max(1, first - AuditChain.EntriesPerRow);
         var range = new RowKeyRange(AuditRows.EntryRow(from), AuditRows.EntryRow(last + 1));
+        Entity? before = null;
         string? continuation = null;
         do
         {
             var page = await store.QueryAsync(AuditRows.EntriesTable, chain, range, PageSize, continuation, cancellationToken);
             foreach (var row in page.Entities)
             {
+                if (AuditRows.FirstOf(row.RowKey) <= first)
+                {
+                    before = row;
+                    continue;
+                }
+
+                if (before is not null)
+                {
+                    yield return before;
+                    before = null;
+                }
+
                 yield return row;
             }
 
             continuation = page.Continuation;
         }
         while (continuation is not null);
+        if (before is not null)
+        {
+            yield return before;
+        }
     }
 }

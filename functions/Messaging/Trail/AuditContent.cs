@@ -78,6 +78,10 @@ internal sealed record AuditContent
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-    UseStringEnumConverter = true)]
+    Converters = [typeof(AuditWord<AuditActorType>), typeof(AuditWord<AuditOutcome>)])]
 [JsonSerializable(typeof(AuditContent))]
 internal sealed partial class AuditJson : JsonSerializerContext;
+
+/// <summary>Enums as camelCase text.</summary>
+internal sealed class AuditWord<T>() : JsonStringEnumConverter<T>(JsonNamingPolicy.CamelCase, allowIntegerValues: false)
+    where T : struct, Enum;

@@ -46,14 +46,19 @@ public static class AuditTrailServices
     public static IServiceCollection TryAddAuditTrail(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults)
     {
         ArgumentNullException.ThrowIfNull(services);
-        if (services.Any(static service => service.ServiceType == typeof(IAuditTrail)))
+        if (services.Any(static service => service.ServiceType == typeof(AuditPseudonyms)))
         {
             return services;
         }
 
         services.TryAddSingleton(TimeProvider.System);
-        services.AddSingleton(AuditTrailOptions.Read(configuration, faults));
         services.AddSingleton(new AuditPseudonyms(LedgerKeySetting.Read(configuration, faults, required: false)));
+        if (services.Any(static service => service.ServiceType == typeof(IAuditTrail)))
+        {
+            return services;
+        }
+
+        services.AddSingleton(AuditTrailOptions.Read(configuration, faults));
         services.AddSingleton<AuditTrail>();
         return services.AddSingleton<IAuditTrail>(static provider => provider.GetRequiredService<AuditTrail>());
     }

@@ -6,6 +6,7 @@ using DingFlow.Entra;
 using DingFlow.Messaging;
 using DingFlow.Sandbox;
 using DingFlow.Storage;
+using DingFlow.Tests.Audit;
 using DingFlow.Tests.Intake;
 using DingFlow.Tests.Transfers;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -213,7 +214,7 @@ public sealed class AlertChannelTests : IAsyncLifetime
         _handled.UnionWith(_queue.Alerts.Take(12).Select(static message => message.MessageId));
         await PassAsync(TimeSpan.FromSeconds(10), [robot]);
 
-        var members = await new AlertStore(_store).AllAsync("m|", Token);
+        var members = await new AlertStore(_store, new TestTrail(_store)).AllAsync("m|", Token);
         Assert.Equal(12, members.Count);
         Assert.Equal(12, _sandbox.Outbox.Messages.Sum(static message => message.Title.StartsWith("Critical: ", StringComparison.Ordinal)
             ? int.Parse(message.Title.Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture) : 1));
@@ -432,11 +433,11 @@ public sealed class AlertChannelTests : IAsyncLifetime
     }
 
     private Task HandleAsync(OutgoingMessage message, AlertChannel[] channels, IEntityStore store) => new DeliverAlert(
-        new AlertOptions { Channels = channels }, _senders, new AlertStore(store), store, _queue, _time, NullLogger<DeliverAlert>.Instance).InvokeAsync(
+        new AlertOptions { Channels = channels }, _senders, new AlertStore(store, new TestTrail(store)), store, _queue, _time, NullLogger<DeliverAlert>.Instance).InvokeAsync(
         new ReceivedMessage { Queue = "alerts", MessageId = message.MessageId, DeliveryCount = 1, Body = message.Body }, Token);
 
     private async Task<NoticeProgress> DeliveryAsync(string alertId, string channel) =>
-        (await new AlertNotices(_store).OfAlertAsync(AlertWork.KeyOf(alertId), new AlertStore(_store), Token)).Single(notice => notice.Channel == channel);
+        (await new AlertNotices(_store).OfAlertAsync(AlertWork.KeyOf(alertId), new AlertStore(_store, new TestTrail(_store)), Token)).Single(notice => notice.Channel == channel);
 
     private async Task<bool> IsReadyAsync(AlertChannel channel) =>
         (await new AlertReadiness(new AlertOptions { Channels = [channel] }, _store).CheckAsync(Token)).IsReady;

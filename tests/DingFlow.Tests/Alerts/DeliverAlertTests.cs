@@ -3,6 +3,7 @@ using DingFlow.Alerts;
 using DingFlow.Hosting;
 using DingFlow.Intake;
 using DingFlow.Messaging;
+using DingFlow.Tests.Audit;
 using DingFlow.Tests.Intake;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -333,7 +334,7 @@ public sealed class DeliverAlertTests : IAsyncDisposable
     private DateTimeOffset? Next() => _handled < _queue.Alerts.Count ? _queue.Alerts[_handled].EnqueueAt : null;
 
     private Task HandleAsync(OutgoingMessage message) =>
-        new DeliverAlert(new AlertOptions { Channels = [.. _channels] }, [_webhook], new AlertStore(_store), _store, _queue, _time, _log).InvokeAsync(
+        new DeliverAlert(new AlertOptions { Channels = [.. _channels] }, [_webhook], new AlertStore(_store, new TestTrail(_store)), _store, _queue, _time, _log).InvokeAsync(
             new ReceivedMessage { Queue = "alerts", MessageId = message.MessageId, DeliveryCount = 1, Body = message.Body }, Token);
 
     private sealed class LogLines : ILogger<DeliverAlert>

@@ -3,6 +3,7 @@ using DingFlow.Hosting;
 using DingFlow.Messaging;
 using DingFlow.Rules;
 using DingFlow.Storage;
+using DingFlow.Tests.Audit;
 using DingFlow.Tests.Intake;
 using DingFlow.Tests.Transfers;
 using DingFlow.Transfers;
@@ -40,9 +41,9 @@ internal sealed class ThresholdDriver : IAsyncDisposable
 
     public RecordingChannel Channel { get; } = new();
 
-    public AlertStore Alerts => new(_store);
+    public AlertStore Alerts => new(_store, new TestTrail(_store));
 
-    public TierLatch Latch => new(_store, Time);
+    public TierLatch Latch => new(_store, new TestTrail(_store), Time);
 
     public IEntityStore Store => _store;
 
@@ -76,7 +77,7 @@ internal sealed class ThresholdDriver : IAsyncDisposable
     public Task CheckAsync(IEntityStore store) => new CheckThresholds(
         Transfers with { Exporters = new Dictionary<string, Exporter> { [Exporter.Id] = Exporter } }, Options,
         new ThresholdReader(RuleEngine.Create(Transfers, new SettingsFaults()), _ledger, new CounterHistory(store, Time), Time),
-        new TierLatch(store, Time), new ThresholdMemory(store), new AlertStore(store), new AlertSender(Queue), Time, NullLogger<CheckThresholds>.Instance)
+        new TierLatch(store, new TestTrail(store), Time), new ThresholdMemory(store), new AlertStore(store, new TestTrail(store)), new AlertSender(Queue), Time, NullLogger<CheckThresholds>.Instance)
         .InvokeAsync(new TimerTick(false), Token);
 
     public async Task RepeatAsync()
@@ -85,7 +86,7 @@ internal sealed class ThresholdDriver : IAsyncDisposable
         await PumpAsync();
     }
 
-    public Task RepeatAsync(IEntityStore store) => new RepeatAlerts(Options, new AlertStore(store), Queue, Time, NullLogger<RepeatAlerts>.Instance)
+    public Task RepeatAsync(IEntityStore store) => new RepeatAlerts(Options, new AlertStore(store, new TestTrail(store)), Queue, Time, NullLogger<RepeatAlerts>.Instance)
         .InvokeAsync(new TimerTick(false), Token);
 
     /// <summary>Delivers what is due.</summary>
@@ -98,7 +99,7 @@ internal sealed class ThresholdDriver : IAsyncDisposable
     }
 
     public Task HandleAsync(OutgoingMessage message, IEntityStore store) => new DeliverAlert(
-        Options, [Channel], new AlertStore(store), store, Queue, Time, NullLogger<DeliverAlert>.Instance).InvokeAsync(
+        Options, [Channel], new AlertStore(store, new TestTrail(store)), store, Queue, Time, NullLogger<DeliverAlert>.Instance).InvokeAsync(
         new ReceivedMessage { Queue = "alerts", MessageId = message.MessageId, DeliveryCount = 1, Body = message.Body }, Token);
 
     /// <summary>How the exporter stands, as the route shows it.</summary>

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using DingFlow.Messaging;
 using DingFlow.Storage;
+using DingFlow.Tests.Audit;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
@@ -350,7 +351,7 @@ public sealed class InboxTests : IAsyncDisposable
     private static byte[] Key(byte value) => [.. Enumerable.Repeat(value, 32)];
 
     private Inbox Open(byte[] key, byte[]? previous = null) => new(
-        _store, _queue, _alerts, _gate,
+        _store, new TestTrail(_store), new AuditPseudonyms(key), _queue, _alerts, _gate,
         new InboxOptions { EncryptionKey = key, PreviousEncryptionKey = previous },
         _time, NullLogger<Inbox>.Instance);
 

@@ -8,6 +8,7 @@ using DingFlow.Intake;
 using DingFlow.Messaging;
 using DingFlow.Signals;
 using DingFlow.Storage;
+using DingFlow.Tests.Audit;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -55,6 +56,7 @@ internal sealed class IntakeScenario : IAsyncDisposable
         services.AddLogging();
         services.AddSingleton<TimeProvider>(Time);
         services.AddSingleton<IEntityStore>(Store);
+        services.AddSingleton<IAuditTrail>(new TestTrail(Store));
         services.AddSingleton<IMessageQueue>(Queue);
         services.AddSingleton(new DingTalkOptions(Tenants()));
         services.AddAlerts(configuration, faults).AddIntake(configuration, faults).AddSignalReceiver(configuration, faults);

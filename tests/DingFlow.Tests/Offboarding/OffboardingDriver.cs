@@ -6,6 +6,7 @@ using DingFlow.Offboarding;
 using DingFlow.Remote;
 using DingFlow.Sandbox;
 using DingFlow.Storage;
+using DingFlow.Tests.Audit;
 using DingFlow.Tests.Storage;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -218,6 +219,7 @@ internal sealed class OffboardingDriver : IAsyncDisposable
         services.AddLogging(b => b.AddProvider(Logs).SetMinimumLevel(LogLevel.Trace));
         services.AddMetrics();
         services.AddSingleton<IEntityStore>(Store);
+        services.AddSingleton<IAuditTrail>(new TestTrail(Store));
 
         // The remotes answer in real time; only offboarding's own clock is controlled.
         var clients = new ServiceCollection();

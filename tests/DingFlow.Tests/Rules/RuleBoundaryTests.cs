@@ -1,6 +1,7 @@
 using System.Globalization;
 using DingFlow.Hosting;
 using DingFlow.Rules;
+using DingFlow.Tests.Audit;
 using DingFlow.Tests.Transfers;
 using DingFlow.Transfers;
 using DingFlow.Transfers.Ledger;
@@ -258,7 +259,7 @@ public sealed class RuleBoundaryTests
         var store = new LedgerMemoryStore();
         var clock = LedgerScenario.Clock();
         await using var ledger = LedgerScenario.Ledger(store, LedgerScenario.SmallOptions with { ChunkRecords = 20_000, MergeRecords = 64 * 1024 }, time: clock);
-        var latch = new TierLatch(store, clock);
+        var latch = new TierLatch(store, new TestTrail(store), clock);
         await AppendAsync(ledger, "push", Enumerable.Range(1, Customers).Select(static n => LedgerScenario.Record(n, "2025-12-10T12:00:00+08:00")));
         await latch.ObserveAsync(await EvaluateAsync(ledger, "2025-12-31T23:59:59+08:00"), Token);
         await AppendAsync(ledger, "january", Enumerable.Range(1, 10).Select(static n => LedgerScenario.Record(n, "2026-01-05T12:00:00+08:00")));

@@ -1,6 +1,7 @@
 using DingFlow.Hosting;
 using DingFlow.Rules;
 using DingFlow.Storage;
+using DingFlow.Tests.Audit;
 using DingFlow.Tests.Transfers;
 using DingFlow.Transfers;
 using Microsoft.Extensions.Time.Testing;
@@ -14,7 +15,7 @@ public sealed class TierLatchTests
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
-    private TierLatch Latch => new(_store, _time);
+    private TierLatch Latch => new(_store, new TestTrail(_store), _time);
 
     [Fact]
     public async Task A_tier_is_latched_once_and_stays_when_the_count_is_corrected()
@@ -76,7 +77,7 @@ public sealed class TierLatchTests
     {
         var faulty = new LedgerFaultyStore(_store, static _ => StoreFault.Unavailable);
 
-        await Assert.ThrowsAsync<EntityStoreException>(() => new TierLatch(faulty, _time).ObserveAsync(Standing(1), Token));
+        await Assert.ThrowsAsync<EntityStoreException>(() => new TierLatch(faulty, new TestTrail(faulty), _time).ObserveAsync(Standing(1), Token));
 
         Assert.Single(await Latch.ObserveAsync(Standing(1), Token));
     }

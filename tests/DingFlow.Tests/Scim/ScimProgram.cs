@@ -7,6 +7,7 @@ using DingFlow.Intake;
 using DingFlow.Messaging;
 using DingFlow.Scim;
 using DingFlow.Storage;
+using DingFlow.Tests.Audit;
 using DingFlow.Tests.EndToEnd;
 using DingFlow.Tests.Infrastructure;
 using DingFlow.Tests.Intake;
@@ -242,6 +243,7 @@ internal sealed class ScimProgram : IAsyncDisposable
         services.Replace(ServiceDescriptor.Singleton<TimeProvider>(Time));
         services.AddSingleton<ILoggerProvider>(Logs);
         services.AddSingleton<IEntityStore>(Store);
+        services.AddSingleton<IAuditTrail>(new TestTrail(Store));
         services.AddSingleton<IMessageQueue>(Queue);
         services.AddSingleton<IAlertSender>(new AlertList(Alerts));
         services.AddSingleton(new DingTalkOptions(new Dictionary<string, DingTalkTenant>()));

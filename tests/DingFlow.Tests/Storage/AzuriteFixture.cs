@@ -6,7 +6,7 @@ using System.Globalization;
 namespace DingFlow.Tests.Storage;
 
 /// <summary>
-/// The table service of Azurite, for every test that wants it: installed once into <c>artifacts/</c>, started on a free port when the
+/// The table and the blob service of Azurite, for every test that wants them: installed once into <c>artifacts/</c>, started on a free port when the
 /// first test asks, ended with the test process however that ends.
 /// </summary>
 public sealed class AzuriteFixture : IAsyncDisposable
@@ -25,17 +25,23 @@ public sealed class AzuriteFixture : IAsyncDisposable
         require(process.argv[1]);
         """;
 
-    private readonly Lazy<Task<Process>> _process;
-    private int _port;
-
-    public AzuriteFixture() => _process = new(StartAsync);
+    private readonly Lazy<Task<(Process Process, int Port)>> _tables = new(() => StartAsync("table"));
+    private readonly Lazy<Task<(Process Process, int Port)>> _blobs = new(() => StartAsync("blob"));
 
     /// <summary>A connection string of the running emulator.</summary>
     public async Task<string> ConnectionStringAsync(CancellationToken cancellationToken)
     {
-        await _process.Value.WaitAsync(cancellationToken);
+        var (_, port) = await _tables.Value.WaitAsync(cancellationToken);
         return $"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={WellKnownKey};"
-            + string.Create(CultureInfo.InvariantCulture, $"TableEndpoint=http://127.0.0.1:{_port}/devstoreaccount1;");
+            + string.Create(CultureInfo.InvariantCulture, $"TableEndpoint=http://127.0.0.1:{port}/devstoreaccount1;");
+    }
+
+    /// <summary>A connection string of the running blob service, and its address.</summary>
+    public async Task<(string ConnectionString, Uri Address)> BlobsAsync(CancellationToken cancellationToken)
+    {
+        var (_, port) = await _blobs.Value.WaitAsync(cancellationToken);
+        var address = string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}/devstoreaccount1");
+        return ($"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={WellKnownKey};BlobEndpoint={address};", new Uri(address + "/"));
     }
 
     // Published by Microsoft for the emulator; it opens nothing else.
@@ -43,30 +49,32 @@ public sealed class AzuriteFixture : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        if (_process is { IsValueCreated: true, Value.IsCompletedSuccessfully: true })
+        foreach (var service in new[] { _tables, _blobs })
         {
-            using var process = await _process.Value;
-            process.StandardInput.Close();
-            await process.WaitForExitAsync();
+            if (service is { IsValueCreated: true, Value.IsCompletedSuccessfully: true })
+            {
+                using var process = (await service.Value).Process;
+                process.StandardInput.Close();
+                await process.WaitForExitAsync();
+            }
         }
     }
 
-    private async Task<Process> StartAsync()
+    private static async Task<(Process Process, int Port)> StartAsync(string service)
     {
-        var script = await InstallAsync();
+        var script = (await InstallAsync()).Replace("/table/", $"/{service}/", StringComparison.Ordinal).Replace("\\table\\", $"\\{service}\\", StringComparison.Ordinal);
         var process = Start("node", [
-            "-e", Launcher, script, "--tableHost", "127.0.0.1", "--tablePort", "0", "--inMemoryPersistence", "--silent",
+            "-e", Launcher, script, $"--{service}Host", "127.0.0.1", $"--{service}Port", "0", "--inMemoryPersistence", "--silent",
             "--skipApiVersionCheck", "--disableTelemetry"]);
         var seen = new List<string>();
         while (await process.StandardOutput.ReadLineAsync() is { } line)
         {
             if (line.StartsWith("PORT ", StringComparison.Ordinal))
             {
-                _port = int.Parse(line.AsSpan(5), CultureInfo.InvariantCulture);
                 // Whatever else it says must not fill the pipes.
                 _ = process.StandardOutput.ReadToEndAsync();
                 _ = process.StandardError.ReadToEndAsync();
-                return process;
+                return (process, int.Parse(line.AsSpan(5), CultureInfo.InvariantCulture));
             }
 
             seen.Add(line);

@@ -1,0 +1,24 @@
+using System.Globalization;
+
+namespace DingFlow.Audit;
+
+/// <summary>Days of the trail: UTC, <c>yyyy-MM-dd</c>, which sorts as it should.</summary>
+internal static class AuditDay
+{
+    private const string Format = "yyyy-MM-dd";
+
+    public static string Of(DateTimeOffset time) => time.UtcDateTime.ToString(Format, CultureInfo.InvariantCulture);
+
+    public static string Next(string day) => Text(Date(day).AddDays(1));
+
+    public static string Before(string day) => Text(Date(day).AddDays(-1));
+
+    /// <summary>The moment at which the day is over.</summary>
+    public static DateTimeOffset EndOf(string day) => new(Date(day).AddDays(1).ToDateTime(TimeOnly.MinValue), TimeSpan.Zero);
+
+    public static bool IsValid(string? text) => DateOnly.TryParseExact(text, Format, CultureInfo.InvariantCulture, DateTimeStyles.None, out _);
+
+    private static DateOnly Date(string day) => DateOnly.ParseExact(day, Format, CultureInfo.InvariantCulture);
+
+    private static string Text(DateOnly date) => date.ToString(Format, CultureInfo.InvariantCulture);
+}

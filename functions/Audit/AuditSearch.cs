@@ -1,0 +1,208 @@
+using System.Buffers.Text;
+using System.Globalization;
+using System.Text;
+using DingFlow.Messaging;
+using DingFlow.Storage;
+
+namespace DingFlow.Audit;
+
+/// <summary>An entry that was found.</summary>
+/// <param name="Entry">The entry as it stands in its chain.</param>
+/// <param name="Content">What it says; <see langword="null"/> once its retention has passed.</param>
+internal sealed record FoundEntry(AuditEntry Entry, AuditContent? Content);
+
+/// <summary>
+/// A place in the order of the trail: after which sealed day, and how far each chain was read since. Chains are numbered without gaps, so
+/// it stays valid when days are sealed meanwhile.
+/// </summary>
+internal sealed class AuditCursor
+{
+    private const int MaximumText = 16 * 1024;
+
+    /// <summary>Everything up to this day was read; empty from the beginning.</summary>
+    public string AfterDay { get; set; } = "";
+
+    /// <summary>The last entry that was read of each chain since.</summary>
+    public Dictionary<string, long> Read { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>The text form, for the next request.</summary>
+    public override string ToString() => Base64Url.EncodeToString(Encoding.ASCII.GetBytes(
+        string.Join(';', (IEnumerable<string>)[AfterDay, .. Read.Select(static part => string.Create(CultureInfo.InvariantCulture, $"{part.Key}={part.Value}"))])));
+
+    /// <summary>Reads what <see cref="ToString"/> wrote; <see langword="null"/> for anything else.</summary>
+    public static AuditCursor? Parse(string text)
+    {
+        if (text.Length is 0 or > MaximumText || !Base64Url.IsValid(text))
+        {
+            return null;
+        }
+
+        var parts = Encoding.UTF8.GetString(Base64Url.DecodeFromChars(text)).Split(';');
+        var cursor = new AuditCursor { AfterDay = parts[0] };
+        if (parts[0].Length > 0 && !AuditDay.IsValid(parts[0]))
+        {
+            return null;
+        }
+
+        foreach (var part in parts.Skip(1))
+        {
+            var at = part.IndexOf('=', StringComparison.Ordinal);
+            if (at < 1 || !AuditTrailOptions.IsValid(part[..at])
+                || !long.TryParse(part.AsSpan(at + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var sequence))
+            {
+                return null;
+            }
+
+            cursor.Read[part[..at]] = sequence;
+        }
+
+        return cursor;
+    }
+}
+
+/// <summary>Finds entries: day by day, the chains of a day merged by time.</summary>
+public sealed class AuditSearch(IEntityStore store, AuditSeals seals)
+{
+    private readonly AuditIndex _index = new(store, seals);
+
+    /// <summary>The entries that are asked for, in order. The cursor moves on with every entry that was read, found or not.</summary>
+    internal async IAsyncEnumerable<FoundEntry> ReadAsync(
+        AuditFilter filter, AuditCursor cursor, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var days = await DaysAsync(filter, cancellationToken);
+        var from = cursor.AfterDay.Length == 0 ? null : AuditDay.Next(cursor.AfterDay);
+        List<AuditSeal> segments = [];
+        await foreach (var seal in seals.ReadAsync(from, null, cancellationToken))
+        {
+            segments.Add(seal);
+        }
+
+        foreach (var seal in segments)
+        {
+            if (seal.Count > 0 && !(filter.To <= seal.From) && !(filter.From > seal.To) && days?.Contains(seal.Day) != false)
+            {
+                await foreach (var found in MergeAsync(seal.Chains, filter, cursor, cancellationToken))
+                {
+                    yield return found;
+                }
+            }
+
+            cursor.AfterDay = seal.Day;
+            foreach (var chain in seal.Chains)
+            {
+                // Read or passed over: the seal says up to where.
+                cursor.Read.Remove(chain.Chain);
+            }
+        }
+
+        var last = segments.LastOrDefault() ?? (cursor.AfterDay.Length == 0 ? null : await seals.FindAsync(cursor.AfterDay, cancellationToken));
+        var open = await OpenPartsAsync(last, cancellationToken);
+        await foreach (var found in MergeAsync(open, filter, cursor, cancellationToken))
+        {
+            yield return found;
+        }
+    }
+
+    /// <summary>The part of each chain that is in no seal yet.</summary>
+    internal async Task<IReadOnlyList<SealedChain>> OpenPartsAsync(AuditSeal? last, CancellationToken cancellationToken)
+    {
+        List<SealedChain> parts = [];
+        foreach (var chain in await seals.ChainsAsync(cancellationToken))
+        {
+            // The seal may be younger than the note of how far the chain is sealed.
+            var sealedPart = last?.Chains.FirstOrDefault(part => part.Chain == chain.Chain);
+            var through = Math.Max(chain.SealedThrough, sealedPart?.Last ?? 0);
+            parts.Add(new(chain.Chain, through + 1, long.MaxValue - 1, sealedPart?.Head ?? chain.SealedHead, ""));
+        }
+
+        return parts;
+    }
+
+    private async Task<HashSet<string>?> DaysAsync(AuditFilter filter, CancellationToken cancellationToken)
+    {
+        HashSet<string>? days = null;
+        foreach (var (type, value) in filter.IndexedParts)
+        {
+            var found = await _index.DaysOfAsync(type, value, cancellationToken);
+            if (days is null)
+            {
+                days = found;
+            }
+            else
+            {
+                days.IntersectWith(found);
+            }
+        }
+
+        return days;
+    }
+
+    private async IAsyncEnumerable<FoundEntry> MergeAsync(
+        IReadOnlyList<SealedChain> parts, AuditFilter filter, AuditCursor cursor,
+        [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var readers = new List<IAsyncEnumerator<AuditEntry>>();
+        var queue = new PriorityQueue<IAsyncEnumerator<AuditEntry>, (DateTimeOffset, int)>();
+        try
+        {
+            foreach (var part in parts)
+            {
+                var first = Math.Max(part.First, cursor.Read.GetValueOrDefault(part.Chain) + 1);
+                if (first > part.Last)
+                {
+                    continue;
+                }
+
+                var reader = AuditChainReader.ReadAsync(store, part.Chain, first, part.Last, cancellationToken).GetAsyncEnumerator(cancellationToken);
+                readers.Add(reader);
+                if (await reader.MoveNextAsync())
+                {
+                    queue.Enqueue(reader, (reader.Current.RecordedAt, readers.Count));
+                }
+            }
+
+            while (queue.TryDequeue(out var reader, out var place))
+            {
+                var entry = reader.Current;
+                cursor.Read[entry.Chain] = entry.Sequence;
+                if (Match(filter, entry) is { } found)
+                {
+                    yield return found;
+                }
+
+                if (await reader.MoveNextAsync())
+                {
+                    queue.Enqueue(reader, (reader.Current.RecordedAt, place.Item2));
+                }
+            }
+        }
+        finally
+        {
+            foreach (var reader in readers)
+            {
+                await reader.DisposeAsync();
+            }
+        }
+    }
+
+    private static FoundEntry? Match(AuditFilter filter, AuditEntry entry)
+    {
+        if (!filter.MatchesHead(entry))
+        {
+            return null;
+        }
+
+        AuditContent? content;
+        try
+        {
+            content = entry.Read();
+        }
+        catch (System.Text.Json.JsonException)
+        {
+            // Somebody has meddled with it: it is shown, and the verification says what is wrong with it.
+            content = null;
+        }
+
+        return filter.NeedsContent && !filter.MatchesContent(content) ? null : new(entry, content);
+    }
+}

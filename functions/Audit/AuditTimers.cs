@@ -1,0 +1,107 @@
+using System.Globalization;
+using DingFlow.Hosting;
+using DingFlow.Messaging;
+using DingFlow.Storage;
+
+namespace DingFlow.Audit;
+
+/// <summary>Every hour: seals the days that are over, archives and anchors them, and verifies the new ones.</summary>
+public sealed partial class SealAudit(
+    AuditSealer sealer, AuditSeals seals, AuditArchive archive, AuditAnchors anchors, AuditVerifier verifier, IEntityStore store, IAuditTrail trail,
+    IAlertSender alerts, TimeProvider time, ILogger<SealAudit> logger) : ITimerFunction
+{
+    private const string ProgressPartition = "progress";
+
+    /// <inheritdoc/>
+    public async Task InvokeAsync(TimerTick tick, CancellationToken cancellationToken)
+    {
+        var made = await sealer.SealAsync(cancellationToken);
+        if (made.Count > 0)
+        {
+            var result = await verifier.VerifyAsync(made[0].Day, null, cancellationToken);
+            await trail.AppendAsync(VerifyAudit.EventOf(AuditActor.System(nameof(SealAudit)), result), cancellationToken);
+            if (result.FirstFault is { } fault)
+            {
+                await alerts.SendAsync(AuditAlerts.Broken(fault, time.GetUtcNow()), cancellationToken);
+            }
+        }
+
+        if (!archive.IsNone)
+        {
+            await CatchUpAsync("archive", async seal => await archive.PutAsync(seal, cancellationToken), cancellationToken);
+        }
+
+        if (!anchors.IsNone)
+        {
+            await CatchUpAsync("anchor", seal => anchors.PutAsync(seal, cancellationToken), cancellationToken);
+        }
+    }
+
+    /// <summary>Does for each day what has not been done for it; a day that fails is tried again with the next run, and people are told.</summary>
+    private async Task CatchUpAsync(string what, Func<AuditSeal, Task> act, CancellationToken cancellationToken)
+    {
+        var done = await store.GetAsync(AuditRows.TrailTable, ProgressPartition, what, cancellationToken) is { } row ? row.Properties.Require<string>("Day") : null;
+        await foreach (var seal in seals.ReadAsync(done is null ? null : AuditDay.Next(done), null, cancellationToken))
+        {
+            try
+            {
+                await act(seal);
+            }
+            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or InvalidDataException)
+            {
+                Log.Failed(logger, what, seal.Day, exception);
+                await alerts.SendAsync(AuditAlerts.NotKept(what, seal.Day, time.GetUtcNow()), cancellationToken);
+                return;
+            }
+
+            await store.SubmitAsync(
+                EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Upsert(new Entity(ProgressPartition, what)
+                {
+                    Properties = { ["Schema"] = 1, ["Day"] = seal.Day },
+                })),
+                cancellationToken);
+        }
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(1, LogLevel.Error, "The {What} of {Day} could not be written; the next run tries again")]
+        public static partial void Failed(ILogger logger, string what, string day, Exception exception);
+    }
+}
+
+/// <summary>Every day: removes content whose retention has passed.</summary>
+public sealed class ExpireAudit(AuditExpiry expiry) : ITimerFunction
+{
+    /// <inheritdoc/>
+    public Task InvokeAsync(TimerTick tick, CancellationToken cancellationToken) => expiry.RunAsync(cancellationToken);
+}
+
+/// <summary>The alerts of the feature.</summary>
+internal static class AuditAlerts
+{
+    public static AlertMessage Broken(AuditFault fault, DateTimeOffset now) => new()
+    {
+        AlertId = string.Create(CultureInfo.InvariantCulture, $"audit.trail_broken:{fault.Day}:{fault.Chain}:{fault.Sequence}"),
+        Type = "audit.trail_broken",
+        Severity = AlertSeverity.Critical,
+        OccurredAt = now,
+        Summary = "The audit trail is not as it was written.",
+        About = fault.Chain,
+        Details = new Dictionary<string, string>
+        {
+            ["fault"] = fault.Kind.ToString(), ["day"] = fault.Day ?? "", ["sequence"] = fault.Sequence?.ToString(CultureInfo.InvariantCulture) ?? "", ["detail"] = fault.Detail,
+        },
+    };
+
+    public static AlertMessage NotKept(string what, string day, DateTimeOffset now) => new()
+    {
+        AlertId = string.Create(CultureInfo.InvariantCulture, $"audit.day_not_kept:{what}:{now:yyyyMMdd}"),
+        Type = "audit.day_not_kept",
+        Severity = AlertSeverity.Critical,
+        OccurredAt = now,
+        Summary = $"A sealed day of the audit trail could not be written to its {what}.",
+        About = what,
+        Details = new Dictionary<string, string> { ["day"] = day },
+    };
+}

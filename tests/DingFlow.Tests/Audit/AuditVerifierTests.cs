@@ -1,0 +1,220 @@
+using System.Buffers;
+using System.Text;
+using System.Text.Json;
+using DingFlow.Audit;
+using DingFlow.Messaging;
+using DingFlow.Storage;
+
+namespace DingFlow.Tests.Audit;
+
+/// <summary>Somebody with the database in hand changes what was written; the verification names the first entry that is wrong.</summary>
+public sealed class AuditVerifierTests
+{
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task What_nobody_touched_is_whole()
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        var result = await feature.VerifyAsync();
+
+        Assert.Null(result.FirstFault);
+        Assert.Equal(("2026-11-24", "2026-11-26", 3, 30L, 2L, 3), (result.From, result.To, result.Days, result.Entries, result.OpenEntries, result.Anchored));
+        var part = await feature.VerifyAsync("2026-11-25", "2026-11-25");
+        Assert.Equal((1, 10L, 0L), (part.Days, part.Entries, part.OpenEntries));
+    }
+
+    [Theory]
+    [InlineData("2026-12-24", "2026-12-25")]
+    [InlineData("2020-01-01", "2020-01-02")]
+    public async Task A_range_without_days_is_whole_and_says_that_it_is_empty(string from, string to)
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        var result = await feature.VerifyAsync(from, to);
+        Assert.Equal((true, 0, 0L), (result.Ok, result.Days, result.Entries));
+    }
+
+    [Fact]
+    public Task A_changed_content_is_named() => ExpectAsync(
+        feature => RewriteAsync(feature, "main", entry => entry.Sequence == 7 ? entry with { Content = "{}"u8.ToArray() } : entry),
+        AuditFaultKind.Changed, "2026-11-25", "main", 7);
+
+    [Fact]
+    public Task A_changed_head_is_named() => ExpectAsync(
+        feature => RewriteAsync(feature, "main", entry => entry.Sequence == 7 ? entry with { Kind = "tests.other" } : entry),
+        AuditFaultKind.Changed, "2026-11-25", "main", 7);
+
+    [Fact]
+    public Task A_forged_entry_with_a_right_hash_is_named() => ExpectAsync(
+        feature => RewriteAsync(feature, "main", entry => entry.Sequence == 7 ? Forge(entry, "{\"forged\":true}") : entry),
+        AuditFaultKind.Forged, "2026-11-25", "main", 7);
+
+    [Fact]
+    public Task A_chain_that_was_forged_to_its_end_is_named_at_its_first_forged_entry() => ExpectAsync(
+        async feature =>
+        {
+            ReadOnlyMemory<byte>? previous = null;
+            await RewriteAsync(feature, "main", entry =>
+            {
+                var forged = entry.Sequence < 7 ? entry : Forge(entry with { Previous = previous ?? entry.Previous }, entry.Sequence == 7 ? "{\"forged\":true}" : null);
+                previous = forged.Hash;
+                return forged;
+            });
+        },
+        AuditFaultKind.Forged, "2026-11-25", "main", 7);
+
+    [Fact]
+    public Task A_removed_entry_is_named() => ExpectAsync(
+        feature => feature.Driver.Real.SubmitAsync(
+            EntityTransaction.Of(AuditRows.EntriesTable, EntityOperation.Delete("other", AuditRows.EntryRow(3))), Cancellation),
+        AuditFaultKind.Removed, "2026-11-24", "other", 3);
+
+    [Fact]
+    public Task The_last_entry_of_a_sealed_day_cannot_be_removed() => ExpectAsync(
+        feature => feature.Driver.Real.SubmitAsync(
+            EntityTransaction.Of(AuditRows.EntriesTable, EntityOperation.Delete("other", AuditRows.EntryRow(15))), Cancellation),
+        AuditFaultKind.Removed, "2026-11-26", "other", 15);
+
+    [Fact]
+    public Task The_last_entry_of_all_cannot_be_removed() => ExpectAsync(
+        feature => feature.Driver.Real.SubmitAsync(
+            EntityTransaction.Of(AuditRows.EntriesTable, EntityOperation.Delete("main", AuditRows.EntryRow(17))), Cancellation),
+        AuditFaultKind.Removed, null, "main", 17);
+
+    [Fact]
+    public Task An_inserted_entry_is_named() => ExpectAsync(
+        async feature =>
+        {
+            var second = await EntryAsync(feature, "main", 2);
+            await PutAsync(feature, "main", 2, [second, second]);
+        },
+        AuditFaultKind.Inserted, "2026-11-24", "main", 2);
+
+    [Fact]
+    public Task An_entry_behind_the_end_of_its_chain_is_named() => ExpectAsync(
+        async feature =>
+        {
+            var last = await EntryAsync(feature, "main", 17);
+            await PutAsync(feature, "main", 18, [Forge(last with { Sequence = 18, Previous = last.Hash }, "{}")]);
+        },
+        AuditFaultKind.Inserted, null, "main", 18);
+
+    [Fact]
+    public Task Reordered_entries_are_named() => ExpectAsync(
+        async feature =>
+        {
+            var (second, third) = (await EntryAsync(feature, "main", 2), await EntryAsync(feature, "main", 3));
+            await PutAsync(feature, "main", 2, [third]);
+            await PutAsync(feature, "main", 3, [second]);
+        },
+        AuditFaultKind.Reordered, "2026-11-24", "main", 2);
+
+    [Fact]
+    public Task Bytes_that_are_no_entry_are_named() => ExpectAsync(
+        feature => PutBytesAsync(feature, "main", 4, "{\"chain\":\"main\"}\n"u8.ToArray()), AuditFaultKind.Changed, "2026-11-24", "main", 4);
+
+    [Fact]
+    public Task A_content_that_went_before_its_time_is_named() => ExpectAsync(
+        feature => RewriteAsync(feature, "main", entry => entry.Sequence == 2 ? entry with { Content = null } : entry),
+        AuditFaultKind.ContentMissing, "2026-11-24", "main", 2);
+
+    [Fact]
+    public Task An_entry_that_is_not_sealed_yet_is_known_by_the_one_after_it() => ExpectAsync(
+        feature => RewriteAsync(feature, "main", entry => entry.Sequence == 16 ? Forge(entry, "{\"forged\":true}") : entry),
+        AuditFaultKind.Forged, null, "main", 16);
+
+    [Fact]
+    public Task A_removed_seal_is_named() => ExpectAsync(
+        feature => feature.Driver.Real.SubmitAsync(
+            EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Delete("seals", "2026-11-25")), Cancellation),
+        AuditFaultKind.SealBroken, "2026-11-26", null, null);
+
+    [Fact]
+    public Task A_changed_list_of_hashes_is_named() => ExpectAsync(
+        feature => feature.Seals.PutLeavesAsync("2026-11-25", new byte[320], Cancellation), AuditFaultKind.SealBroken, "2026-11-25", null, null);
+
+    [Fact]
+    public async Task Whoever_rewrites_everything_is_found_out_by_the_anchor()
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        await using var forger = new TrailDriver();
+        using var forged = await AuditFeature.WithThreeDaysAsync(forger);
+        Assert.True((await forged.VerifyAsync()).Ok);
+
+        var verifier = new AuditVerifier(forger.Real, forged.Seals, forged.Search, forged.Policy, feature.Anchors);
+        var result = await verifier.VerifyAsync(null, null, Cancellation);
+        Assert.Equal((AuditFaultKind.AnchorMismatch, "2026-11-24"), (result.FirstFault!.Kind, result.FirstFault.Day));
+    }
+
+    [Fact]
+    public async Task A_proof_holds_offline_and_a_changed_one_does_not()
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        var seal = (await feature.Seals.FindAsync("2026-11-25", Cancellation))!;
+        var leaves = await feature.Seals.LeavesAsync(seal, Cancellation);
+        var proof = AuditProof.Of(await EntryAsync(feature, "other", 8), seal, leaves, 7, await feature.Anchors.ReadAsync(seal.Day, Cancellation));
+        var json = JsonSerializer.Serialize(proof, AuditApiJson.Default.AuditProof);
+        Assert.Empty(JsonSerializer.Deserialize(json, AuditApiJson.Default.AuditProof)!.Faults());
+
+        foreach (var (before, after) in new[]
+        {
+            ("other 1.2", "other 1.3"), ("\"leafIndex\":7", "\"leafIndex\":6"), ("\"sequence\":8", "\"sequence\":9"), ("tests.lawful", "tests.awful_"),
+            (seal.MerkleRoot, seal.Root), ("\"path\":[\"", "\"path\":[\"00"), ("proof-1", "proof-2"),
+        })
+        {
+            Assert.NotEmpty(JsonSerializer.Deserialize(json.Replace(before, after, StringComparison.Ordinal), AuditApiJson.Default.AuditProof)!.Faults());
+        }
+    }
+
+    private static async Task ExpectAsync(Func<AuditFeature, Task> tamper, AuditFaultKind kind, string? day, string? chain, long? sequence)
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        await tamper(feature);
+        var result = await feature.VerifyAsync();
+
+        Assert.False(result.Ok);
+        var fault = result.FirstFault!;
+        Assert.Equal((kind, day, chain, sequence), (fault.Kind, fault.Day, fault.Chain, fault.Sequence));
+    }
+
+    private static AuditEntry Forge(AuditEntry entry, string? content)
+    {
+        var forged = content is null ? entry : entry with { Content = Encoding.UTF8.GetBytes(content) };
+        var contentHash = Convert.FromHexString(PayloadHash.Of(forged.Content!.Value.Span).Hex!);
+        return forged with
+        {
+            ContentHash = contentHash,
+            Hash = AuditHash.OfEntry(entry.Chain, entry.Sequence, entry.RecordedAt, entry.Kind, entry.Retention, contentHash, entry.Previous.Span),
+        };
+    }
+
+    private static async Task<AuditEntry> EntryAsync(AuditFeature feature, string chain, long sequence) =>
+        await AuditChainReader.ReadAsync(feature.Driver.Real, chain, sequence, sequence, Cancellation).FirstAsync(Cancellation);
+
+    private static async Task RewriteAsync(AuditFeature feature, string chain, Func<AuditEntry, AuditEntry> rewrite)
+    {
+        await foreach (var row in AuditChainReader.RowsAsync(feature.Driver.Real, chain, 1, 1000, Cancellation))
+        {
+            await PutAsync(feature, chain, AuditRows.FirstOf(row.RowKey), [.. AuditRows.ReadEntries(row).Select(rewrite)]);
+        }
+    }
+
+    private static Task<TransactionResult> PutAsync(AuditFeature feature, string chain, long first, IReadOnlyList<AuditEntry> entries)
+    {
+        var lines = new ArrayBufferWriter<byte>();
+        foreach (var entry in entries)
+        {
+            AuditLines.Write(lines, entry);
+        }
+
+        return PutBytesAsync(feature, chain, first, lines.WrittenSpan.ToArray());
+    }
+
+    private static Task<TransactionResult> PutBytesAsync(AuditFeature feature, string chain, long first, byte[] lines) => feature.Driver.Real.SubmitAsync(
+        EntityTransaction.Of(AuditRows.EntriesTable, EntityOperation.Upsert(AuditRows.Entries(chain, first, lines))), Cancellation);
+}
