@@ -43,6 +43,9 @@ public sealed record DingTalkCallbackEvent
     /// </summary>
     public IReadOnlyList<string> Arrivals { get; init; } = [];
 
+    /// <summary>The user ids of those whose resignation was agreed; the day on which they leave is not told.</summary>
+    public IReadOnlyList<string> Resigned { get; init; } = [];
+
     /// <summary>It tells of leavers, but who they are cannot be read: a person has to look.</summary>
     public bool IsUnreadable { get; init; }
 
@@ -63,6 +66,7 @@ public sealed record DingTalkCallbackEvent
             "hrm_mdm_user_change" when Text(json, "ChangeType", "changeType") == LeaveChangeType => Texts(Find(json, "StaffId", "staffId")),
             _ => [],
         };
+        var resigned = IsAgreedResignation(type, json) ? Texts(Find(json, "StaffId", "staffId")) : [];
         return new DingTalkCallbackEvent
         {
             Type = type,
@@ -73,9 +77,18 @@ public sealed record DingTalkCallbackEvent
             Arrivals = type is "user_add_org" or "user_modify_org" or "user_active_org"
                 ? [.. (Texts(Find(json, "UserId", "userId")) ?? []).Take(Inbox.MaxEvents)]
                 : [],
-            IsUnreadable = users is null || users.Count > Inbox.MaxEvents,
+            Resigned = resigned ?? [],
+            IsUnreadable = users is null || resigned is null || users.Count + resigned.Count > Inbox.MaxEvents,
         };
     }
+
+    /// <summary>
+    /// A resignation that went through DingTalk's approvals, with or without a handover (open.dingtalk.com, "bpms_instance_change"): the
+    /// earliest word of a leave.
+    /// </summary>
+    private static bool IsAgreedResignation(string type, JObject json) => type == "bpms_instance_change"
+        && Text(json, "Type", "type") == "finish" && Text(json, "Result", "result") == "agree"
+        && Text(json, "BizCategoryId", "bizCategoryId")?.StartsWith("hrm.termination", StringComparison.Ordinal) == true;
 
     private static JObject? Load(ReadOnlyMemory<byte> message)
     {

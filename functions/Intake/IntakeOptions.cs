@@ -156,7 +156,7 @@ public sealed record HrSource
         ArgumentNullException.ThrowIfNull(person);
         return Tenants is null && EmailDomains.Count == 0 && !DryRun ? person : person with
         {
-            Tenants = Tenants, EmailDomains = EmailDomains.Count == 0 ? null : EmailDomains, DryRun = DryRun,
+            Tenants = Tenants, EmailDomains = EmailDomains.Count == 0 ? null : EmailDomains, DryRun = DryRun || person.DryRun,
         };
     }
 

@@ -28,6 +28,8 @@ public static class IntakeServices
             .AddFunction<ResumeHrSource>(Roles.OperationsWrite)
             .AddFunction<ReplayDelivery>(Roles.DeliveriesReplay)
             .AddFunction<ReceiveDingTalkEvent>()
+            .AddSingleton<LostPushes>()
+            .AddFunction<FetchLostPushes>()
             .AddFunction<SweepInbox>()
             .AddFunction<PruneInbox>();
     }

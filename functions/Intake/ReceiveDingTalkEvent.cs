@@ -126,33 +126,7 @@ public sealed partial class ReceiveDingTalkEvent(
 
     private async Task<bool> AcceptAsync(HttpContext context, DingTalkTenant tenant, DingTalkCallbackEvent callbackEvent, ReadOnlyMemory<byte> message)
     {
-        var source = $"dingtalk/{tenant.Name}";
-        var delivery = new InboxDelivery
-        {
-            Source = source,
-            SenderId = callbackEvent.EventId,
-            EventTime = callbackEvent.Time,
-            Body = message,
-            Events = callbackEvent.IsUnreadable ? [] :
-            [
-                .. callbackEvent.Leavers.Select(userId => new PersonEvent
-                {
-                    Kind = PersonEventKind.LeftOrganisation,
-                    Source = source,
-                    DingTalkUserId = userId,
-                    Tenants = [tenant.Name],
-                    OccurredAt = callbackEvent.Time,
-                }),
-                .. (tenant.StoresAbroad ? callbackEvent.Arrivals : []).Select(userId => new PersonEvent
-                {
-                    Kind = PersonEventKind.SeenInOrganisation,
-                    Source = source,
-                    DingTalkUserId = userId,
-                    Tenants = [tenant.Name],
-                    OccurredAt = callbackEvent.Time,
-                }),
-            ],
-        };
+        var delivery = DingTalkDeliveries.Of(tenant, callbackEvent, message);
         InboxReceipt receipt;
         try
         {
@@ -160,7 +134,8 @@ public sealed partial class ReceiveDingTalkEvent(
             receipt = await inbox.AcceptAsync(delivery, CancellationToken.None);
             if (callbackEvent.IsUnreadable)
             {
-                await alerts.SendAsync(Unreadable(source, receipt.DeliveryId), CancellationToken.None);
+                await alerts.SendAsync(
+                    DingTalkDeliveries.Unreadable(delivery.Source, receipt.DeliveryId, timeProvider.GetUtcNow()), CancellationToken.None);
             }
         }
         catch (Exception exception) when (exception is EntityStoreException or MessageQueueException)
@@ -173,17 +148,6 @@ public sealed partial class ReceiveDingTalkEvent(
         Log.Accepted(logger, receipt.DeliveryId, tenant.Name, delivery.Events.Count, receipt.Duplicate);
         return true;
     }
-
-    private AlertMessage Unreadable(string source, string deliveryId) => new()
-    {
-        AlertId = $"intake.unreadable_event:{deliveryId}",
-        Type = "intake.unreadable_event",
-        Severity = AlertSeverity.Critical,
-        OccurredAt = timeProvider.GetUtcNow(),
-        Summary = $"{source} reported leavers in a form that cannot be read; nobody was frozen. Look at the delivery.",
-        About = source,
-        Details = new Dictionary<string, string> { ["deliveryId"] = deliveryId },
-    };
 
     private Task AnswerSuccessAsync(HttpContext context, DingTalkCallbackCrypto crypto)
     {

@@ -103,7 +103,7 @@ public sealed class SourcePauses(IEntityStore store, IAuditTrail trail, IntakeOp
 /// <param name="Reason">Why, in the operator's words.</param>
 public sealed record SourcePause(DateTimeOffset At, string By, string Reason);
 
-/// <summary><c>GET hr/{source}</c>: how an HR source is set and whether it is paused.</summary>
+/// <summary><c>GET hr/{source}/status</c>: how an HR source is set and whether it is paused.</summary>
 public sealed class GetHrSource(IntakeOptions options, SourcePauses pauses) : IHttpFunction
 {
     /// <inheritdoc/>

@@ -126,14 +126,20 @@ public sealed class StandardDialect : IHrDialect
     private static HrReading ReadPerson(JsonElement data, PersonEventKind kind, string source, DateTimeOffset? eventTime)
     {
         var (employeeId, email, userId, reason) = (Find(data, "employeeId"u8), Find(data, "email"u8), Find(data, "dingTalkUserId"u8), Find(data, "reason"u8));
-        var (effectiveAt, immediate) = (Find(data, "effectiveAt"u8), Find(data, "immediate"u8));
+        var (effectiveAt, immediate, zone, dryRun) =
+            (Find(data, "effectiveAt"u8), Find(data, "immediate"u8), Find(data, "timeZone"u8), Find(data, "dryRun"u8));
         DateTimeOffset effective = default;
+        TimeZoneInfo? timeZone = null;
         var fault =
             employeeId is { } a && !PersonFields.IsEmployeeId(PersonFields.TextOf(a)) ? new HrFault("/data/employeeId", PersonFields.EmployeeIdRule)
             : email is { } b && !PersonFields.IsEmail(PersonFields.TextOf(b)) ? new HrFault("/data/email", PersonFields.EmailRule)
             : userId is { } c && !PersonFields.IsUserId(PersonFields.TextOf(c)) ? new HrFault("/data/dingTalkUserId", PersonFields.UserIdRule)
             : employeeId is null && email is null && userId is null ? new HrFault("/data", "needs employeeId, email or dingTalkUserId")
-            : effectiveAt is { } d && !PersonFields.TryReadTime(PersonFields.TextOf(d), out effective) ? new HrFault("/data/effectiveAt", PersonFields.TimeRule)
+            : zone is { } z && !(PersonFields.TextOf(z) is { Length: > 0 } zoneId && TimeZoneInfo.TryFindSystemTimeZoneById(zoneId, out timeZone))
+                ? new HrFault("/data/timeZone", "must be the name of a time zone, such as Asia/Macau")
+            : effectiveAt is { } d && !TryReadEffective(PersonFields.TextOf(d), timeZone, out effective)
+                ? new HrFault("/data/effectiveAt", $"{PersonFields.TimeRule}, or with /data/timeZone a day such as 2026-11-30")
+            : dryRun is { ValueKind: not (JsonValueKind.True or JsonValueKind.False) } ? new HrFault("/data/dryRun", "must be true or false")
             : immediate is { ValueKind: not (JsonValueKind.True or JsonValueKind.False) } ? new HrFault("/data/immediate", "must be true or false")
             : reason is { } e && (PersonFields.TextOf(e) is not { } text || !PersonFields.IsReason(text)) ? new HrFault("/data/reason", PersonFields.ReasonRule)
             : null;
@@ -158,9 +164,22 @@ public sealed class StandardDialect : IHrDialect
                     Immediate = immediate is { ValueKind: JsonValueKind.True },
                     Reason = reason?.GetString(),
                     OccurredAt = eventTime,
+                    DryRun = dryRun is { ValueKind: JsonValueKind.True },
                 },
             ],
         };
+    }
+
+    /// <summary>A moment; or a day, which takes effect when it begins where the person works.</summary>
+    private static bool TryReadEffective(string? text, TimeZoneInfo? zone, out DateTimeOffset effective)
+    {
+        if (zone is not null && LocalDays.TryReadDay(text, out var day))
+        {
+            effective = new LocalDays { Zone = zone }.MomentOf(day);
+            return true;
+        }
+
+        return PersonFields.TryReadTime(text, out effective);
     }
 
     /// <summary>A property that is there and not <c>null</c>.</summary>

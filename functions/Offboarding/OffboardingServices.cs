@@ -16,6 +16,7 @@ public static class OffboardingServices
         .AddSingleton<PersonClaims>()
         .AddSingleton<CaseRuns>()
         .AddSingleton<CaseAlerts>()
+        .AddSingleton<ResignationDates>()
         .AddSingleton<CaseEvents>()
         .AddSingleton<CaseMerger>()
         .AddSingleton<AccountLookup>()

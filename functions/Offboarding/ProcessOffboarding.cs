@@ -6,7 +6,7 @@ namespace DingFlow.Offboarding;
 
 /// <summary>Handles the messages of the <c>offboarding</c> queue: person events from the inbox, and cases to be taken up.</summary>
 public sealed class ProcessOffboarding(
-    IInbox inbox, IInboxGate gate, ILeaverLookup lookup, CaseEvents events, CaseRunner runner, SessionEnding sessions,
+    IInbox inbox, IInboxGate gate, ILeaverLookup lookup, ResignationDates resignations, CaseEvents events, CaseRunner runner, SessionEnding sessions,
     CaseAnnouncements announcements, TimeProvider time) : IQueueFunction
 {
     /// <summary>Events of one work item are numbered within their delivery.</summary>
@@ -76,6 +76,15 @@ public sealed class ProcessOffboarding(
                     break;
                 default:
                     return null;
+            }
+        }
+
+        if (personEvent.Kind == PersonEventKind.ResignationAgreed)
+        {
+            (personEvent, var wait) = await resignations.DateAsync(personEvent, work.ReceivedAt, cancellationToken);
+            if (wait is not null)
+            {
+                return wait;
             }
         }
 

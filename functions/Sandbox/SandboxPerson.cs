@@ -72,6 +72,9 @@ public sealed record SandboxDingTalkAccount
     /// <summary>Live sessions on all devices; only a forced sign-out ends them.</summary>
     public int Sessions { get; init; } = 2;
 
+    /// <summary>The last working day that DingTalk's HR knows, as a moment on it; <see langword="null"/> when it knows of no leave.</summary>
+    public DateTimeOffset? LastWorkDay { get; init; }
+
     /// <summary>Administrator of the organisation.</summary>
     public SandboxAdministrator Administrator { get; init; }
 

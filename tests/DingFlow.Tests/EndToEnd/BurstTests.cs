@@ -13,7 +13,7 @@ public sealed class BurstTests
     public async Task Two_hundred_webhooks_at_once_freeze_everybody_once_and_conclude_every_case()
     {
         await using var sandbox = await SandboxServer.StartNewAsync(cancellationToken: Cancellation);
-        await using var program = await DingFlowProcess.StartStandaloneAsync(OutsideSandbox.Settings(sandbox));
+        await using var program = await DingFlowProcess.StartStandaloneAsync(OutsideSandbox.Settings(sandbox, ("Offboarding:Brake:Count", "50")));
         var hr = new HrSender(program.Client, "sandbox", program.HrSecret);
         using var client = program.CreateOperator();
         var operations = new Operations(client);

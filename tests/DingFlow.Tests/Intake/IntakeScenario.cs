@@ -58,7 +58,7 @@ internal sealed class IntakeScenario : IAsyncDisposable
         services.AddSingleton<IEntityStore>(Store);
         services.AddSingleton<IAuditTrail>(new TestTrail(Store));
         services.AddSingleton<IMessageQueue>(Queue);
-        services.AddSingleton(new DingTalkOptions(Tenants()));
+        services.AddSingleton(new DingTalkOptions(Tenants())).AddSingleton<DingTalkClients>();
         services.AddAlerts(configuration, faults).AddIntake(configuration, faults).AddSignalReceiver(configuration, faults);
         faults.ThrowIfAny();
         _registrations = services.Select(static service => service.ImplementationInstance).OfType<FunctionRegistration>().ToDictionary(static known => known.Type);

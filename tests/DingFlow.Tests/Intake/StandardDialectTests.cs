@@ -34,6 +34,27 @@ public sealed class StandardDialectTests
     }
 
     [Theory]
+    [InlineData("Asia/Macau", "2026-11-29T16:00:00Z")]
+    [InlineData("America/New_York", "2026-11-30T05:00:00Z")]
+    [InlineData("Europe/Lisbon", "2026-11-30T00:00:00Z")]
+    public void A_day_begins_where_the_person_works(string timeZone, string begins)
+    {
+        var person = Assert.Single(Read(
+            $$$"""{"type":"employee.terminated","data":{"employeeId":"E1","effectiveAt":"2026-11-30","timeZone":"{{{timeZone}}}","dryRun":true}}""").Events);
+
+        Assert.Equal(DateTimeOffset.Parse(begins, null), person.EffectiveAt);
+        Assert.True(person.DryRun);
+    }
+
+    [Theory]
+    [InlineData("\"effectiveAt\":\"2026-11-30\"", "/data/effectiveAt")]
+    [InlineData("\"effectiveAt\":\"2026-11-31\",\"timeZone\":\"Asia/Macau\"", "/data/effectiveAt")]
+    [InlineData("\"effectiveAt\":\"2026-11-30\",\"timeZone\":\"Asia/Nowhere\"", "/data/timeZone")]
+    [InlineData("\"dryRun\":1", "/data/dryRun")]
+    public void A_day_without_a_zone_and_a_zone_that_there_is_not_are_refused(string data, string path) =>
+        Assert.Equal(path, Read($$$"""{"type":"employee.terminated","data":{"employeeId":"E1",{{{data}}}}}""").Fault!.Path);
+
+    [Theory]
     [InlineData("employee.terminated", PersonEventKind.Terminated)]
     [InlineData("employee.termination_cancelled", PersonEventKind.TerminationCancelled)]
     [InlineData("employee.rehired", PersonEventKind.Rehired)]
