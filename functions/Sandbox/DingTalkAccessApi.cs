@@ -213,7 +213,9 @@ internal static class DingTalkAccessApi
     {
         ["result"] = new JsonArray([.. Queried(call).Select(userId => DingTalkApi.Member(call, userId)).OfType<SandboxPerson>().Select(person => new JsonObject
         {
-            ["userId"] = person.DingTalk!.UserId, ["status"] = person.DingTalk.PendingLeave ? 1 : 3,
+            ["userId"] = person.DingTalk!.UserId,
+            ["status"] = person.DingTalk.PendingLeave || person.DingTalk.LastWorkDay is not null ? 1 : 3,
+            ["lastWorkDay"] = person.DingTalk.LastWorkDay?.ToUnixTimeMilliseconds(),
         })]),
     });
 

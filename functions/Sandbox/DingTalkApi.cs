@@ -28,7 +28,6 @@ internal static class DingTalkApi
         {
             Scope = "Contact.User.Leave.Read",
         },
-        new("dimissionInfos", SandboxApi.DingTalk, "GET", "v1.0/hrm/employees/dimissionInfos", Dismissions) { Scope = "Hrm.Employee.Read" },
         new("failedResults", SandboxApi.DingTalk, "GET", "v1.0/event/callbacks/failedResults", FailedResults) { Scope = "Event.Read" },
         .. DingTalkAccessApi.Operations,
     ];
@@ -178,33 +177,6 @@ internal static class DingTalkApi
         }
 
         return Ok(body);
-    }
-
-    private static SandboxAnswer Dismissions(SandboxCall call)
-    {
-        string[]? userIds;
-        try
-        {
-            userIds = (JsonNode.Parse(call.Text("userIdList") ?? "") as JsonArray)?.Select(static id => id?.GetValue<string>() ?? "").ToArray();
-        }
-        catch (Exception fault) when (fault is JsonException or InvalidOperationException)
-        {
-            userIds = null;
-        }
-
-        return userIds is not { Length: >= 1 and <= 50 }
-            ? Error(call.World, 400, "invalid.param", "参数错误：userIdList")
-            : Ok(new()
-            {
-                ["result"] = new JsonArray([.. userIds.Select(id => call.Directory.FindByUserId(id)?.DingTalk).OfType<SandboxDingTalkAccount>()
-                    .Where(static account => account.LastWorkDay is not null)
-                    .Select(static account => new JsonObject
-                    {
-                        ["userId"] = account.UserId,
-                        ["lastWorkDay"] = account.LastWorkDay!.Value.ToUnixTimeMilliseconds(),
-                        ["status"] = account.Member ? 1 : 2,
-                    })]),
-            });
     }
 
     private static SandboxAnswer FailedResults(SandboxCall call)
