@@ -28,6 +28,7 @@ public static partial class DingFlowProgram
             return await LedgerKeyCommand.RunAsync(args[1..], Console.Out, Console.Error);
         }
 
+        WarmUp.Begin(SqliteConnection.WarmUp, Inbox.WarmUp, ReceiveHrWebhook.WarmUp);
         try
         {
             if (AuditCommand.Is(args))
@@ -136,6 +137,7 @@ public static partial class DingFlowProgram
         var app = builder.Build();
         app.UseMiddleware<RequestPipeline>();
         app.UseMiddleware<InvocationEndpoints>();
+        app.Use(WarmUp.Routing);
         app.UseRouting();
         HttpFunctions.Map(app, catalog);
         return app;

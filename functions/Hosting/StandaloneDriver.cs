@@ -31,7 +31,8 @@ internal sealed partial class StandaloneDriver(
 
     public Task StartedAsync(CancellationToken cancellationToken)
     {
-        _loops = Task.WhenAll(Loops().Select(loop => Task.Run(() => WatchAsync(loop), CancellationToken.None)));
+        List<Func<Task>> loops = [.. Loops()];
+        _loops = Task.Run(() => BeginAsync(loops), CancellationToken.None);
         return Task.CompletedTask;
     }
 
@@ -84,6 +85,19 @@ internal sealed partial class StandaloneDriver(
             var timer = new TimerLoop(function, trigger, services.GetRequiredService<IEntityStore>(), _invocations, time, logger);
             yield return () => timer.RunAsync(_stopping.Token, _giveUp.Token);
         }
+    }
+
+    /// <summary>Begins the loops one after the other: all at once they would hold every thread while the first request waits.</summary>
+    private async Task BeginAsync(List<Func<Task>> loops)
+    {
+        var running = new List<Task>();
+        foreach (var loop in loops)
+        {
+            running.Add(WatchAsync(loop));
+            await Task.Yield();
+        }
+
+        await Task.WhenAll(running);
     }
 
     /// <summary>A loop that ends of itself leaves work undone for ever: better that the process ends and is started again.</summary>

@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text.Json;
 using System.Text.Json.Serialization;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
@@ -21,6 +23,24 @@ public sealed partial class ReceiveHrWebhook(
 
     private readonly Dictionary<string, RateLimiter> _limiters = options.Sources.Values.ToDictionary(
         static source => source.Name, source => new RateLimiter(source.MaxPerMinute, timeProvider), StringComparer.Ordinal);
+
+    /// <summary>Goes through what a webhook goes through before it is accepted.</summary>
+    internal static void WarmUp()
+    {
+        const string id = "warm-up";
+        ReadOnlyMemory<byte> body = """{"type":"employee.terminated","timestamp":"2000-01-01T00:00:00Z","data":{"employeeId":"0","effectiveAt":"2000-01-01T00:00:00Z"}}"""u8.ToArray();
+        var (secret, now) = (new byte[32], TimeProvider.System.GetUtcNow());
+        var headers = new HeaderDictionary
+        {
+            [StandardWebhooks.IdHeader] = id,
+            [StandardWebhooks.TimestampHeader] = now.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture),
+            [StandardWebhooks.SignatureHeader] = StandardWebhooks.Sign(secret, id, now.ToUnixTimeSeconds(), body.Span),
+        };
+        var dialect = new StandardDialect();
+        dialect.Verify(headers, body.Span, [secret], now);
+        dialect.Read(body, id);
+        JsonSerializer.SerializeToUtf8Bytes(new HrReceipt(id, Duplicate: false), HrReceiptJson.Default.HrReceipt);
+    }
 
     /// <inheritdoc/>
     public async Task InvokeAsync(HttpContext context)

@@ -29,6 +29,15 @@ public sealed partial class Inbox(
     private readonly Lazy<InboxKeys> _keys = new(() => new InboxKeys(options));
     private bool _isDisposed;
 
+    /// <summary>Goes through what a delivery goes through before it is stored.</summary>
+    internal static void WarmUp()
+    {
+        var keys = new InboxKeys(new InboxOptions { EncryptionKey = new byte[InboxOptions.KeyBytes] });
+        var sample = new PersonEvent { Kind = PersonEventKind.Terminated, Source = "hr/warm-up", EmployeeId = "0" };
+        keys.SessionOf(sample);
+        keys.Encrypt(InboxPayload.Pack(SHA256.HashData("{}"u8), [sample]).Span, "warm-up");
+    }
+
     /// <inheritdoc/>
     public async Task<InboxReceipt> AcceptAsync(InboxDelivery delivery, CancellationToken cancellationToken)
     {

@@ -22,7 +22,7 @@ public static class OffboardingServices
         .AddSingleton<AccountLookup>()
         .AddSingleton<IFreezeDriver, DingTalkFreeze>()
         .AddSingleton<IFreezeDriver, EntraFreeze>()
-        .AddSingleton(PlanReader.Read(configuration, faults))
+        .AddPlans(configuration, faults)
         .AddAccessSteps()
         .AddSingleton<CaseRestorer>()
         .AddSingleton<OffboardingMetrics>()
@@ -48,6 +48,10 @@ public static class OffboardingServices
         .AddFunction<ReleaseQuarantine>(Roles.OperationsWrite, orRole: Roles.OperationsApprove)
         .AddFunction<GetOffboardingStatistics>(Roles.OperationsRead)
         .AddFunction<ReactivateOffboardingCase>(Roles.OperationsWrite);
+
+    /// <summary>Plans of the settings are read now, so that what is wrong with them stops the start; the program's own when a case wants them.</summary>
+    private static IServiceCollection AddPlans(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults) =>
+        PlanReader.IsSet(configuration) ? services.AddSingleton(PlanReader.Read(configuration, faults)) : services.AddSingleton(static _ => PlanReader.Carried());
 
     private static IServiceCollection AddAccessSteps(this IServiceCollection services) => services
         .AddSingleton<IAccessStep, DingTalkAdminStep>()

@@ -21,6 +21,13 @@ public sealed class PlanReader
 
     private PlanReader(SettingsReader settings, string setting) => (_settings, _setting) = (settings, setting);
 
+    /// <summary>The settings name plans of their own.</summary>
+    public static bool IsSet(IConfiguration configuration)
+    {
+        var settings = new SettingsReader(configuration, "Offboarding", new SettingsFaults());
+        return settings.Text("PlanFile") is not null || settings.Text("Plan") is not null;
+    }
+
     /// <summary>Reads the plans; what is wrong is added to the faults.</summary>
     public static OffboardingPlans Read(IConfiguration configuration, SettingsFaults faults)
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
 
@@ -32,7 +33,8 @@ public static class ScimServices
             .AddFunction<RekeyScimUsers>();
     }
 
-    private static IServiceCollection AddRoute<TFunction>(this IServiceCollection services)
+    private static IServiceCollection AddRoute<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TFunction>(
+        this IServiceCollection services)
         where TFunction : class, IHttpFunction => services.AddFunction<TFunction>(Roles.Scim, ScimProblemWriter.Instance);
 }
 

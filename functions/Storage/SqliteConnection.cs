@@ -43,6 +43,15 @@ internal sealed class SqliteConnection : IDisposable
         sqlite3_busy_timeout(_handle, 5000);
     }
 
+    /// <summary>Loads the native library and what a statement passes through.</summary>
+    public static void WarmUp()
+    {
+        using var connection = new SqliteConnection(":memory:", readOnly: false);
+        using var statement = connection.Statement("SELECT ?1, ?2");
+        statement.Bind(1, 0L).Bind(2, "x").Step();
+        statement.Text(1);
+    }
+
     /// <summary>Rows changed by the last statement.</summary>
     public int Changes => sqlite3_changes(_handle);
 

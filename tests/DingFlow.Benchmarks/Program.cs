@@ -7,6 +7,7 @@ var all = new (string Name, Func<Task> Run)[]
     ("accept", () => AcceptBenchmark.RunAsync(options)),
     ("start", () => StartBenchmark.RunAsync(options)),
     ("freeze", () => FreezeBenchmark.RunAsync(options)),
+    ("import", () => ImportBenchmark.RunAsync(options)),
     ("ledger", () => LedgerBenchmark.RunAsync(options.Name == "ledger" ? args[1..] : [])),
 };
 var chosen = all.Where(benchmark => options.Name == benchmark.Name || options.Name == "all").ToList();

@@ -20,6 +20,10 @@ internal sealed class LedgerWorkload(long subjects)
         $"recipient.{destination.Recipient}", $"country.{destination.Lane.Destination}", $"lane.{destination.Lane}",
     ])];
 
+    /// <summary>Where the records of each kind go.</summary>
+    public static readonly (string Country, string Recipient)[] Countries =
+        [.. Destinations().Select(destination => (destination.Lane.Destination.ToString(), destination.Recipient))];
+
     private static readonly DateTimeOffset Start = new(Year, 1, 5, 0, 0, 0, TimeSpan.FromHours(8));
 
     private static readonly TransferFact[][] Facts = [.. Destinations().Select(destination => (TransferFact[])

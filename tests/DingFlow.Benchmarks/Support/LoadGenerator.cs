@@ -46,10 +46,16 @@ internal static class LoadGenerator
     /// Requests fall due at a fixed rate, whatever the program does. Latency counts from the moment at which a request was due, so a pause of
     /// the program is paid by all requests that fell into it (no coordinated omission).
     /// </summary>
-    public static async Task<LoadResult> OpenLoopAsync(int port, byte[][] requests, int connections, double perSecond)
+    /// <param name="port">Where.</param>
+    /// <param name="requests">Whole requests.</param>
+    /// <param name="connections">Connections that are kept.</param>
+    /// <param name="perSecond">How many fall due in a second.</param>
+    /// <param name="enough">No further request falls due; those that did are answered.</param>
+    public static async Task<LoadResult> OpenLoopAsync(
+        int port, byte[][] requests, int connections, double perSecond, CancellationToken enough = default)
     {
         var latencies = new double[requests.Length];
-        var refused = 0;
+        var (refused, sent) = (0, 0);
         var due = Channel.CreateUnbounded<int>(new UnboundedChannelOptions { SingleWriter = true });
         var sockets = Enumerable.Range(0, connections).Select(_ => Connect(port)).ToArray();
         var period = Stopwatch.Frequency / perSecond;
@@ -70,7 +76,7 @@ internal static class LoadGenerator
         // A thread of its own: the pool's timers are too coarse for a thousand a second.
         var clock = new Thread(() =>
         {
-            for (var i = 0; i < requests.Length; i++)
+            for (var i = 0; i < requests.Length && !enough.IsCancellationRequested; i++)
             {
                 while (Stopwatch.GetTimestamp() < started + (long)(i * period))
                 {
@@ -80,13 +86,14 @@ internal static class LoadGenerator
                 }
 
                 due.Writer.TryWrite(i);
+                sent = i + 1;
             }
 
             due.Writer.Complete();
         }) { IsBackground = true };
         clock.Start();
         await Task.WhenAll(workers);
-        return Result(requests.Length, refused, started, latencies, sockets);
+        return Result(sent, refused, started, latencies[..sent], sockets);
     }
 
     private static LoadResult Result(int count, int refused, long started, double[] latencies, Socket[] sockets)

@@ -35,18 +35,10 @@ internal sealed class ProgramProcess : IAsyncDisposable
     }
 
     /// <summary>Resident memory in MiB; <c>private</c> without the pages of files that the kernel can take back.</summary>
-    public (double Resident, double Private) Memory
-    {
-        get
-        {
-            var lines = File.ReadAllLines($"/proc/{_process.Id}/status");
-            return (Of("VmRSS:"), Of("RssAnon:"));
+    public (double Resident, double Private) Memory => (Status("VmRSS:"), Status("RssAnon:"));
 
-            double Of(string name) => long.Parse(
-                lines.First(line => line.StartsWith(name, StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1],
-                CultureInfo.InvariantCulture) / 1024.0;
-        }
-    }
+    /// <summary>The most resident memory so far, in MiB.</summary>
+    public double PeakResident => Status("VmHWM:");
 
     /// <summary>Starts a program; nothing of the machine's own configuration reaches it.</summary>
     public static ProgramProcess Start(string executable, int port, string directory, IReadOnlyDictionary<string, string> settings)
@@ -95,6 +87,11 @@ internal sealed class ProgramProcess : IAsyncDisposable
         listener.Start();
         return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
+
+    private double Status(string name) => long.Parse(
+        File.ReadLines($"/proc/{_process.Id}/status").First(line => line.StartsWith(name, StringComparison.Ordinal))
+            .Split(' ', StringSplitOptions.RemoveEmptyEntries)[1],
+        CultureInfo.InvariantCulture) / 1024.0;
 
     public async ValueTask DisposeAsync()
     {

@@ -1,0 +1,142 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json;
+using DingFlow.Benchmarks.Ledger;
+
+namespace DingFlow.Benchmarks;
+
+/// <summary>
+/// A million persons' records as NDJSON in one request, from the first byte sent to counters that hold them all; then again with a
+/// thousand webhooks a second beside it. The program runs as it is deployed, on one machine.
+/// </summary>
+internal static class ImportBenchmark
+{
+    private const int Connections = 64;
+    private const double Rate = 1_000;
+    private const int WarmUp = 3_000;
+
+    public static async Task RunAsync(Options options)
+    {
+        var programs = await Publication.MakeAsync(options);
+        var workload = new LedgerWorkload(1_000_000);
+        var file = Path.Combine(Path.GetTempPath(), $"dingflow-bench-{Guid.NewGuid():N}.ndjson");
+        try
+        {
+            await WriteAsync(workload, file);
+            Console.WriteLine($"{workload.Records:N0} records of {workload.Subjects:N0} persons, {new FileInfo(file).Length >> 20} MiB of NDJSON in one request\n");
+            Console.WriteLine("| import | records/s | seconds to the answer | to counters | server µs each | peak resident MiB | of it private MiB at the end | webhooks p50 ms | p99 | p99.9 | refused |");
+            Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|---|");
+            for (var run = 0; run < (options.Runs ?? 3); run++)
+            {
+                Print("alone", await MeasureAsync(programs, workload, file, withWebhooks: false));
+            }
+
+            for (var run = 0; run < (options.Runs ?? 3); run++)
+            {
+                Print("beside 1 000 webhooks/s", await MeasureAsync(programs, workload, file, withWebhooks: true));
+            }
+
+            Console.WriteLine($"\nload {Statistics.Load()}");
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    private static void Print(string name, Sample sample) => Console.WriteLine(
+        $"| {name} | {sample.PerSecond.Text("0")} | {sample.Answered.Text("0.00")} | {sample.Counted.Text("0.00")} | {sample.Processor.Text("0.00")} | {sample.Peak.Text("0")} | {sample.Private.Text("0")} | {Of(sample, 0.5)} | {Of(sample, 0.99)} | {Of(sample, 0.999)} | {sample.Webhooks?.Refused.ToString(CultureInfo.InvariantCulture) ?? "–"} |");
+
+    private static async Task<Sample> MeasureAsync(Publication programs, LedgerWorkload workload, string file, bool withWebhooks)
+    {
+        var webhooks = new SignedWebhooks();
+        var directory = Directory.CreateTempSubdirectory("dingflow-bench-").FullName;
+        var port = ProgramProcess.FreePort();
+        await using var program = ProgramProcess.Start(programs.Product, port, directory, webhooks.Settings(port));
+        try
+        {
+            var path = $"/api/hr/{SignedWebhooks.Source}";
+            await program.FirstAnswerAsync(webhooks.One(path, "B0000000", immediate: false));
+            var key = await File.ReadAllTextAsync(Path.Combine(directory, "data", "api-key"));
+            if (withWebhooks)
+            {
+                await LoadGenerator.ClosedLoopAsync(port, webhooks.Many(path, WarmUp), Connections);
+            }
+
+            using var done = new CancellationTokenSource();
+            var load = withWebhooks ? LoadGenerator.OpenLoopAsync(port, webhooks.Many(path, (int)Rate * 60), Connections, Rate, done.Token) : null;
+            var before = program.ProcessorSeconds;
+            var clock = Stopwatch.StartNew();
+            await SendAsync(port, key, file);
+            var answered = clock.Elapsed.TotalSeconds;
+            await CountedAsync(port, key, workload);
+            var counted = clock.Elapsed.TotalSeconds;
+            var processor = (program.ProcessorSeconds - before) / workload.Records * 1e6;
+            await done.CancelAsync();
+            return new Sample(
+                workload.Records / counted, answered, counted, processor, program.PeakResident, program.Memory.Private, load is null ? null : await load);
+        }
+        finally
+        {
+            await program.DisposeAsync();
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    /// <summary>The file as the body of one request, straight from the kernel's memory to the socket: the sender must not be what is measured.</summary>
+    private static async Task SendAsync(int port, string key, string file)
+    {
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        await socket.ConnectAsync(IPAddress.Loopback, port);
+        await socket.SendAsync(Encoding.ASCII.GetBytes(string.Create(
+            CultureInfo.InvariantCulture,
+            $"POST /api/transfers HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nIdempotency-Key: benchmark\r\nContent-Type: application/x-ndjson\r\nContent-Length: {new FileInfo(file).Length}\r\n\r\n")));
+        await socket.SendFileAsync(file);
+        var buffer = new byte[64 * 1024];
+        for (var filled = 0; HttpAnswer.Length(buffer.AsSpan(0, filled)) == 0;)
+        {
+            var read = await socket.ReceiveAsync(buffer.AsMemory(filled));
+            filled += read > 0 ? read : throw new IOException("The program closed the connection.");
+        }
+
+        if (HttpAnswer.Status(buffer) != 202 || !Encoding.UTF8.GetString(buffer).Contains("\"complete\":true", StringComparison.Ordinal))
+        {
+            throw new InvalidOperationException($"The import was answered: {Encoding.UTF8.GetString(buffer)[..500]}");
+        }
+    }
+
+    private static async Task CountedAsync(int port, string key, LedgerWorkload workload)
+    {
+        using var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}") };
+        client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
+        using var counters = JsonDocument.Parse(
+            await client.GetStringAsync($"/api/transfers/counters?exporter={LedgerWorkload.Exporter}&year={LedgerWorkload.Year}"));
+        if (counters.RootElement.GetProperty("subjects").GetInt64() is var subjects && subjects != workload.Subjects)
+        {
+            throw new InvalidOperationException($"{subjects} subjects were counted.");
+        }
+    }
+
+    private static async Task WriteAsync(LedgerWorkload workload, string path)
+    {
+        await using var file = new StreamWriter(path, append: false, new UTF8Encoding(false), 1 << 20) { NewLine = "\n" };
+        for (long record = 0; record < workload.Records; record++)
+        {
+            var (subject, kind) = workload.At(record);
+            var destination = LedgerWorkload.Countries[kind];
+            await file.WriteLineAsync(string.Create(
+                CultureInfo.InvariantCulture,
+                $$"""{"id":"t-{{record}}","occurredAt":"{{LedgerWorkload.Year}}-01-05T09:00:00+08:00","exporter":"{{LedgerWorkload.Exporter}}","subject":{"type":"employeeId","id":"E{{subject}}"},"fields":["name","mobile","bankCardNumber"],"origin":"CN","destination":"{{destination.Country}}","recipient":"{{destination.Recipient}}","purpose":"payroll","legalBasis":"contract","method":"api","system":"dingtalk"}"""));
+        }
+    }
+
+    private static string Of(Sample sample, double share) => sample.Webhooks is { } load ? load.Latencies.Percentile(share).Text("0.0") : "–";
+
+    /// <summary>One import: records per second until counted, seconds, processor time (µs) of the program for each record, memory (MiB).</summary>
+    private sealed record Sample(
+        double PerSecond, double Answered, double Counted, double Processor, double Peak, double Private, LoadResult? Webhooks);
+}
