@@ -32,6 +32,9 @@ public abstract class DeadLetterFunction(ParkedMessages parked, TimeProvider tim
 /// <summary>The dead letters of <see cref="Queues.Offboarding"/>.</summary>
 public sealed class ParkOffboardingDeadLetters(ParkedMessages parked, TimeProvider time) : DeadLetterFunction(parked, time);
 
+/// <summary>The dead letters of <see cref="Queues.Transfers"/>.</summary>
+public sealed class ParkTransfersDeadLetters(ParkedMessages parked, TimeProvider time) : DeadLetterFunction(parked, time);
+
 /// <summary>The dead letters of <see cref="Queues.Alerts"/>.</summary>
 public sealed class ParkAlertDeadLetters(ParkedMessages parked, TimeProvider time) : DeadLetterFunction(parked, time);
 

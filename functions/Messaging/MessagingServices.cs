@@ -44,6 +44,7 @@ public static class MessagingServices
         .AddFunction<DiscardParkedMessage>(Roles.OperationsWrite)
         .AddFunction<PruneParkedMessages>()
         .AddFunction<ParkOffboardingDeadLetters>()
+        .AddFunction<ParkTransfersDeadLetters>()
         .AddFunction<ParkAlertDeadLetters>()
         .AddFunction<ParkSignalDeadLetters>();
 

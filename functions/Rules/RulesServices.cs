@@ -22,6 +22,7 @@ public static class RulesServices
             .AddSingleton(static provider => RuleEngine.Create(provider.GetRequiredService<TransfersOptions>(), new SettingsFaults()))
             .AddSingleton<ThresholdReader>()
             .AddSingleton<TierLatch>()
+            .AddFunction<PreviewTransfers>(Roles.TransfersWrite)
             .AddFunction<GetThresholds>(Roles.ComplianceRead)
             .AddFunction<ListLatchedTiers>(Roles.ComplianceRead)
             .AddFunction<ReviewTier>(Roles.ComplianceWrite);

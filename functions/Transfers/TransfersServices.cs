@@ -26,7 +26,8 @@ public static class TransfersServices
             .AddSingleton(options)
             .AddSingleton(classifier)
             .AddSingleton(pseudonyms)
-            .AddSingleton(ledger)
+            .AddSingleton<BulkScheduler>()
+            .AddSingleton(provider => ledger with { Background = provider.GetRequiredService<BulkScheduler>() })
             .AddSingleton(provider => PredicatesOf(options, provider))
             .AddSubjectLedger(
                 static provider => provider.GetRequiredService<LedgerOptions>(), static provider => provider.GetRequiredService<PredicateSet>())

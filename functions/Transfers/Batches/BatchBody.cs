@@ -19,14 +19,17 @@ public sealed class BatchBody : IAsyncDisposable
     private const int BufferSize = 64 * 1024;
     private const int LongestKey = 255;
 
-    private readonly Stream? _source;
-    private readonly PipeReader _reader;
+    private readonly Stream? _owned;
+    private readonly Stream _records;
     private readonly TransfersOptions _options;
     private readonly DateTimeOffset _until;
     private readonly TimeProvider _time;
 
-    private BatchBody(TransferFormat format, string batchId, Stream? source, PipeReader reader, TransfersOptions options, DateTimeOffset until, TimeProvider time) =>
-        (Format, BatchId, _source, _reader, _options, _until, _time) = (format, batchId, source, reader, options, until, time);
+    private BatchBody(TransferFormat format, string batchId, Stream? owned, Stream records, TransfersOptions options, DateTimeOffset until, TimeProvider time) =>
+        (Format, BatchId, _owned, _records, _options, _until, _time) = (format, batchId, owned, records, options, until, time);
+
+    /// <summary>It may take long: not to be read where webhooks are answered.</summary>
+    public bool IsLarge { get; private init; }
 
     /// <summary>How the records are written.</summary>
     public TransferFormat Format { get; }
@@ -75,8 +78,11 @@ public sealed class BatchBody : IAsyncDisposable
         var until = time.GetUtcNow() + options.BatchTime;
         if (key.Count == 1)
         {
-            var reader = compressed ? Expand(request.Body, options) : request.BodyReader;
-            return new(format, batchKey.OpaqueId($"batch key\n{context.Principal()}\n{key[0]}"), null, reader, options, until, time);
+            var records = compressed ? Expand(request.Body, options) : request.Body;
+            return new(format, batchKey.OpaqueId($"batch key\n{context.Principal()}\n{key[0]}"), null, records, options, until, time)
+            {
+                IsLarge = request.ContentLength is null or > InMemory || compressed,
+            };
         }
 
         using var late = new CancellationTokenSource(options.BatchTime, time);
@@ -84,8 +90,11 @@ public sealed class BatchBody : IAsyncDisposable
         try
         {
             var (source, hash) = await KeepAsync(request.Body, either.Token);
-            var kept = compressed ? Expand(source, options) : PipeReader.Create(source, new(bufferSize: BufferSize));
-            return new(format, batchKey.OpaqueId($"batch body\n{Convert.ToHexStringLower(hash)}"), source, kept, options, until, time);
+            return new(
+                format, batchKey.OpaqueId($"batch body\n{Convert.ToHexStringLower(hash)}"), source, compressed ? Expand(source, options) : source, options, until, time)
+            {
+                IsLarge = source is not MemoryStream || compressed,
+            };
         }
         catch (OperationCanceledException) when (late.IsCancellationRequested && !context.RequestAborted.IsCancellationRequested)
         {
@@ -95,26 +104,68 @@ public sealed class BatchBody : IAsyncDisposable
     }
 
     /// <summary>Reads the records part by part, to the end or to where a limit or a fault ends it.</summary>
-    /// <param name="reader">Judges the records.</param>
-    /// <param name="take">Gets each part.</param>
+    /// <param name="readers">Judge the records.</param>
+    /// <param name="take">Gets each part, one after the other.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    public async Task<BatchStop> ReadAsync(TransferReader reader, Func<TransferChunk, Task> take, CancellationToken cancellationToken)
+    internal async Task<BatchStop> ReadAsync(ReaderPool readers, Func<TransferChunk, Task> take, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(reader);
-        ArgumentNullException.ThrowIfNull(take);
         var left = _until - _time.GetUtcNow();
         using var late = new CancellationTokenSource(left > TimeSpan.Zero ? left : TimeSpan.FromMilliseconds(1), _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
         try
         {
-            await foreach (var chunk in reader.ReadAsync(_reader, Format, either.Token))
+            return Format == TransferFormat.NdJson
+                ? await new LineBlocks(_records, _options.MaxBatchRecords, readers).ReadAsync(take, late.Token, either.Token)
+                : await ReadArrayAsync(readers, take, either.Token);
+        }
+        catch (OperationCanceledException) when (late.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            return BatchStop.TimeLimit;
+        }
+        catch (Exception exception) when (StopOf(exception) is { } stop)
+        {
+            return stop;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        if (_records is ExpandedStream)
+        {
+            // Leaves what it reads from open: that is ours, or the server's.
+            await _records.DisposeAsync();
+        }
+
+        if (_owned is not null)
+        {
+            await _owned.DisposeAsync();
+        }
+    }
+
+    /// <summary>What a fault of the body means for the batch; <see langword="null"/> when it is none of the body's.</summary>
+    internal static BatchStop? StopOf(Exception exception) => exception switch
+    {
+        ExpandedLimitException => BatchStop.ExpandedLimit,
+        InvalidDataException => BatchStop.Damaged,
+        BadHttpRequestException { StatusCode: StatusCodes.Status413PayloadTooLarge } => BatchStop.BodyLimit,
+        _ => null,
+    };
+
+    private async Task<BatchStop> ReadArrayAsync(ReaderPool readers, Func<TransferChunk, Task> take, CancellationToken cancellationToken)
+    {
+        var reader = readers.Rent();
+        try
+        {
+            await foreach (var chunk in reader.ReadAsync(
+                PipeReader.Create(_records, new(bufferSize: BufferSize, leaveOpen: true)), Format, cancellationToken))
             {
+                await take(chunk.Before(_options.MaxBatchRecords));
                 if (chunk.Records > _options.MaxBatchRecords)
                 {
                     return BatchStop.RecordLimit;
                 }
 
-                await take(chunk);
                 if (chunk.Fault is not null)
                 {
                     return BatchStop.Malformed;
@@ -123,31 +174,9 @@ public sealed class BatchBody : IAsyncDisposable
 
             return BatchStop.None;
         }
-        catch (OperationCanceledException) when (late.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        finally
         {
-            return BatchStop.TimeLimit;
-        }
-        catch (ExpandedLimitException)
-        {
-            return BatchStop.ExpandedLimit;
-        }
-        catch (InvalidDataException)
-        {
-            return BatchStop.Damaged;
-        }
-        catch (BadHttpRequestException exception) when (exception.StatusCode == StatusCodes.Status413PayloadTooLarge)
-        {
-            return BatchStop.BodyLimit;
-        }
-    }
-
-    /// <inheritdoc/>
-    public async ValueTask DisposeAsync()
-    {
-        if (_source is not null)
-        {
-            await _reader.CompleteAsync();
-            await _source.DisposeAsync();
+            readers.Return(reader);
         }
     }
 
@@ -180,9 +209,8 @@ public sealed class BatchBody : IAsyncDisposable
             _ => null,
         };
 
-    private static PipeReader Expand(Stream compressed, TransfersOptions options) => PipeReader.Create(
-        new ExpandedStream(new GZipStream(compressed, CompressionMode.Decompress, leaveOpen: true), options.MaxExpandedBytes),
-        new(bufferSize: BufferSize));
+    private static ExpandedStream Expand(Stream compressed, TransfersOptions options) =>
+        new(new GZipStream(compressed, CompressionMode.Decompress, leaveOpen: true), options.MaxExpandedBytes);
 
     /// <summary>The whole body, in memory or in a file without a name, and its hash.</summary>
     private static async Task<(Stream Body, byte[] Hash)> KeepAsync(Stream body, CancellationToken cancellationToken)

@@ -22,11 +22,7 @@ public sealed class RecordTransfers(TransfersOptions options, TransferIntake int
         var receipt = await intake.RecordAsync(body.BatchId, body, context.MayUseExporter, context.RequestAborted);
         if (receipt is { Read: 0, Complete: false })
         {
-            await context.ProblemAsync(
-                receipt.Stopped is BatchStop.BodyLimit or BatchStop.ExpandedLimit ? ProblemCode.TooLarge
-                    : receipt.Stopped == BatchStop.TimeLimit ? ProblemCode.TimedOut
-                    : ProblemCode.Malformed,
-                $"No record could be read: {RecordRefusal.Kebab(receipt.Stopped.ToString())}.");
+            await context.ProblemAsync(receipt.Problem, receipt.ProblemDetail);
             return;
         }
 

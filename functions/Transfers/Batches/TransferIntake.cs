@@ -1,4 +1,5 @@
-using System.Security.Cryptography;
+using System.Collections.Concurrent;
+using System.IO.Hashing;
 using System.Text;
 using DingFlow.Storage;
 using DingFlow.Transfers.Ledger;
@@ -10,7 +11,8 @@ namespace DingFlow.Transfers;
 /// whatever its size. A batch that is sent again, in the same request or after a crash, adds only what is not recorded yet.
 /// </summary>
 public sealed class TransferIntake(
-    TransfersOptions options, Lazy<FieldClassifier> classifier, PseudonymKey key, SubjectIdentities identities, SubjectLedger ledger, TimeProvider time)
+    TransfersOptions options, Lazy<FieldClassifier> classifier, PseudonymKey key, SubjectIdentities identities, SubjectLedger ledger, BulkScheduler bulk,
+    TimeProvider time)
 {
     /// <summary>Reads and judges records under the settings. One batch at a time.</summary>
     /// <param name="mayReport">Whether the caller may report for an exporter, by its id.</param>
@@ -20,7 +22,7 @@ public sealed class TransferIntake(
     public async Task<TransferReceipt> RecordAsync(string batchId, IReadOnlyList<SubjectTransfer> records, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(records);
-        var batch = new BatchUnderWay(batchId, ledger);
+        var batch = new BatchUnderWay(batchId, ledger, ledger.AppendAsync);
         var read = 0;
         foreach (var chunk in records.Chunk(TransferReader.ChunkSize))
         {
@@ -44,15 +46,52 @@ public sealed class TransferIntake(
     {
         ArgumentNullException.ThrowIfNull(body);
 
+        return await TakeInAsync(body, new BatchUnderWay(batchId, ledger, ledger.AppendAsync), mayReport, cancellationToken);
+    }
+
+    /// <summary>
+    /// What <see cref="RecordAsync(string, BatchBody, Func{string, bool}, CancellationToken)"/> would answer, and what it would add for each
+    /// exporter. Records nothing.
+    /// </summary>
+    /// <param name="body">The batch.</param>
+    /// <param name="year">The calendar year (Asia/Shanghai) whose counters are asked for.</param>
+    /// <param name="mayReport">Whether the caller may report for an exporter, by its id.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <exception cref="LedgerRefusalException">The batch was voided.</exception>
+    /// <exception cref="BatchInterruptedException">The store failed.</exception>
+    public async Task<(TransferReceipt Receipt, IReadOnlyList<ProposedFacts> Proposed)> PreviewAsync(
+        BatchBody body, int year, Func<string, bool> mayReport, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(body);
+        SortedDictionary<string, ProposedFacts> proposed = new(StringComparer.Ordinal);
+        var batch = new BatchUnderWay(body.BatchId, ledger, (part, _) =>
+        {
+            var exporter = part.Records[0].Exporter;
+            (proposed.TryGetValue(exporter, out var facts) ? facts : proposed[exporter] = new(exporter, year)).Add(part.Records);
+            return Task.FromResult(new AppendResult(part.Records.Count, 0, []));
+        });
+        return (await TakeInAsync(body, batch, mayReport, cancellationToken), [.. proposed.Values]);
+    }
+
+    private async Task<TransferReceipt> TakeInAsync(
+        BatchBody body, BatchUnderWay batch, Func<string, bool> mayReport, CancellationToken cancellationToken)
+    {
         // Another instance may have learnt meanwhile who is who.
         await identities.RefreshAsync(cancellationToken);
-        using var reader = CreateReader(mayReport);
-        var batch = new BatchUnderWay(batchId, ledger);
+        return body.IsLarge
+            ? await bulk.RunAsync(() => ReadAsync(body, batch, mayReport, cancellationToken))
+            : await ReadAsync(body, batch, mayReport, cancellationToken);
+    }
+
+    private async Task<TransferReceipt> ReadAsync(
+        BatchBody body, BatchUnderWay batch, Func<string, bool> mayReport, CancellationToken cancellationToken)
+    {
+        using var readers = new ReaderPool(() => CreateReader(mayReport));
         var read = 0L;
         try
         {
             var stop = await body.ReadAsync(
-                reader,
+                readers,
                 async chunk =>
                 {
                     // While a part is made durable, the next is read.
@@ -62,7 +101,7 @@ public sealed class TransferIntake(
                 },
                 cancellationToken);
             await batch.SettleAsync();
-            return batch.ToReceipt(read, stop, reader.UnknownFields);
+            return batch.ToReceipt(read, stop, readers.UnknownFields);
         }
         catch (EntityStoreException exception)
         {
@@ -75,6 +114,28 @@ public sealed class TransferIntake(
     }
 }
 
+/// <summary>Readers for parts of one batch that are judged side by side.</summary>
+internal sealed class ReaderPool(Func<TransferReader> create) : IDisposable
+{
+    private readonly ConcurrentBag<TransferReader> _idle = [];
+
+    /// <summary>Names of unknown fields that any of them met, at most a hundred.</summary>
+    public IReadOnlyCollection<string> UnknownFields =>
+        [.. _idle.SelectMany(reader => reader.UnknownFields).Distinct(StringComparer.OrdinalIgnoreCase).Order(StringComparer.Ordinal).Take(RecordPools.MostUnknownFields)];
+
+    public TransferReader Rent() => _idle.TryTake(out var reader) ? reader : create();
+
+    public void Return(TransferReader reader) => _idle.Add(reader);
+
+    public void Dispose()
+    {
+        foreach (var reader in _idle)
+        {
+            reader.Dispose();
+        }
+    }
+}
+
 /// <summary>The store failed while a batch was taken in. Sending the batch again records the rest, and nothing twice.</summary>
 public sealed class BatchInterruptedException(long accepted, Exception cause) : Exception("The store failed while a batch was taken in.", cause)
 {
@@ -83,7 +144,8 @@ public sealed class BatchInterruptedException(long accepted, Exception cause) : 
 }
 
 /// <summary>What has become of a batch so far.</summary>
-internal sealed class BatchUnderWay(string batchId, SubjectLedger ledger)
+internal sealed class BatchUnderWay(
+    string batchId, SubjectLedger ledger, Func<TransferBatch, CancellationToken, Task<AppendResult>> append)
 {
     private readonly Dictionary<string, ExporterPart> _exporters = new(StringComparer.Ordinal);
     private readonly List<RejectedRecord> _rejected = [];
@@ -106,7 +168,8 @@ internal sealed class BatchUnderWay(string batchId, SubjectLedger ledger)
 
     /// <summary>Begins to take in a part; nothing may be under way.</summary>
     public void Begin(TransferChunk chunk, CancellationToken cancellationToken) =>
-        _underWay = Task.Run(() => TakeInAsync(chunk, cancellationToken), CancellationToken.None);
+        _underWay = Task.Factory.StartNew(
+            () => TakeInAsync(chunk, cancellationToken), CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current).Unwrap();
 
     public TransferReceipt ToReceipt(long read, BatchStop stop, IReadOnlyCollection<string> unknownFields) => new()
     {
@@ -159,7 +222,7 @@ internal sealed class BatchUnderWay(string batchId, SubjectLedger ledger)
         _duplicates += records.Count - fresh.Count;
         while (fresh.Count > 0)
         {
-            var result = await ledger.AppendAsync(new(batchId, part.Next++, fresh), cancellationToken);
+            var result = await append(new(batchId, part.Next++, fresh), cancellationToken);
             Accepted += result.Accepted;
             foreach (var (index, reason) in result.Refused)
             {
@@ -207,9 +270,7 @@ internal sealed class BatchUnderWay(string batchId, SubjectLedger ledger)
     private static UInt128 DigestOf(string recordId)
     {
         Span<byte> text = stackalloc byte[3 * RecordJson.LongestId];
-        Span<byte> digest = stackalloc byte[SHA256.HashSizeInBytes];
-        SHA256.HashData(text[..Encoding.UTF8.GetBytes(recordId, text)], digest);
-        return System.Buffers.Binary.BinaryPrimitives.ReadUInt128LittleEndian(digest);
+        return XxHash128.HashToUInt128(text[..Encoding.UTF8.GetBytes(recordId, text)]);
     }
 
     /// <summary>What the ledger holds of the batch for one exporter.</summary>

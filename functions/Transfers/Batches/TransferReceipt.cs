@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using DingFlow.Hosting;
 
 namespace DingFlow.Transfers;
 
@@ -57,6 +58,17 @@ public sealed record TransferReceipt
     /// <summary>Why it was not.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public BatchStop Stopped { get; init; }
+
+    /// <summary>The problem that a batch of which nothing could be read is.</summary>
+    internal ProblemCode Problem => Stopped switch
+    {
+        BatchStop.BodyLimit or BatchStop.ExpandedLimit => ProblemCode.TooLarge,
+        BatchStop.TimeLimit => ProblemCode.TimedOut,
+        _ => ProblemCode.Malformed,
+    };
+
+    /// <summary>The same for people.</summary>
+    internal string ProblemDetail => $"No record could be read: {RecordRefusal.Kebab(Stopped.ToString())}.";
 
     /// <summary>Accepted records that a person should look at, by what is to be looked at, such as <c>unknownRecipient</c>.</summary>
     public required IReadOnlyDictionary<string, long> Notices { get; init; }

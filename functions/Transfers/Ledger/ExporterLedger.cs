@@ -254,7 +254,7 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
         {
             if (_background.IsCompleted && !_stopping.IsCancellationRequested)
             {
-                _background = Task.Run(MergeInBackgroundAsync);
+                _background = InBackground(MergeInBackgroundAsync);
             }
         }
     }
@@ -288,8 +288,14 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
         }
     }
 
+    private Task InBackground(Func<Task> action) => Task.Factory.StartNew(
+        action, CancellationToken.None, TaskCreationOptions.DenyChildAttach, _options.Background).Unwrap();
+
     /// <summary>Merges the log up to an entry.</summary>
-    private async Task MergeAsync(long through, CancellationToken cancellationToken)
+    private Task MergeAsync(long through, CancellationToken cancellationToken) =>
+        Interlocked.Read(ref _merged) >= through ? Task.CompletedTask : InBackground(() => MergeInTurnAsync(through, cancellationToken));
+
+    private async Task MergeInTurnAsync(long through, CancellationToken cancellationToken)
     {
         await _mergeGate.WaitAsync(cancellationToken);
         try

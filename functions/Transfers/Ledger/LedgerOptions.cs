@@ -25,6 +25,9 @@ public sealed record LedgerOptions(string KeyId)
     /// <summary><c>Transfers:CachedSubjects</c>: subjects kept in memory, over all exporters' shards; about 30 bytes each.</summary>
     public long CachedSubjects { get; init; } = 16_000_000;
 
+    /// <summary>Where accepted records are merged, which is work for the processor.</summary>
+    public TaskScheduler Background { get; init; } = TaskScheduler.Default;
+
     /// <summary>Entries of a shard that wait in its counter row before they become a segment.</summary>
     internal int TailEntries { get; init; } = 128;
 

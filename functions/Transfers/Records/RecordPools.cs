@@ -11,7 +11,7 @@ internal sealed record ExemptionCode(ExemptionKind Kind, RefusalReason Refusal);
 /// <summary>What records repeat, made once per batch reader.</summary>
 internal sealed class RecordPools(TransfersOptions options, FieldClassifier classifier)
 {
-    private const int MostUnknownFields = 100;
+    public const int MostUnknownFields = 100;
 
     private readonly HashSet<string> _unknownFields = new(StringComparer.OrdinalIgnoreCase);
 

@@ -13,8 +13,27 @@ namespace DingFlow.Transfers;
 public sealed record TransferChunk(
     IReadOnlyList<SubjectTransfer> Transfers, IReadOnlyList<RecordRefusal> Refusals, long Records, string? Fault)
 {
+    /// <summary>The same after so many records of the batch.</summary>
+    internal TransferChunk After(long records) => records == 0 ? this : this with
+    {
+        Records = Records + records, Refusals = [.. Refusals.Select(refusal => refusal with { Index = refusal.Index + records })],
+    };
+
+    /// <summary>The records of the batch before an index, as far as they are of this part.</summary>
+    internal TransferChunk Before(long index)
+    {
+        if (Records <= index)
+        {
+            return this;
+        }
+
+        var refusals = Refusals.Where(refusal => refusal.Index < index).ToList();
+        var first = Records - Transfers.Count - Refusals.Count;
+        return new([.. Transfers.Take((int)(index - first) - refusals.Count)], refusals, index, null);
+    }
+
     /// <summary>Which record of the batch a good one is, from 0.</summary>
-    public long IndexOf(SubjectTransfer transfer)
+    internal long IndexOf(SubjectTransfer transfer)
     {
         var place = Transfers.Index().First(good => ReferenceEquals(good.Item, transfer)).Index;
         var index = Records - Transfers.Count - Refusals.Count + place;
@@ -108,6 +127,23 @@ public sealed class TransferReader : IDisposable
                 yield break;
             }
         }
+    }
+
+    /// <summary>
+    /// Judges the records of whole lines. Refusals are numbered from the first of these lines; whoever reads lines in pieces knows how many
+    /// came before.
+    /// </summary>
+    internal TransferChunk ReadLines(ReadOnlyMemory<byte> lines)
+    {
+        (_records, _transfers, _refusals) = (0, [], []);
+        var splitter = RecordSplitter.For(TransferFormat.NdJson, _options.MaxRecordBytes);
+        var buffer = new ReadOnlySequence<byte>(lines);
+        while (Fill(splitter, TransferFormat.NdJson, ref buffer, isLast: true) is SplitOutcome.Record or SplitOutcome.TooLarge)
+        {
+            // Parts are as long as the caller made them.
+        }
+
+        return Cut(null);
     }
 
     /// <summary>Judges a record of our own making.</summary>

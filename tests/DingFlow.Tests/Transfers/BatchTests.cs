@@ -155,14 +155,14 @@ public sealed class BatchTests(TransfersProgram program) : IClassFixture<Transfe
         var settings = TransfersProgram.Settings();
         settings["Transfers:MaxBatchRecords"] = "20000";
         settings["Transfers:MaxBodyBytes"] = "20000000";
-        settings["Transfers:MaxExpandedBytes"] = "9000000";
+        settings["Transfers:MaxExpandedBytes"] = "6000000";
         await using var limited = await DingFlowProcess.StartStandaloneAsync(settings);
         using var sender = new TransferSender(limited.CreateOperator(TransfersProgram.SenderKey));
         var many = TransferSender.Lines(Enumerable.Range(0, 35_000), "exporter-2");
 
         var records = await sender.PostAsync(many, TransferSender.NdJson);
         var rest = await sender.PostAsync(string.Join('\n', many.Split('\n').Skip((int)Number(records, "read"))), TransferSender.NdJson);
-        var expanded = await sender.PostAsync(TransferSender.Lines(Enumerable.Range(0, 35_000), "exporter-3"), TransferSender.NdJson, gzip: true);
+        var expanded = await sender.PostAsync(TransferSender.Lines(Enumerable.Range(0, 20_000), "exporter-3"), TransferSender.NdJson, gzip: true);
         using var request = new HttpRequestMessage(HttpMethod.Post, "/api/transfers") { Content = new ByteArrayContent(new byte[20_000_001]) };
         request.Content.Headers.ContentType = new(TransferSender.NdJson);
         request.Headers.ExpectContinue = true;
@@ -170,7 +170,9 @@ public sealed class BatchTests(TransfersProgram program) : IClassFixture<Transfe
 
         Assert.Equal((20_000, "recordLimit"), (Number(records, "read"), (string)records.Json["stopped"]!));
         Assert.Equal((15_000, true), (Number(rest, "accepted"), (bool)rest.Json["complete"]!));
-        Assert.Equal(("expandedLimit", 20_000), ((string)expanded.Json["stopped"]!, Number(expanded, "read")));
+        Assert.Equal("expandedLimit", (string)expanded.Json["stopped"]!);
+        Assert.InRange(Number(expanded, "read"), 8_000, 19_999);
+        Assert.Equal(Number(expanded, "read"), Number(expanded, "accepted"));
         body.IsProblem(413, "too-large");
     }
 

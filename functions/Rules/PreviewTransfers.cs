@@ -1,0 +1,71 @@
+using System.Text.Json.Serialization;
+using DingFlow.Hosting;
+using DingFlow.Transfers;
+using DingFlow.Transfers.Ledger;
+
+namespace DingFlow.Rules;
+
+/// <summary>
+/// <c>POST transfers/preview</c>: what recording this batch would answer, and how counters and rules would stand then. Records nothing.
+/// </summary>
+public sealed class PreviewTransfers(
+    TransfersOptions options, TransferIntake intake, SubjectLedger ledger, RuleEngine engine, PseudonymKey key, TimeProvider time) : IHttpFunction
+{
+    /// <inheritdoc/>
+    public Task InvokeAsync(HttpContext context) => context.GuardLedgerAsync(async () =>
+    {
+        await using var body = await BatchBody.OpenAsync(context, options, key, time);
+        if (body is null)
+        {
+            return;
+        }
+
+        var now = time.GetUtcNow();
+        var (receipt, proposed) = await intake.PreviewAsync(body, LegalTime.YearOf(now), context.MayUseExporter, context.RequestAborted);
+        if (receipt is { Read: 0, Complete: false })
+        {
+            await context.ProblemAsync(receipt.Problem, receipt.ProblemDetail);
+            return;
+        }
+
+        List<ExporterPreview> exporters = [];
+        foreach (var facts in proposed)
+        {
+            var exporter = options.Exporters[facts.Exporter];
+            var preview = await ledger.PreviewAsync(facts, context.RequestAborted);
+            var after = preview.Counters.Counters;
+            var before = after.ToDictionary(counter => counter.Key, counter => counter.Value - preview.Changes.GetValueOrDefault(counter.Key), StringComparer.Ordinal);
+            var (was, would) = (engine.Evaluate(exporter, before, now), engine.Evaluate(exporter, after, now));
+            exporters.Add(new(
+                exporter.Id, facts.Year, preview.Counters.Subjects,
+                new SortedDictionary<string, long>(after.Where(counter => counter.Key != "subjects").ToDictionary(StringComparer.Ordinal), StringComparer.Ordinal),
+                new SortedDictionary<string, long>(preview.Changes.ToDictionary(StringComparer.Ordinal), StringComparer.Ordinal),
+                [.. would.Rules.Where(rule => rule.Reached && !was.Rules.Any(old => old.Rule == rule.Rule && old.Reached)).Select(rule => rule.Rule)],
+                would));
+        }
+
+        await context.WriteJsonAsync(new TransferPreview(receipt, exporters), PreviewJson.Default.TransferPreview);
+    });
+}
+
+/// <summary>How things would stand if the batch were recorded.</summary>
+/// <param name="Receipt">What recording it would answer.</param>
+/// <param name="Exporters">Counters and rules of each exporter that has records in it.</param>
+internal sealed record TransferPreview(TransferReceipt Receipt, IReadOnlyList<ExporterPreview> Exporters);
+
+/// <summary>How one exporter would stand.</summary>
+/// <param name="Exporter">The exporter's id.</param>
+/// <param name="Year">The present calendar year (Asia/Shanghai).</param>
+/// <param name="Subjects">Distinct data subjects.</param>
+/// <param name="Counters">As they would be.</param>
+/// <param name="Changes">By how much each would change; those that would not are left out.</param>
+/// <param name="Crossed">Rules that would be reached and are not now.</param>
+/// <param name="Thresholds">Every rule as it would stand.</param>
+internal sealed record ExporterPreview(
+    string Exporter, int Year, long Subjects, IReadOnlyDictionary<string, long> Counters, IReadOnlyDictionary<string, long> Changes,
+    IReadOnlyList<string> Crossed, Thresholds Thresholds);
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true, Converters = [typeof(CamelCaseWords<BatchStop>)])]
+[JsonSerializable(typeof(TransferPreview))]
+internal sealed partial class PreviewJson : JsonSerializerContext;

@@ -1,0 +1,219 @@
+using CsCheck;
+using DingFlow.Storage;
+using DingFlow.Transfers;
+using DingFlow.Transfers.Ledger;
+
+namespace DingFlow.Tests.Transfers;
+
+/// <summary>Batches against a store that fails, several instances, retention and united persons, without HTTP.</summary>
+public sealed class TransferIntakeTests
+{
+    private const string Exporter = LedgerScenario.Exporter;
+    private static readonly PseudonymKey Key = new(new byte[32]);
+
+    private static readonly TransfersOptions Options = new()
+    {
+        Exporters = new Dictionary<string, Exporter>(StringComparer.OrdinalIgnoreCase) { [Exporter] = new() { Id = Exporter } },
+    };
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public Task Whatever_fails_sending_the_batch_again_counts_everybody_once() =>
+        Gen.Select(Gen.Int[1, 40], Gen.Enum<StoreFault>().Where(fault => fault != StoreFault.None), Gen.Int[1, 60]).SampleAsync(
+            async (call, fault, records) =>
+            {
+                var memory = new LedgerMemoryStore();
+                var batch = Batch(records);
+                for (var attempt = 0; attempt < 2; attempt++)
+                {
+                    await using var failing = new World(new LedgerFaultyStore(memory, number => number == call ? fault : StoreFault.None));
+                    try
+                    {
+                        await failing.Intake.RecordAsync("batch", batch, Token);
+                        await failing.Ledger.ReadCountersAsync(Exporter, 2026, Token);
+                    }
+                    catch (Exception exception) when (exception is EntityStoreException or ProcessDiedException)
+                    {
+                        // The sender sends it again.
+                    }
+                }
+
+                await using var world = new World(memory);
+                var receipt = await world.Intake.RecordAsync("batch", batch, Token);
+
+                Assert.Equal(records, receipt.Accepted + receipt.Duplicates);
+                Assert.Equal(records, (await world.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+                Assert.Equal(records, (await world.Ledger.FindBatchAsync(Exporter, "batch", Token))!.Records);
+                Assert.True((await world.Ledger.RecountAsync(Exporter, Token)).Agrees);
+            },
+            iter: 300);
+
+    [Fact]
+    public async Task Two_instances_that_take_in_the_same_batch_at_once_count_it_once()
+    {
+        var memory = new LedgerMemoryStore();
+        await using var one = new World(memory);
+        await using var two = new World(memory);
+
+        for (var round = 0; round < 20; round++)
+        {
+            var batch = Batch(200, 100 * round);
+            var receipts = await Task.WhenAll(
+                Task.Run(() => one.Intake.RecordAsync($"batch-{round}", batch, Token)), Task.Run(() => two.Intake.RecordAsync($"batch-{round}", batch, Token)));
+            Assert.Equal(400, receipts.Sum(receipt => receipt.Accepted + receipt.Duplicates));
+        }
+
+        foreach (var world in (World[])[one, two])
+        {
+            Assert.Equal(2100, (await world.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+            Assert.True((await world.Ledger.RecountAsync(Exporter, Token)).Agrees);
+        }
+    }
+
+    [Fact]
+    public async Task Records_that_become_acceptable_are_recorded_when_the_same_batch_comes_again()
+    {
+        await using var world = new World(new LedgerMemoryStore());
+        await world.Intake.RecordAsync("batch", Batch(3), Token);
+
+        var again = await world.Intake.RecordAsync("batch", Batch(5), Token);
+
+        Assert.Equal((2, 3), (again.Accepted, again.Duplicates));
+        Assert.Equal(5, (await world.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+    }
+
+    [Fact]
+    public async Task More_recipients_than_can_be_told_apart_are_refused_record_by_record()
+    {
+        await using var world = new World(new LedgerMemoryStore(), LedgerScenario.SmallOptions with { RecipientLimit = 2 });
+        var batch = Enumerable.Range(0, 3).Select(i => LedgerScenario.Record(i, facts: LedgerScenario.Fact(recipient: $"recipient-{i}"))).ToList();
+
+        var receipt = await world.Intake.RecordAsync("batch", batch, Token);
+
+        Assert.Equal(3, receipt.Accepted + receipt.RejectedCount);
+        Assert.All(receipt.Rejected, rejected => Assert.Equal("too-many-recipients", rejected.Code));
+        Assert.NotEmpty(receipt.Rejected);
+        Assert.Equal(receipt.Accepted, (await world.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+    }
+
+    [Fact]
+    public async Task Identifiers_linked_after_they_were_counted_are_united_by_whoever_comes_first()
+    {
+        var memory = new LedgerMemoryStore();
+        await using var world = new World(memory);
+        await world.Intake.RecordAsync("batch", Batch(4), Token);
+
+        // The process dies between the link and the union.
+        await world.Identities.LinkAsync([[LedgerScenario.Subject(0), LedgerScenario.Subject(1), LedgerScenario.Subject(99)]], Token);
+        await using var next = new World(memory);
+        Assert.Equal(1, await next.Links.SettleAndConfirmAsync(Token));
+        Assert.Equal(3, (await next.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+
+        // An instance that did not know of the link yet records under an identifier that was not held before: the second run finds it.
+        await next.Ledger.AppendAsync(LedgerScenario.Batch("stale", LedgerScenario.Record(99)), Token);
+        Assert.Equal(1, await next.Links.SettleAndConfirmAsync(Token));
+        Assert.Equal(0, await next.Links.SettleAndConfirmAsync(Token));
+        Assert.Equal(3, (await next.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+        Assert.True((await next.Ledger.RecountAsync(Exporter, Token)).Agrees);
+        Assert.Empty((await next.Identities.PendingAsync(Token)).Unions);
+    }
+
+    [Fact]
+    public async Task Only_what_says_something_new_is_news()
+    {
+        await using var world = new World(new LedgerMemoryStore());
+        await world.Intake.RecordAsync("batch", Batch(2), Token);
+
+        var news = await world.Ledger.NewsAsync(
+            Exporter,
+            [
+                LedgerScenario.Record(0), LedgerScenario.Record(2), LedgerScenario.Record(1, facts: LedgerScenario.Fact(recipient: "acme-mo")),
+                LedgerScenario.Record(1, "2025-12-31T23:59:59+08:00"),
+            ], Token);
+
+        Assert.Equal(3, news.Count);
+        Assert.DoesNotContain(news, record => record.Subject == LedgerScenario.Subject(0));
+    }
+
+    [Fact]
+    public async Task Observed_counters_are_kept_by_day_and_by_year()
+    {
+        var store = new LedgerMemoryStore();
+        var time = LedgerScenario.Clock();
+        await using var world = new World(store, time: time);
+        var history = new CounterHistory(store, time);
+        await world.Intake.RecordAsync("one", Batch(2), Token);
+        await history.RecordAsync(await world.Ledger.ReadCountersAsync(Exporter, 2026, Token), Token);
+        await world.Intake.RecordAsync("two", Batch(3), Token);
+        await history.RecordAsync(await world.Ledger.ReadCountersAsync(Exporter, 2026, Token), Token);
+        time.Advance(TimeSpan.FromDays(1));
+        await history.RecordAsync(await world.Ledger.ReadCountersAsync(Exporter, 2026, Token), Token);
+        await history.RecordAsync(await world.Ledger.ReadCountersAsync(Exporter, 2025, Token), Token);
+
+        var days = await history.ReadAsync(Exporter, 2026, Token);
+
+        Assert.Equal([(new DateOnly(2026, 11, 22), 3L), (new DateOnly(2026, 11, 23), 3L)], days.Select(day => (day.Day, day.Counters["cn.counted.any"])));
+        Assert.Empty(await history.ReadAsync(Exporter, 2025, Token));
+    }
+
+    [Fact]
+    public async Task What_is_past_its_retention_goes_with_the_nightly_run_and_a_person_can_be_forgotten_then()
+    {
+        var store = new LedgerMemoryStore();
+        var time = LedgerScenario.Clock();
+        await using var world = new World(store, time: time);
+        await world.Intake.RecordAsync("old", [LedgerScenario.Record(1), LedgerScenario.Record(2)], Token);
+        await Assert.ThrowsAsync<LedgerRefusalException>(() => world.Ledger.EraseSubjectAsync(Exporter, LedgerScenario.Subject(1), Token));
+
+        time.Advance(TimeSpan.FromDays(3 * 366));
+        await world.Ledger.EraseSubjectAsync(Exporter, LedgerScenario.Subject(1), Token);
+        Assert.False(store.Holds(LedgerScenario.Subject(1)));
+        await new PruneTransfers(Options, world.Ledger, Microsoft.Extensions.Logging.Abstractions.NullLogger<PruneTransfers>.Instance).InvokeAsync(new(false), Token);
+
+        Assert.Null(await world.Ledger.FindBatchAsync(Exporter, "old", Token));
+        Assert.Equal(1, (await world.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+        Assert.True((await world.Ledger.RecountAsync(Exporter, Token)).Agrees);
+    }
+
+    private static List<SubjectTransfer> Batch(int records, int from = 0) =>
+        [.. Enumerable.Range(from, records).Select(i => LedgerScenario.Record(i))];
+
+    /// <summary>One instance of the program's middle.</summary>
+    private sealed class World : IAsyncDisposable
+    {
+        public World(IEntityStore store, LedgerOptions? options = null, TimeProvider? time = null)
+        {
+            time ??= LedgerScenario.Clock();
+            Ledger = LedgerScenario.Ledger(store, options, time: time);
+            Identities = new(store, Key);
+            Intake = new(Options, new(() => FieldClassifier.Load(ClassificationProfile.Conservative, Options.FieldMap, (_, _) => { })), Key, Identities, Ledger, _bulk, time);
+            Links = new(Options, Identities, Ledger);
+        }
+
+        private readonly BulkScheduler _bulk = new();
+
+        public SubjectLedger Ledger { get; }
+
+        public SubjectIdentities Identities { get; }
+
+        public TransferIntake Intake { get; }
+
+        public SubjectLinks Links { get; }
+
+        public async ValueTask DisposeAsync()
+        {
+            try
+            {
+                await Ledger.DisposeAsync();
+            }
+            catch (ProcessDiedException)
+            {
+                // It died while it merged.
+            }
+
+            Identities.Dispose();
+            _bulk.Dispose();
+        }
+    }
+}
