@@ -8,7 +8,7 @@ namespace DingFlow.Offboarding;
 /// </summary>
 public sealed partial class CaseRunner(
     CaseStore cases, CaseMerger merger, CaseRuns runs, CaseAlerts alerts, AccountLookup lookup, CaseGates gates,
-    IEnumerable<IFreezeDriver> drivers, AccessSteps access, OffboardingPlans plans, CaseRestorer restorer, OffboardingOptions options,
+    IEnumerable<IFreezeDriver> drivers, AccessSteps access, OffboardingPlans plans, DryRun dryRun, CaseRestorer restorer, OffboardingOptions options,
     OffboardingMetrics metrics, TimeProvider time, ILogger<CaseRunner> logger)
 {
     /// <summary>A step that the remote accepts without effect so often is not going to work.</summary>
@@ -90,7 +90,9 @@ public sealed partial class CaseRunner(
 
         if (session.Case.Mode == CaseMode.DryRun)
         {
-            await session.ChangeAsync(Rehearsed, cancellationToken);
+            var plan = plans.For(session.Case, session.Case.Accounts);
+            var lanes = await Task.WhenAll(session.Case.Accounts.Select(a => dryRun.StepsAsync(session.Case, a, plan, cancellationToken)));
+            await session.ChangeAsync(c => Rehearsed(c, [.. lanes.SelectMany(lane => lane)]), cancellationToken);
             return;
         }
 
@@ -435,11 +437,12 @@ public sealed partial class CaseRunner(
         };
     }
 
-    private OffboardingCase Rehearsed(OffboardingCase c) => c with
+    /// <summary>A dry run ends with what would have been done; where a live word joined meanwhile, the case goes on.</summary>
+    private OffboardingCase Rehearsed(OffboardingCase c, IReadOnlyList<CaseStep> steps) => c.Mode != CaseMode.DryRun || c.State != CaseState.Running ? c : c with
     {
         State = CaseState.Cancelled,
         NextAttemptAt = null,
-        Steps = [.. c.Steps.Select(s => s.Outcome is null ? s with { Outcome = StepOutcome.Skipped, Detail = "Dry run: would be done.", EndedAt = time.GetUtcNow() } : s)],
+        Steps = [.. steps.Select(s => s with { EndedAt = time.GetUtcNow() })],
         Notes = ["Dry run: everything was looked up, nothing was changed."],
     };
 

@@ -28,6 +28,8 @@ namespace DingFlow.Offboarding;
 [JsonSerializable(typeof(ReleaseView))]
 [JsonSerializable(typeof(StatisticsView))]
 [JsonSerializable(typeof(PlanPolicyView))]
+[JsonSerializable(typeof(DryRunView))]
+[JsonSerializable(typeof(DryRunRequest))]
 internal sealed partial class OffboardingJson : JsonSerializerContext;
 
 /// <summary>Enums as camelCase text.</summary>

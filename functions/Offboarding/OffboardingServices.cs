@@ -1,5 +1,6 @@
 using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Offboarding.Evidence;
 using DingFlow.Offboarding.Guards;
 using DingFlow.Offboarding.Reconciliation;
 
@@ -25,6 +26,7 @@ public static class OffboardingServices
         .AddPlans(configuration, faults)
         .AddAccessSteps()
         .AddSingleton<CaseRestorer>()
+        .AddSingleton<DryRun>()
         .AddSingleton<OffboardingMetrics>()
         .AddSingleton(BrakeOptions.Read(configuration, faults))
         .AddSingleton<RosterStore>()
@@ -47,7 +49,10 @@ public static class OffboardingServices
         .AddFunction<ReleaseOffboardingCase>(Roles.OperationsWrite, orRole: Roles.OperationsApprove)
         .AddFunction<ReleaseQuarantine>(Roles.OperationsWrite, orRole: Roles.OperationsApprove)
         .AddFunction<GetOffboardingStatistics>(Roles.OperationsRead)
-        .AddFunction<ReactivateOffboardingCase>(Roles.OperationsWrite);
+        .AddFunction<ReactivateOffboardingCase>(Roles.OperationsWrite)
+        .TryAddAuditTrail(configuration, faults)
+        .AddFunction<DryRunOffboarding>(Roles.OperationsWrite)
+        .AddEvidence(configuration, faults);
 
     /// <summary>Plans of the settings are read now, so that what is wrong with them stops the start; the program's own when a case wants them.</summary>
     private static IServiceCollection AddPlans(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults) =>
