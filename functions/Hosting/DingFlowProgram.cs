@@ -6,6 +6,7 @@ using DingFlow.HrSystems;
 using DingFlow.Intake;
 using DingFlow.Messaging;
 using DingFlow.Offboarding;
+using DingFlow.Offboarding.Rehearsals;
 using DingFlow.Rules;
 using DingFlow.Sandbox;
 using DingFlow.Scim;
@@ -76,6 +77,7 @@ public static partial class DingFlowProgram
         services.AddScim(configuration, faults);
         services.AddHrSystems(configuration, faults);
         services.AddOffboarding(configuration, faults);
+        services.AddRehearsals();
         services.AddTransfers(configuration, faults);
         services.AddRules(configuration, faults);
         services.AddSignals(configuration, faults);

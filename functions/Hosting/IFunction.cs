@@ -73,6 +73,9 @@ public static class Roles
     /// <summary>Place and release legal holds.</summary>
     public const string AuditHold = "audit.hold";
 
+    /// <summary>Rehearse the offboarding policy with imaginary leavers.</summary>
+    public const string RehearsalsRun = "rehearsals.run";
+
     /// <summary>
     /// Every role there is; a key with any other is refused at the start. Those of routes that are still to come are known already, so
     /// that a key can be given them beforehand.
@@ -81,7 +84,7 @@ public static class Roles
     [
         OperationsRead, OperationsWrite, OperationsApprove,
         TransfersWrite, ComplianceRead, ComplianceWrite, SubjectsRead, AuditRead, AuditHold,
-        "roster.write", DeliveriesReplay, "rehearsals.run", Scim,
+        "roster.write", DeliveriesReplay, RehearsalsRun, Scim,
     ];
 }
 

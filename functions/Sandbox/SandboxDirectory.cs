@@ -21,6 +21,9 @@ public sealed class SandboxDirectory
     /// <summary>A directory that lives in <paramref name="file"/>, or in memory alone. The file is read on first use.</summary>
     public SandboxDirectory(string? file = null) => _file = file;
 
+    /// <summary>A call changed somebody: the operation, the person before and after. Raised within the change, in its order.</summary>
+    internal event Action<string, SandboxPerson, SandboxPerson>? Mutated;
+
     /// <summary>Everybody the directory ever knew, in the order of their employee ids, the former employee included.</summary>
     public ImmutableArray<SandboxPerson> People => State.People;
 
@@ -172,6 +175,7 @@ public sealed class SandboxDirectory
                 People = state.People.Replace(before, after),
                 LeaveRecords = leave is null ? state.LeaveRecords : state.LeaveRecords.Add(leave),
             });
+            Mutated?.Invoke(operation, before, after);
             return after;
         }
     }
