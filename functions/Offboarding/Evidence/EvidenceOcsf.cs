@@ -96,7 +96,7 @@ internal static class EvidenceOcsf
             },
             ["actor"] = new JsonObject
             {
-                ["app_name"] = "DingFlow", ["invoked_by"] = undone ? c.Undo!.RequestedBy : c.Signals.FirstOrDefault()?.Source,
+                ["app_name"] = "DingFlow", ["invoked_by"] = undone ? c.Undo!.RequestedBy : c.Signals is [var first, ..] ? first.Source : null,
             },
             ["user"] = new JsonObject
             {

@@ -118,7 +118,7 @@ internal sealed class RehearsalWorld : IAsyncDisposable
 
     /// <summary>The leaver's case; <see langword="null"/>: there is none.</summary>
     public async Task<OffboardingCase?> CaseOfAsync(SyntheticLeaver leaver, CancellationToken cancellationToken) =>
-        (await _services.GetRequiredService<CaseStore>().OfEmployeeAsync(leaver.EmployeeId, cancellationToken)).FirstOrDefault();
+        await _services.GetRequiredService<CaseStore>().OfEmployeeAsync(leaver.EmployeeId, cancellationToken) is [var newest, ..] ? newest : null;
 
     /// <summary>What happened to a leaver in the directory, in order.</summary>
     public IReadOnlyList<(string Call, SandboxPerson Before, SandboxPerson After)> ChangesOf(SyntheticLeaver leaver)

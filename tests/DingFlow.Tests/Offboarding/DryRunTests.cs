@@ -1,4 +1,3 @@
-using DingFlow.Messaging;
 using DingFlow.Offboarding;
 using DingFlow.Sandbox;
 
