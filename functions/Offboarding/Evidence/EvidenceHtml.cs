@@ -82,7 +82,8 @@ public static class EvidenceHtml
         page.Append(CultureInfo.InvariantCulture, $"<footer><p>{T("asWritten")}</p><p>{T("hash")}: <code>{pack.Hash.Value}</code></p><p>{T("recompute")}</p><p>{H(pack.MadeBy)}, {Time(pack.MadeAt)}</p></footer></body></html>");
         return page.ToString();
 
-        string T(string key) => H(Texts.Value[key][language]);
+        // A word that has no translation yet is shown as it is recorded: evidence must never fail for want of one.
+        string T(string key) => H(Texts.Value.TryGetValue(key, out var words) ? words[language] : key[(key.IndexOf('.', StringComparison.Ordinal) + 1)..]);
     }
 
     private const string Style = "body{font:10pt/1.45 system-ui,'Noto Sans','Noto Sans CJK TC',sans-serif;margin:2em;color:#111}"
