@@ -9,8 +9,13 @@ namespace DingFlow.Transfers;
 /// The ledger fits the settings: the number of shards and the key that it was begun with. Otherwise nothing is recorded or counted, ready
 /// is red and the log says why; webhooks go on, since a freeze must not wait for a counter.
 /// </summary>
-internal sealed partial class LedgerReadiness(TransfersOptions options, SubjectLedger ledger, ILogger<LedgerReadiness> logger) : IReadinessCheck, IHostedLifecycleService, IDisposable
+internal sealed partial class LedgerReadiness(
+    TransfersOptions options, Lazy<SubjectLedger> ledger, TimeProvider time, ILogger<LedgerReadiness> logger)
+    : IReadinessCheck, IHostedLifecycleService, IDisposable
 {
+    /// <summary>The webhooks that a start was made for go first.</summary>
+    private static readonly TimeSpan AfterStart = TimeSpan.FromSeconds(1);
+
     /// <summary>What fitted once fits as long as the program runs.</summary>
     private readonly ConcurrentDictionary<string, bool> _fits = new(StringComparer.Ordinal);
     private readonly CancellationTokenSource _stopping = new();
@@ -24,7 +29,7 @@ internal sealed partial class LedgerReadiness(TransfersOptions options, SubjectL
         {
             try
             {
-                await ledger.CheckFitAsync(exporter.Id, cancellationToken);
+                await ledger.Value.CheckFitAsync(exporter.Id, cancellationToken);
                 _fits[exporter.Id] = true;
             }
             catch (LedgerMismatchException exception)
@@ -44,10 +49,15 @@ internal sealed partial class LedgerReadiness(TransfersOptions options, SubjectL
             {
                 try
                 {
+                    await Task.Delay(AfterStart, time, _stopping.Token);
                     if (await CheckAsync(_stopping.Token) is { IsReady: false, Detail: { } fault })
                     {
                         Log.DoesNotFit(logger, fault);
                     }
+                }
+                catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+                {
+                    // Nobody waits for the answer any more.
                 }
                 catch (Exception exception) when (exception is EntityStoreException or OperationCanceledException or ObjectDisposedException)
                 {

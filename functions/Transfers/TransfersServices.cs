@@ -36,7 +36,9 @@ public static class TransfersServices
             .AddSingleton<CounterHistory>()
             .AddSingleton<SubjectLinks>()
             .AddSingleton<LedgerProof>()
-            .AddSingleton<LedgerReadiness>()
+            .AddSingleton(static provider => new LedgerReadiness(
+                provider.GetRequiredService<TransfersOptions>(), new(provider.GetRequiredService<SubjectLedger>),
+                provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<LedgerReadiness>>()))
             .AddSingleton<IReadinessCheck>(static provider => provider.GetRequiredService<LedgerReadiness>())
             .AddSingleton<IHostedService>(static provider => provider.GetRequiredService<LedgerReadiness>())
             .AddContactFeed(configuration, options, faults)
