@@ -12,8 +12,11 @@ public sealed class SweepAudit(AuditTrail trail) : ITimerFunction
 }
 
 /// <summary>The same at the start: what the process before left behind is in the trail before people look.</summary>
-internal sealed partial class SweepAuditAtStart(AuditTrail trail, IHostApplicationLifetime lifetime, ILogger<SweepAuditAtStart> logger) : BackgroundService
+internal sealed partial class SweepAuditAtStart(AuditTrail trail, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<SweepAuditAtStart> logger) : BackgroundService
 {
+    /// <summary>The webhooks that a start was made for go first.</summary>
+    private static readonly TimeSpan AfterStart = TimeSpan.FromSeconds(1);
+
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -22,6 +25,7 @@ internal sealed partial class SweepAuditAtStart(AuditTrail trail, IHostApplicati
         try
         {
             await started.Task.WaitAsync(stoppingToken);
+            await Task.Delay(AfterStart, time, stoppingToken);
             await trail.SweepAsync(stoppingToken);
         }
         catch (EntityStoreException exception)

@@ -32,10 +32,14 @@ public sealed partial class Inbox(
     /// <summary>Goes through what a delivery goes through before it is stored.</summary>
     internal static void WarmUp()
     {
+        const string id = "warm-up";
         var keys = new InboxKeys(new InboxOptions { EncryptionKey = new byte[InboxOptions.KeyBytes] });
-        var sample = new PersonEvent { Kind = PersonEventKind.Terminated, Source = "hr/warm-up", EmployeeId = "0" };
+        var sample = new PersonEvent { Kind = PersonEventKind.Terminated, Source = id, EmployeeId = "0" };
+        var delivery = new InboxDelivery { Source = id, Body = SHA256.HashData("{}"u8), Events = [sample] };
         keys.SessionOf(sample);
-        keys.Encrypt(InboxPayload.Pack(SHA256.HashData("{}"u8), [sample]).Span, "warm-up");
+        keys.Encrypt(InboxPayload.Pack(delivery.Body, delivery.Events).Span, id);
+        var auditEvent = InboxAudit.Repeated(delivery, id, Convert.ToHexStringLower(delivery.Body.Span));
+        AuditRows.Waiting(id, WaitingEvent.Of(auditEvent, id, after: 0, DateTimeOffset.UnixEpoch));
     }
 
     /// <inheritdoc/>
