@@ -1,6 +1,4 @@
 using System.Collections.Concurrent;
-using System.IO.Hashing;
-using System.Text;
 using DingFlow.Storage;
 using DingFlow.Transfers.Ledger;
 
@@ -218,7 +216,7 @@ internal sealed class BatchUnderWay(
             await part.ReadAsync(ledger, exporter, batchId, cancellationToken);
         }
 
-        var fresh = records.Where(record => part.Ids.Add(DigestOf(record.RecordId))).ToList();
+        var fresh = records.Where(record => part.Ids.Add(record.RecordId)).ToList();
         _duplicates += records.Count - fresh.Count;
         while (fresh.Count > 0)
         {
@@ -226,7 +224,7 @@ internal sealed class BatchUnderWay(
             Accepted += result.Accepted;
             foreach (var (index, reason) in result.Refused)
             {
-                part.Ids.Remove(DigestOf(fresh[index].RecordId));
+                part.Ids.Remove(fresh[index].RecordId);
                 Reject(chunk.IndexOf(fresh[index]), RecordRefusal.CodeOf(reason), RecordRefusal.MessageOf(reason));
             }
 
@@ -240,7 +238,7 @@ internal sealed class BatchUnderWay(
             // part lacks is still to be recorded.
             var stored = new ExporterPart();
             await stored.ReadAsync(ledger, exporter, batchId, cancellationToken);
-            var missing = fresh.Where(record => !stored.Ids.Contains(DigestOf(record.RecordId))).Except(result.Refused.Select(refused => fresh[refused.Index])).ToList();
+            var missing = fresh.Where(record => !stored.Ids.Contains(record.RecordId)).Except(result.Refused.Select(refused => fresh[refused.Index])).ToList();
             _duplicates += fresh.Count - missing.Count - result.Accepted - result.Refused.Count;
             (part.Next, fresh) = (stored.Next, missing);
         }
@@ -266,18 +264,11 @@ internal sealed class BatchUnderWay(
         }
     }
 
-    /// <summary>128 bits: two ids of a batch of millions never share it by accident.</summary>
-    private static UInt128 DigestOf(string recordId)
-    {
-        Span<byte> text = stackalloc byte[3 * RecordJson.LongestId];
-        return XxHash128.HashToUInt128(text[..Encoding.UTF8.GetBytes(recordId, text)]);
-    }
-
     /// <summary>What the ledger holds of the batch for one exporter.</summary>
     private sealed class ExporterPart
     {
-        /// <summary>Digests of the record ids that are recorded, or are being recorded.</summary>
-        public HashSet<UInt128> Ids { get; } = [];
+        /// <summary>The record ids that are recorded, or are being recorded.</summary>
+        public RecordIdSet Ids { get; } = new();
 
         /// <summary>The number of the next part.</summary>
         public int Next { get; set; }
@@ -297,7 +288,7 @@ internal sealed class BatchUnderWay(
             Next = info.NextPart;
             await foreach (var recordId in ledger.ReadRecordIdsAsync(exporter, batchId, cancellationToken))
             {
-                Ids.Add(DigestOf(recordId));
+                Ids.Add(recordId);
             }
         }
     }

@@ -1,0 +1,117 @@
+using System.Buffers.Binary;
+using System.IO.Hashing;
+using System.Text;
+
+namespace DingFlow.Transfers;
+
+/// <summary>
+/// The record ids of a batch, in 16 bytes each and at most half as much again: a batch may have millions. Ids of at most 15 bytes are kept
+/// as they are; longer ones as 120 bits of their XXH128, which two ids of a batch of millions never share by accident.
+/// </summary>
+internal sealed class RecordIdSet
+{
+    private const int SmallestCapacity = 1024;
+    private const int LongestKept = 15;
+    private const byte Hashed = 0xFF;
+
+    // Open addressing with linear probing. The last byte of a key is its length, or Hashed: never 0, so that 0 is an empty place.
+    private UInt128[] _keys = new UInt128[SmallestCapacity];
+    private int _count;
+
+    /// <summary>Adds an id; <see langword="false"/> when it was there.</summary>
+    public bool Add(string id)
+    {
+        if (_count >= _keys.Length / 4 * 3)
+        {
+            Grow();
+        }
+
+        var key = KeyOf(id);
+        var place = PlaceOf(_keys, key);
+        if (_keys[place] == key)
+        {
+            return false;
+        }
+
+        _keys[place] = key;
+        _count++;
+        return true;
+    }
+
+    /// <summary>Whether an id is there.</summary>
+    public bool Contains(string id)
+    {
+        var key = KeyOf(id);
+        return _keys[PlaceOf(_keys, key)] == key;
+    }
+
+    /// <summary>Removes an id, if it is there.</summary>
+    public void Remove(string id)
+    {
+        var key = KeyOf(id);
+        var place = PlaceOf(_keys, key);
+        if (_keys[place] != key)
+        {
+            return;
+        }
+
+        _keys[place] = 0;
+        _count--;
+        // What follows may have been put there because this place was taken.
+        for (var next = (place + 1) & (_keys.Length - 1); _keys[next] != 0; next = (next + 1) & (_keys.Length - 1))
+        {
+            var moved = _keys[next];
+            _keys[next] = 0;
+            _keys[PlaceOf(_keys, moved)] = moved;
+        }
+    }
+
+    private void Grow()
+    {
+        var larger = new UInt128[_keys.Length * 2];
+        foreach (var key in _keys)
+        {
+            if (key != 0)
+            {
+                larger[PlaceOf(larger, key)] = key;
+            }
+        }
+
+        _keys = larger;
+    }
+
+    /// <summary>Where a key is, or belongs.</summary>
+    private static int PlaceOf(UInt128[] keys, UInt128 key)
+    {
+        // Ids of a batch often differ in a few digits only: both halves are mixed.
+        var mixed = ((ulong)key * 0x9E3779B97F4A7C15) ^ ((ulong)(key >> 64) * 0xC2B2AE3D27D4EB4F);
+        mixed = (mixed ^ (mixed >> 32)) * 0xD6E8FEB86659FD93;
+        for (var place = (int)(mixed >> 33) & (keys.Length - 1); ; place = (place + 1) & (keys.Length - 1))
+        {
+            if (keys[place] == 0 || keys[place] == key)
+            {
+                return place;
+            }
+        }
+    }
+
+    private static UInt128 KeyOf(string id)
+    {
+        Span<byte> text = stackalloc byte[3 * RecordJson.LongestId];
+        Span<byte> key = stackalloc byte[LongestKept + 1];
+        var length = Encoding.UTF8.GetBytes(id, text);
+        if (length is > 0 and <= LongestKept)
+        {
+            text[..length].CopyTo(key);
+            key[length..LongestKept].Clear();
+            key[LongestKept] = (byte)length;
+        }
+        else
+        {
+            XxHash128.Hash(text[..length], key);
+            key[LongestKept] = Hashed;
+        }
+
+        return BinaryPrimitives.ReadUInt128LittleEndian(key);
+    }
+}
