@@ -27,8 +27,7 @@ internal static class AlertWording
         var count = notice.Alerts.Count.ToString(CultureInfo.InvariantCulture);
         var worst = notice.Alerts.Max(static telling => telling.Alert.Severity);
         var lines = notice.Alerts.OrderByDescending(static telling => telling.Alert.Severity).Take(NamedInBurst)
-            .Select(telling => $"{SeverityOf(telling.Alert.Severity, language)}: {texts.Render(telling.Alert, language).Title}"
-                + (telling.Alert.About is { } about ? $" ({about})" : "")).ToList();
+            .Select(telling => Named(telling, texts.Render(telling.Alert, language).Title, language)).ToList();
         if (notice.Alerts.Count > NamedInBurst)
         {
             var more = (notice.Alerts.Count - NamedInBurst).ToString(CultureInfo.InvariantCulture);
@@ -81,6 +80,11 @@ internal static class AlertWording
 
         return text[..length] + Ellipsis;
     }
+
+    /// <summary>A line of a burst; what it is about is added where the title does not say it.</summary>
+    private static string Named(TellingOfAlert telling, string title, AlertLanguage language) =>
+        $"{SeverityOf(telling.Alert.Severity, language)}: {title}"
+        + (telling.Alert.About is { } about && !title.Contains(about, StringComparison.Ordinal) ? $" ({about})" : "");
 
     private static IEnumerable<string> Reminder(TellingOfAlert telling, AlertLanguage language) => telling.Occurrence == 1
         ? []

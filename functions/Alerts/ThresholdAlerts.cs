@@ -51,7 +51,9 @@ internal static class ThresholdAlerts
             Type = reached ? Reached : Level,
             Severity = SeverityOf(standing, percent),
             OccurredAt = now,
-            Summary = $"{exporter} {what} the limit of {standing.Rule} ({standing.Basis}): {Number(standing.Count)} of {Number(Limit(standing))}.",
+            Summary = standing.Lower > 1
+                ? $"{exporter} {what} the limit of {standing.Rule} ({standing.Basis}): {Number(standing.Count)} of {Number(standing.Lower)}."
+                : $"{exporter} {what} {standing.Rule} ({standing.Basis}): {Number(standing.Count)}.",
             About = exporter,
             Details = DetailsOf(exporter, standing, percent),
             Series = LevelSeries(exporter, standing.Rule, WindowOf(standing)),
@@ -115,11 +117,20 @@ internal static class ThresholdAlerts
             ["status"] = JsonNamingPolicy.CamelCase.ConvertName(standing.Status.ToString()),
             ["basis"] = standing.Basis,
             ["consequence"] = standing.Consequence,
-            ["count"] = Number(standing.Count),
-            ["limit"] = Number(Limit(standing)),
             ["percent"] = Number(percent),
             ["to"] = Day(standing.Window.To),
         };
+        if (standing.Lower > 1)
+        {
+            details["count"] = Number(standing.Count);
+            details["limit"] = Number(standing.Lower);
+        }
+        else
+        {
+            // The first person is the limit: only how many there are says something.
+            details["persons"] = Number(standing.Count);
+        }
+
         if (standing.Window.From is { } from)
         {
             details["from"] = Day(from);
@@ -136,8 +147,6 @@ internal static class ThresholdAlerts
     /// <summary>Once in a window and round.</summary>
     private static string Id(string type, string exporter, ThresholdRule standing, string rest) =>
         $"{type}:{exporter}:{standing.Rule}:{WindowOf(standing)}:{rest}";
-
-    private static long Limit(ThresholdRule standing) => standing.Lower;
 
     private static string Number(long number) => number.ToString(CultureInfo.InvariantCulture);
 

@@ -7,6 +7,7 @@ using DingFlow.Intake;
 using DingFlow.Messaging;
 using DingFlow.Offboarding;
 using DingFlow.Offboarding.Rehearsals;
+using DingFlow.Reports;
 using DingFlow.Rules;
 using DingFlow.Sandbox;
 using DingFlow.Scim;
@@ -82,6 +83,7 @@ public static partial class DingFlowProgram
         services.AddRules(configuration, faults);
         services.AddSignals(configuration, faults);
         services.AddThresholds(configuration);
+        services.AddReports(configuration, faults);
     }
 
     /// <summary>The store of the settings, for commands that work on it without serving anything.</summary>

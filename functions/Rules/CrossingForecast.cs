@@ -39,19 +39,11 @@ public static class CrossingForecast
             return new(null, "reached");
         }
 
-        var (first, counts, note) = WithoutOpeningLoad(days);
-        if (counts.Count < MinimumDays)
+        if (PaceOf(days) is not var (last, pace, method, basis))
         {
             return new(null, "fewer than three full days of data");
         }
 
-        var last = first.AddDays(counts.Count - 1);
-        var (pace, method, basis) = counts.Count < MinimumWeekdayDays
-            ? (StraightLine(counts), string.Create(CultureInfo.InvariantCulture, $"straight line over {counts.Count} days"), ForecastBasis.StraightLine)
-            : (ByWeekday(counts, last), string.Create(
-                CultureInfo.InvariantCulture, $"by weekday over {Math.Min(counts.Count / Week, MaximumWeeks)} weeks, recent weeks weighing more"),
-                ForecastBasis.ByWeekday);
-        method += note;
         if (pace.Sum() <= 0)
         {
             return new(null, $"{method}: no new subjects");
@@ -75,6 +67,44 @@ public static class CrossingForecast
         }
 
         return new(null, $"{method}: not before the window restarts on 1 January");
+    }
+
+    /// <summary>Where a counter will stand at the end of the year if things go on as they do; <see langword="null"/> when that cannot be said.</summary>
+    /// <param name="days">What is known.</param>
+    /// <param name="count">The counter at the end of the last full day.</param>
+    /// <param name="present">Where it stands on the day that is not over.</param>
+    public static long? AtYearEnd(DailySubjects days, long count, long present)
+    {
+        ArgumentNullException.ThrowIfNull(days);
+        if (PaceOf(days) is not var (last, pace, _, _))
+        {
+            return null;
+        }
+
+        double expected = count;
+        for (var day = last.AddDays(1); day.Year == last.Year; day = day.AddDays(1))
+        {
+            expected += pace[(int)day.DayOfWeek];
+            expected = day == last.AddDays(1) ? Math.Max(expected, present) : expected;
+        }
+
+        return Math.Max((long)Math.Round(expected, MidpointRounding.AwayFromZero), present);
+    }
+
+    private static (DateOnly Last, double[] Pace, string Method, ForecastBasis Basis)? PaceOf(DailySubjects days)
+    {
+        var (first, counts, note) = WithoutOpeningLoad(days);
+        if (counts.Count < MinimumDays)
+        {
+            return null;
+        }
+
+        var last = first.AddDays(counts.Count - 1);
+        return counts.Count < MinimumWeekdayDays
+            ? (last, StraightLine(counts), string.Create(CultureInfo.InvariantCulture, $"straight line over {counts.Count} days{note}"), ForecastBasis.StraightLine)
+            : (last, ByWeekday(counts, last), string.Create(
+                CultureInfo.InvariantCulture, $"by weekday over {Math.Min(counts.Count / Week, MaximumWeeks)} weeks, recent weeks weighing more{note}"),
+                ForecastBasis.ByWeekday);
     }
 
     private static (DateOnly First, IReadOnlyList<long> Counts, string Note) WithoutOpeningLoad(DailySubjects days)

@@ -1,6 +1,7 @@
 using DingFlow.Alerts;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Reports;
 using DingFlow.Rules;
 using DingFlow.Storage;
 using DingFlow.Tests.Audit;
@@ -108,6 +109,21 @@ internal sealed class ThresholdDriver : IAsyncDisposable
 
     public async Task<StoredAlert> StoredAsync(string name) =>
         (await Alerts.ListAsync(alert => Name(new(alert.Key, alert.Alert, 1)) == name, 1, null, Token)).Alerts.Single();
+
+    /// <summary>The report on a year.</summary>
+    public Task<ExporterReport> ReportAsync(int year, AlertLanguage language = AlertLanguage.English)
+    {
+        var engine = RuleEngine.Create(Transfers, new SettingsFaults());
+        var history = new CounterHistory(_store, Time);
+        return new ReportBuilder(
+            Transfers, _ledger, history, engine, new ThresholdReader(engine, _ledger, history, Time), Latch,
+            new(() => FieldClassifier.Load(Transfers.Profile, Transfers.FieldMap, static (_, _) => { })), Time).BuildAsync(Exporter, year, language, Token);
+    }
+
+    public Task AppendAsync(string batch, params IReadOnlyList<SubjectTransfer> records) => _ledger.AppendAsync(new(batch, 0, records), Token);
+
+    public Task OpenAsync(int year, string counter, long count) =>
+        _ledger.SetOpeningBalanceAsync(LedgerScenario.Exporter, year, counter, count, "list of 2025", Token);
 
     public ValueTask DisposeAsync() => _ledger.DisposeAsync();
 

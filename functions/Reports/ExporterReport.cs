@@ -1,0 +1,176 @@
+using System.Text.Json.Serialization;
+using DingFlow.Rules;
+using DingFlow.Transfers;
+using DingFlow.Transfers.Ledger;
+
+namespace DingFlow.Reports;
+
+/// <summary>
+/// The numbers on an exporter and calendar year that a security assessment, a standard contract filing and an impact assessment ask for
+/// (CAC Order 11 articles 5 and 8, Order 13 article 5). Persons are distinct natural persons; days are those of Asia/Shanghai.
+/// </summary>
+public sealed record ExporterReport
+{
+    /// <summary>When it was made.</summary>
+    public required DateTimeOffset GeneratedAt { get; init; }
+
+    /// <summary>The calendar year.</summary>
+    public required int Year { get; init; }
+
+    /// <summary>The first and the last day that it covers.</summary>
+    public required ThresholdWindow Window { get; init; }
+
+    /// <summary>Whose.</summary>
+    public required ReportExporter Exporter { get; init; }
+
+    /// <summary>Under which choices and versions it was counted.</summary>
+    public required ReportBasis Basis { get; init; }
+
+    /// <summary>How the exporter stood against every rule at the end of the window, the set in force first.</summary>
+    public required Thresholds Standing { get; init; }
+
+    /// <summary>Persons by kind of information.</summary>
+    public required IReadOnlyList<ReportCount> Persons { get; init; }
+
+    /// <summary>Persons by class of information, counted.</summary>
+    public required IReadOnlyList<ReportCount> Classes { get; init; }
+
+    /// <summary>Persons by exemption.</summary>
+    public required IReadOnlyList<ReportCount> Exemptions { get; init; }
+
+    /// <summary>Persons by recipient, counted and with exempt transfers.</summary>
+    public required IReadOnlyList<ReportRecipient> Recipients { get; init; }
+
+    /// <summary>Persons by country or territory of destination, counted.</summary>
+    public required IReadOnlyList<ReportCount> Destinations { get; init; }
+
+    /// <summary>What was transferred to whom and why, from the records that are kept.</summary>
+    public required IReadOnlyList<ReportScenario> Scenarios { get; init; }
+
+    /// <summary>The fields that were transferred.</summary>
+    public required IReadOnlyList<ReportField> Fields { get; init; }
+
+    /// <summary>Records of the year.</summary>
+    public required long Records { get; init; }
+
+    /// <summary>Records that a person should look at, by what is odd about them.</summary>
+    public required IReadOnlyDictionary<string, long> Notices { get; init; }
+
+    /// <summary>Counts from before DingFlow, which are in no number above.</summary>
+    public required IReadOnlyList<OpeningBalance> OpeningBalances { get; init; }
+
+    /// <summary>Where the main counters stood at the end of each day that was looked at.</summary>
+    public required IReadOnlyList<ReportDay> Days { get; init; }
+
+    /// <summary>What each filing asks for, and where it stands in this report.</summary>
+    public required IReadOnlyList<ReportFiling> Filings { get; init; }
+}
+
+/// <summary>The exporter as its settings say.</summary>
+public sealed record ReportExporter(
+    string Id, string? Name, string? CreditCode, bool Ciio, bool FreeTradeZone, bool ImportantData, long? ProcessedPersons, long? StoredFaces);
+
+/// <summary>Under which choices and versions it was counted: what is unsettled in law is a setting, and the report names it.</summary>
+/// <param name="Rules">The digest of all rules.</param>
+/// <param name="Classification">The digest of the classification.</param>
+/// <param name="Predicates">The digest of the counters' definitions.</param>
+/// <param name="Profile">The profile of the classification.</param>
+/// <param name="Overlap">How a person with both kinds of information counts.</param>
+/// <param name="CountExempt">Exempt transfers count, where a setting says so.</param>
+/// <param name="CountStatutoryDuty">Transfers under a statutory duty count.</param>
+/// <param name="CountGbaContract">Transfers under a Greater Bay Area contract count.</param>
+public sealed record ReportBasis(
+    string Rules, string Classification, string Predicates, ClassificationProfile Profile, CountingOverlap Overlap, bool? CountExempt,
+    bool CountStatutoryDuty, bool CountGbaContract);
+
+/// <summary>Distinct persons of one kind.</summary>
+/// <param name="Name">The counter's name, or the value that it is by.</param>
+/// <param name="Persons">In the year, up to the end of the window.</param>
+/// <param name="PreviousYearToDate">In the year before, up to the same day; <see langword="null"/> when nobody looked at that day.</param>
+/// <param name="PreviousYear">In the whole year before.</param>
+/// <param name="ExpectedYear">At the end of the year, if things go on as they do; <see langword="null"/> when that cannot be said.</param>
+public sealed record ReportCount(string Name, long Persons, long? PreviousYearToDate, long PreviousYear, long? ExpectedYear);
+
+/// <summary>A recipient.</summary>
+/// <param name="Id">Its id.</param>
+/// <param name="Name">Its legal name; <see langword="null"/> for one that is not in the settings.</param>
+/// <param name="Country">Where it is.</param>
+/// <param name="City">Where it is registered.</param>
+/// <param name="Onward">Where it stores the data or passes them on.</param>
+/// <param name="Known">It is in the settings.</param>
+/// <param name="Counted">Persons counted.</param>
+/// <param name="WithExempt">Persons in all, by any lane.</param>
+/// <param name="PreviousYear">Persons counted in the year before.</param>
+public sealed record ReportRecipient(
+    string Id, string? Name, string? Country, string? City, IReadOnlyList<string> Onward, bool Known, long Counted, long WithExempt, long PreviousYear);
+
+/// <summary>Transfers for one purpose to one recipient along one lane.</summary>
+public sealed record ReportScenario
+{
+    /// <summary>What for.</summary>
+    public required string Purpose { get; init; }
+
+    /// <summary>To whom.</summary>
+    public required string Recipient { get; init; }
+
+    /// <summary>From where to where, such as <c>CN-SG</c>.</summary>
+    public required string Lane { get; init; }
+
+    /// <summary>Distinct persons; <see langword="null"/> when there are more than are counted per scenario at once.</summary>
+    public required long? Persons { get; init; }
+
+    /// <summary>Records.</summary>
+    public required long Records { get; init; }
+
+    /// <summary>The grounds that were named.</summary>
+    public required IReadOnlyList<string> LegalBases { get; init; }
+
+    /// <summary>The mechanisms that were named.</summary>
+    public required IReadOnlyList<string> Mechanisms { get; init; }
+
+    /// <summary>The exemptions that were claimed.</summary>
+    public required IReadOnlyList<string> Exemptions { get; init; }
+
+    /// <summary>How: push, sync, remote access …</summary>
+    public required IReadOnlyList<string> Methods { get; init; }
+
+    /// <summary>Out of which systems.</summary>
+    public required IReadOnlyList<string> Systems { get; init; }
+
+    /// <summary>The first transfer of the year.</summary>
+    public required DateTimeOffset First { get; init; }
+
+    /// <summary>The last.</summary>
+    public required DateTimeOffset Last { get; init; }
+}
+
+/// <summary>A field that was transferred.</summary>
+/// <param name="Name">Its name, as sent.</param>
+/// <param name="Class">Its class under the profile; <see langword="null"/> when it is not personal.</param>
+/// <param name="Sensitive">It is sensitive under the profile.</param>
+/// <param name="Records">Records that held it.</param>
+public sealed record ReportField(string Name, string? Class, bool Sensitive, long Records);
+
+/// <summary>Where the main counters stood at the end of a day.</summary>
+/// <param name="Day">The day.</param>
+/// <param name="General">Persons with information that is not sensitive.</param>
+/// <param name="Sensitive">Persons with sensitive information.</param>
+public sealed record ReportDay(DateOnly Day, long General, long Sensitive);
+
+/// <summary>What a filing asks for.</summary>
+/// <param name="Filing"><c>securityAssessment</c>, <c>standardContract</c> or <c>impactAssessment</c>.</param>
+/// <param name="Items">Its items, in the order of the law.</param>
+public sealed record ReportFiling(string Filing, IReadOnlyList<ReportFilingItem> Items);
+
+/// <summary>An item of a filing.</summary>
+/// <param name="Item">What is asked for.</param>
+/// <param name="Source">Law and article.</param>
+/// <param name="Answer">The part of this report that answers it; <see langword="null"/> when a person has to write it.</param>
+public sealed record ReportFilingItem(string Item, string Source, string? Answer);
+
+/// <summary>JSON of the reports.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true,
+    Converters = [typeof(CamelCaseWords<ClassificationProfile>), typeof(CamelCaseWords<CountingOverlap>)])]
+[JsonSerializable(typeof(ExporterReport))]
+internal sealed partial class ReportJson : JsonSerializerContext;

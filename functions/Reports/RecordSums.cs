@@ -1,0 +1,140 @@
+using DingFlow.Transfers;
+using DingFlow.Transfers.Ledger;
+
+namespace DingFlow.Reports;
+
+/// <summary>For what, to whom and along which lane.</summary>
+internal readonly record struct ScenarioKey(string Purpose, string Recipient, string Lane) : IComparable<ScenarioKey>
+{
+    public int CompareTo(ScenarioKey other)
+    {
+        var order = string.CompareOrdinal(Purpose, other.Purpose);
+        order = order != 0 ? order : string.CompareOrdinal(Recipient, other.Recipient);
+        return order != 0 ? order : string.CompareOrdinal(Lane, other.Lane);
+    }
+
+    public static bool operator <(ScenarioKey left, ScenarioKey right) => left.CompareTo(right) < 0;
+
+    public static bool operator >(ScenarioKey left, ScenarioKey right) => left.CompareTo(right) > 0;
+
+    public static bool operator <=(ScenarioKey left, ScenarioKey right) => left.CompareTo(right) <= 0;
+
+    public static bool operator >=(ScenarioKey left, ScenarioKey right) => left.CompareTo(right) >= 0;
+}
+
+/// <summary>
+/// Adds up records. Memory is bounded: persons are told apart up to a total number over all scenarios, values up to a number of each
+/// kind; what would go beyond is said to be unknown, or falls to "others".
+/// </summary>
+internal sealed class RecordSums(int mostPersons = 2_000_000, int mostScenarios = 1_000)
+{
+    private const int MostFields = 2_000;
+    private const string Others = "…";
+
+    private readonly Dictionary<ScenarioKey, Scenario> _scenarios = [];
+    private int _persons;
+
+    public long Count { get; private set; }
+
+    public IReadOnlyDictionary<ScenarioKey, Scenario> Scenarios => _scenarios;
+
+    public Dictionary<string, long> Fields { get; } = new(StringComparer.Ordinal);
+
+    public SortedDictionary<string, long> Notices { get; } = new(StringComparer.Ordinal);
+
+    public void Add(LedgerRecord record)
+    {
+        Count++;
+        foreach (var field in record.Circumstances.Fields)
+        {
+            var name = Fields.ContainsKey(field) || Fields.Count < MostFields ? field : Others;
+            Fields[name] = Fields.GetValueOrDefault(name) + 1;
+        }
+
+        foreach (var notice in Enum.GetValues<TransferNotices>())
+        {
+            if (notice != TransferNotices.None && record.Circumstances.Notices.HasFlag(notice))
+            {
+                var name = System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(notice.ToString());
+                Notices[name] = Notices.GetValueOrDefault(name) + 1;
+            }
+        }
+
+        foreach (var group in record.Facts.GroupBy(static fact => (fact.Recipient, fact.Lane)))
+        {
+            var key = new ScenarioKey(record.Circumstances.Purpose, group.Key.Recipient, group.Key.Lane.ToString());
+            key = _scenarios.ContainsKey(key) || _scenarios.Count < mostScenarios ? key : new(Others, Others, Others);
+            if (!_scenarios.TryGetValue(key, out var scenario))
+            {
+                _scenarios.Add(key, scenario = new());
+            }
+
+            _persons += scenario.Add(record, group, _persons < mostPersons);
+        }
+    }
+
+    internal sealed class Scenario
+    {
+        private const int MostValues = 50;
+
+        private readonly SortedSet<string> _legalBases = new(StringComparer.Ordinal);
+        private readonly SortedSet<string> _mechanisms = new(StringComparer.Ordinal);
+        private readonly SortedSet<string> _exemptions = new(StringComparer.Ordinal);
+        private readonly SortedSet<string> _methods = new(StringComparer.Ordinal);
+        private readonly SortedSet<string> _systems = new(StringComparer.Ordinal);
+        private HashSet<SubjectKey>? _persons = [];
+        private long _records;
+        private DateTimeOffset _first = DateTimeOffset.MaxValue;
+        private DateTimeOffset _last = DateTimeOffset.MinValue;
+
+        /// <summary>Returns by how many persons more there are to remember.</summary>
+        public int Add(LedgerRecord record, IEnumerable<TransferFact> facts, bool mayRemember)
+        {
+            _records++;
+            (_first, _last) = (record.OccurredAt < _first ? record.OccurredAt : _first, record.OccurredAt > _last ? record.OccurredAt : _last);
+            var about = record.Circumstances;
+            Note(_legalBases, about.LegalBasis);
+            Note(_mechanisms, about.Mechanism);
+            Note(_methods, about.Method);
+            Note(_systems, about.System);
+            foreach (var fact in facts)
+            {
+                Note(_exemptions, fact.Exemption == ExemptionKind.None ? null : Vocabulary.Of(fact.Exemption));
+            }
+
+            if (_persons is null)
+            {
+                return 0;
+            }
+
+            if (mayRemember)
+            {
+                return _persons.Add(record.Subject) ? 1 : 0;
+            }
+
+            if (_persons.Contains(record.Subject))
+            {
+                return 0;
+            }
+
+            var forgotten = -_persons.Count;
+            _persons = null;
+            return forgotten;
+        }
+
+        public ReportScenario ToScenario(ScenarioKey key) => new()
+        {
+            Purpose = key.Purpose, Recipient = key.Recipient, Lane = key.Lane, Persons = _persons?.Count, Records = _records,
+            LegalBases = [.. _legalBases], Mechanisms = [.. _mechanisms], Exemptions = [.. _exemptions], Methods = [.. _methods], Systems = [.. _systems],
+            First = LegalTime.Of(_first), Last = LegalTime.Of(_last),
+        };
+
+        private static void Note(SortedSet<string> values, string? value)
+        {
+            if (!string.IsNullOrEmpty(value))
+            {
+                values.Add(values.Count < MostValues || values.Contains(value) ? value : Others);
+            }
+        }
+    }
+}

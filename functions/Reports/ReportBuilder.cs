@@ -1,0 +1,148 @@
+using DingFlow.Alerts;
+using DingFlow.Rules;
+using DingFlow.Transfers;
+using DingFlow.Transfers.Ledger;
+
+namespace DingFlow.Reports;
+
+/// <summary>Gathers a report from the ledger's exact counters, what was observed of their days, and the records that are kept.</summary>
+public sealed class ReportBuilder(
+    TransfersOptions options, SubjectLedger ledger, CounterHistory history, RuleEngine engine, ThresholdReader thresholds, TierLatch latch,
+    Lazy<FieldClassifier> classifier, TimeProvider time)
+{
+    private const string General = "cn.counted.general";
+    private const string Sensitive = "cn.counted.sensitive";
+    private const string ClassPrefix = "cn.counted.class.";
+    private const string SensitivePrefix = "sensitive.";
+    private const string ExemptPrefix = "cn.all.exempt.";
+    private const string CountedRecipientPrefix = "cn.counted.recipient.";
+    private const string RecipientPrefix = "recipient.";
+    private const string CountryPrefix = "cn.counted.country.";
+
+    /// <summary>The counters of a filing: without exempt transfers, then with them.</summary>
+    private static readonly string[] Main =
+    [
+        "cn.counted.any", General, "cn.counted.generalOnly", Sensitive, "cn.all.any", "cn.all.general", "cn.all.generalOnly", "cn.all.sensitive",
+        "cn.all.minor",
+    ];
+
+    /// <summary>Makes the report of a year that has begun.</summary>
+    /// <param name="exporter">Whose.</param>
+    /// <param name="year">The calendar year in Asia/Shanghai.</param>
+    /// <param name="language">In which the items of the filings are named.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async Task<ExporterReport> BuildAsync(Exporter exporter, int year, AlertLanguage language, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(exporter);
+        var now = time.GetUtcNow();
+        var isPresent = year == LegalTime.YearOf(now);
+        var asOf = isPresent ? now : LegalTime.StartOf(year + 1).AddTicks(-1);
+        var counters = await ledger.ReadCountersAsync(exporter.Id, year, cancellationToken);
+        var before = await ledger.ReadCountersAsync(exporter.Id, year - 1, cancellationToken);
+        var days = await history.ReadAsync(exporter.Id, year, cancellationToken);
+        var daysBefore = await history.ReadAsync(exporter.Id, year - 1, cancellationToken);
+        var numbers = new Numbers(counters.Counters, before.Counters, days, daysBefore, LegalTime.DayOf(asOf), isPresent);
+        var standing = isPresent
+            ? await thresholds.ReadAsync(exporter, cancellationToken)
+            : engine.Evaluate(exporter, counters.Counters, asOf);
+        var latched = await latch.ListAsync(exporter.Id, cancellationToken);
+        var records = await ReadRecordsAsync(exporter.Id, year, cancellationToken);
+        return new()
+        {
+            GeneratedAt = LegalTime.Of(now),
+            Year = year,
+            Window = new(new DateOnly(year, 1, 1), LegalTime.DayOf(asOf)),
+            Exporter = new(
+                exporter.Id, exporter.Name, exporter.CreditCode, exporter.Ciio, exporter.FreeTradeZone, exporter.ImportantData,
+                exporter.ProcessedPersons, exporter.StoredFaces),
+            Basis = new(
+                RuleCatalogue.Default.Fingerprint, classifier.Value.Fingerprint, PredicateSet.Load(options.ChoicesFor(classifier.Value)).Fingerprint,
+                options.Profile, options.Overlap, options.CountExempt, options.CountStatutoryDuty, options.CountGbaContract),
+            Standing = standing with { Latched = [.. latched.Where(tier => tier.Year == year)] },
+            Persons = [.. Main.Select(name => numbers.Of(name, name))],
+            Classes =
+            [
+                .. numbers.By(ClassPrefix, ""),
+                .. numbers.By(SensitivePrefix, SensitivePrefix),
+            ],
+            Exemptions = [.. numbers.By(ExemptPrefix, "")],
+            Destinations = [.. numbers.By(CountryPrefix, "")],
+            Recipients = [.. RecipientsOf(counters.Counters, before.Counters)],
+            Scenarios = [.. records.Scenarios.OrderBy(static entry => entry.Key).Select(static entry => entry.Value.ToScenario(entry.Key))],
+            Fields = [.. records.Fields.OrderByDescending(static field => field.Value).ThenBy(static field => field.Key, StringComparer.Ordinal).Select(field => FieldOf(field.Key, field.Value))],
+            Records = records.Count,
+            Notices = records.Notices,
+            OpeningBalances = [.. (await ledger.ReadOpeningBalancesAsync(exporter.Id, cancellationToken)).Where(balance => balance.Year == year)],
+            Days = [.. days.Select(static day => new ReportDay(day.Day, day.Counters.GetValueOrDefault(General), day.Counters.GetValueOrDefault(Sensitive)))],
+            Filings = ReportTexts.Default.Filings(language),
+        };
+    }
+
+    private IEnumerable<ReportRecipient> RecipientsOf(IReadOnlyDictionary<string, long> counters, IReadOnlyDictionary<string, long> before)
+    {
+        var ids = counters.Where(static counter => counter.Value != 0 && counter.Key.StartsWith(RecipientPrefix, StringComparison.Ordinal))
+            .Select(static counter => counter.Key[RecipientPrefix.Length..]);
+        foreach (var id in ids.Order(StringComparer.Ordinal))
+        {
+            var known = options.Recipients.GetValueOrDefault(id);
+            yield return new(
+                id, known?.Name, known?.Country?.ToString(), known?.City, known?.Onward ?? [], known is not null,
+                counters.GetValueOrDefault(CountedRecipientPrefix + id), counters.GetValueOrDefault(RecipientPrefix + id),
+                before.GetValueOrDefault(CountedRecipientPrefix + id));
+        }
+    }
+
+    private ReportField FieldOf(string name, long records)
+    {
+        if (Vocabulary.TryClass(name, out var category))
+        {
+            // The record named the category in place of the field.
+            return new(name, Vocabulary.Of(category), classifier.Value.IsSensitive(category), records);
+        }
+
+        var found = classifier.Value.Classify(name);
+        return new(name, found.Class is { } dataClass ? Vocabulary.Of(dataClass) : null, found.Class is { } held && classifier.Value.IsSensitive(held), records);
+    }
+
+    private async Task<RecordSums> ReadRecordsAsync(string exporter, int year, CancellationToken cancellationToken)
+    {
+        var sums = new RecordSums();
+        await foreach (var record in ledger.ReadRecordsAsync(exporter, null, cancellationToken))
+        {
+            if (LegalTime.YearOf(record.OccurredAt) == year)
+            {
+                sums.Add(record);
+            }
+        }
+
+        return sums;
+    }
+
+    /// <summary>Counters of the year beside those of the year before.</summary>
+    private sealed class Numbers(
+        IReadOnlyDictionary<string, long> counters, IReadOnlyDictionary<string, long> before, IReadOnlyList<CounterDay> days,
+        IReadOnlyList<CounterDay> daysBefore, DateOnly today, bool isPresent)
+    {
+        private readonly CounterDay? _sameDayBefore = isPresent
+            ? daysBefore.LastOrDefault(day => day.Day == today.AddYears(-1))
+            : daysBefore.LastOrDefault(day => day.Day == new DateOnly(today.Year - 1, 12, 31));
+
+        private readonly IReadOnlyList<CounterDay> _full = [.. days.Where(day => day.Day < today)];
+
+        public ReportCount Of(string counter, string name) => new(
+            name, counters.GetValueOrDefault(counter), _sameDayBefore?.Counters.GetValueOrDefault(counter), before.GetValueOrDefault(counter),
+            isPresent ? Expected(counter) : counters.GetValueOrDefault(counter));
+
+        public IEnumerable<ReportCount> By(string prefix, string shown) => counters.Keys.Concat(before.Keys)
+            .Where(name => name.StartsWith(prefix, StringComparison.Ordinal)).Distinct(StringComparer.Ordinal)
+            .Where(name => counters.GetValueOrDefault(name) != 0 || before.GetValueOrDefault(name) != 0)
+            .Order(StringComparer.Ordinal).Select(name => Of(name, shown + name[prefix.Length..]));
+
+        private long? Expected(string counter)
+        {
+            var (known, atEnd) = DailyHistory.Of(_full, counter);
+            var present = counters.GetValueOrDefault(counter);
+            return known is null ? null : CrossingForecast.AtYearEnd(known, Math.Min(atEnd, present), present);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+using DingFlow.Hosting;
+using DingFlow.Messaging;
+
+namespace DingFlow.Reports;
+
+/// <summary>Wires the feature.</summary>
+public static class ReportsServices
+{
+    /// <summary>Adds the reports. They need the transfers and the rules.</summary>
+    public static IServiceCollection AddReports(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults) => services
+        .TryAddAuditTrail(configuration, faults)
+        .AddSingleton<ReportBuilder>()
+        .AddFunction<GetReport>(Roles.ComplianceRead);
+}
