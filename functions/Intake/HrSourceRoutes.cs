@@ -66,6 +66,11 @@ public sealed class TestHrSource(IntakeOptions options, TimeProvider timeProvide
             findings.Add(new("outside-confines", "An event is about a person outside the mail domains of this source, or has no address."));
         }
 
+        if (reading is { Fault: null, Events.Count: > 0, SenderId: null, EventTime: null } && verification is { SenderId: null, SignedAt: null })
+        {
+            findings.Add(new("no-identity", "Neither an id nor a time says which delivery this is: each repetition is handled as something new."));
+        }
+
         return new HrTestResult
         {
             Source = source.Name,

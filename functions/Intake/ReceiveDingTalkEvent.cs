@@ -127,6 +127,12 @@ public sealed partial class ReceiveDingTalkEvent(
     private async Task<bool> AcceptAsync(HttpContext context, DingTalkTenant tenant, DingTalkCallbackEvent callbackEvent, ReadOnlyMemory<byte> message)
     {
         var delivery = DingTalkDeliveries.Of(tenant, callbackEvent, message);
+        if (delivery is { SenderId: null, EventTime: null })
+        {
+            // The push's time stands in: a retry is then handled twice, which is safe, while a second leave of the same person would be lost.
+            delivery = delivery with { EventTime = PushedAt(OnlyOne(context.Request.Query["timestamp"])) };
+        }
+
         InboxReceipt receipt;
         try
         {
@@ -181,18 +187,14 @@ public sealed partial class ReceiveDingTalkEvent(
         return only;
     }
 
-    /// <summary>Milliseconds since 1970 in 13 digits, or seconds in 10: DingTalk's own examples have both.</summary>
-    private bool IsFresh(string timestamp)
-    {
-        if (timestamp.Length is not (SecondsDigits or MillisecondsDigits)
-            || !long.TryParse(timestamp, NumberStyles.None, CultureInfo.InvariantCulture, out var value))
-        {
-            return false;
-        }
+    private bool IsFresh(string timestamp) =>
+        PushedAt(timestamp) is { } pushedAt && (timeProvider.GetUtcNow() - pushedAt).Duration() <= options.DingTalkTolerance;
 
-        var milliseconds = timestamp.Length == SecondsDigits ? value * 1000 : value;
-        return Math.Abs(timeProvider.GetUtcNow().ToUnixTimeMilliseconds() - milliseconds) <= options.DingTalkTolerance.TotalMilliseconds;
-    }
+    /// <summary>Milliseconds since 1970 in 13 digits, or seconds in 10: DingTalk's own examples have both.</summary>
+    private static DateTimeOffset? PushedAt(string? timestamp) =>
+        timestamp is { Length: SecondsDigits or MillisecondsDigits } && long.TryParse(timestamp, NumberStyles.None, CultureInfo.InvariantCulture, out var value)
+            ? DateTimeOffset.FromUnixTimeMilliseconds(timestamp.Length == SecondsDigits ? value * 1000 : value)
+            : null;
 
     /// <summary>The text <c>encrypt</c> of the outer object, or <see langword="null"/> when it is not such an object.</summary>
     private static string? ReadEncrypt(ReadOnlySpan<byte> body)

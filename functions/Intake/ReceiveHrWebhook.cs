@@ -106,13 +106,14 @@ public sealed partial class ReceiveHrWebhook(
     private async Task AcceptAsync(
         HttpContext context, HrSource source, ReadOnlyMemory<byte> body, HrVerification verification, HrReading reading)
     {
+        var senderId = verification.SenderId ?? reading.SenderId;
         var delivery = new InboxDelivery
         {
             Source = source.QualifiedName,
-            SenderId = verification.SenderId ?? reading.SenderId,
-            // Where the body has no time of its own, that of the attempt must do: a repetition is then handled twice, which is safe, while
-            // a second leave of the same person would be lost.
-            EventTime = reading.EventTime ?? verification.SignedAt,
+            SenderId = senderId,
+            // Where the body has no time of its own, that of the attempt must do, and where there is no id either, that of the receipt: a
+            // repetition is then handled twice, which is safe, while a second leave of the same person would be lost.
+            EventTime = reading.EventTime ?? verification.SignedAt ?? (senderId is null ? timeProvider.GetUtcNow() : null),
             Body = body,
             VerifiedBy = verification.SecretIndex,
             Events = [.. reading.Events.Select(source.Confine)],

@@ -174,13 +174,18 @@ internal static class InboxPruning
         foreach (var timeRow in timeRows)
         {
             var id = InboxRows.IdOfTimeRow(timeRow.RowKey);
+            // Read before its work items are looked for: a replay in between changes it, and it stays.
+            var delivery = await store.GetAsync(InboxRows.Table, partition, InboxRows.DeliveryRow(id), cancellationToken);
             var pending = await store.QueryAsync(
                 InboxRows.Table, partition, RowKeyRange.StartingWith($"{InboxRows.PendingPrefix}{id}|"), 1, null, cancellationToken);
             if (pending.Entities.Count == 0 && pending.Continuation is null)
             {
-                removals.Add(EntityTransaction.Of(
+                removals.Add(new EntityTransaction(
                     InboxRows.Table,
-                    EntityOperation.Delete(partition, InboxRows.DeliveryRow(id)), EntityOperation.Delete(partition, timeRow.RowKey)));
+                    [
+                        EntityOperation.Delete(partition, timeRow.RowKey),
+                        .. delivery is null ? Array.Empty<EntityOperation>() : [EntityOperation.Delete(partition, InboxRows.DeliveryRow(id), delivery.ETag)],
+                    ]));
             }
         }
 

@@ -73,6 +73,19 @@ public sealed class AuthenticationTests
     }
 
     [Fact]
+    public async Task The_first_token_under_a_rotated_key_passes()
+    {
+        await using var issuer = await Issuer.StartAsync();
+        await using var program = await WithIssuer(issuer).StartAsync();
+        using var before = await Call(program, issuer.Token());
+
+        issuer.Rotate();
+        using var after = await Call(program, issuer.Token());
+
+        Assert.Equal((HttpStatusCode.OK, HttpStatusCode.OK), (before.StatusCode, after.StatusCode));
+    }
+
+    [Fact]
     public async Task A_token_that_is_wrong_in_any_way_is_unauthorized()
     {
         await using var issuer = await Issuer.StartAsync();
@@ -197,8 +210,8 @@ public sealed class AuthenticationTests
     /// <summary>Stands in for the tenant's metadata and keys.</summary>
     private sealed class Issuer : IAsyncDisposable
     {
-        private readonly RSA _rsa = RSA.Create(2048);
         private readonly WebApplication _app;
+        private RSA _rsa = RSA.Create(2048);
 
         private Issuer()
         {
@@ -208,14 +221,24 @@ public sealed class AuthenticationTests
             _app = builder.Build();
             _app.MapGet("/tenant/.well-known/openid-configuration", (HttpContext context) => context.Response.WriteAsync(
                 $$"""{"issuer":"{{Address}}","jwks_uri":"{{Address}}/keys"}"""));
-            var parameters = _rsa.ExportParameters(includePrivateParameters: false);
-            _app.MapGet("/tenant/keys", (HttpContext context) => context.Response.WriteAsync(
-                $$"""
-                {"keys":[{"kty":"RSA","use":"sig","kid":"k1","n":"{{Base64UrlEncoder.Encode(parameters.Modulus)}}","e":"{{Base64UrlEncoder.Encode(parameters.Exponent)}}"}]}
-                """));
+            _app.MapGet("/tenant/keys", (HttpContext context) =>
+            {
+                var parameters = _rsa.ExportParameters(includePrivateParameters: false);
+                return context.Response.WriteAsync(
+                    $$"""
+                    {"keys":[{"kty":"RSA","use":"sig","kid":"{{Key.KeyId}}","n":"{{Base64UrlEncoder.Encode(parameters.Modulus)}}","e":"{{Base64UrlEncoder.Encode(parameters.Exponent)}}"}]}
+                    """);
+            });
         }
 
-        public RsaSecurityKey Key { get; }
+        public RsaSecurityKey Key { get; private set; }
+
+        /// <summary>A new key signs; the old one is published no longer.</summary>
+        public void Rotate()
+        {
+            _rsa = RSA.Create(2048);
+            Key = new RsaSecurityKey(_rsa) { KeyId = "k2" };
+        }
 
         public byte[] PublicKey => _rsa.ExportSubjectPublicKeyInfo();
 

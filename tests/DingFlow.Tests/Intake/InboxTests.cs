@@ -338,6 +338,20 @@ public sealed class InboxTests : IAsyncDisposable
         Assert.Single(left, static row => row.RowKey.StartsWith("p|", StringComparison.Ordinal));
     }
 
+    [Fact]
+    public async Task A_delivery_that_is_replayed_while_it_is_being_pruned_stays_with_its_work()
+    {
+        var receipt = await AcceptAsync(Delivery("old", Person("E1")));
+        await _inbox.CompleteAsync(OffboardingMessage.Parse(_queue.Offboarding[0].Body.Span).Delivery!, Token);
+        _time.Advance(TimeSpan.FromDays(181));
+        _store.BeforeNextMany = () => _inbox.ReplayAsync(receipt.DeliveryId, [Person("E1")], "key:ops", "needed once more", Token);
+
+        Assert.Equal(0, await _inbox.PruneAsync(Token));
+
+        var work = await _inbox.ReadAsync(OffboardingMessage.Parse(_queue.Offboarding[^1].Body.Span).Delivery!, Token);
+        Assert.Equal("E1", Assert.Single(work!.Events).EmployeeId);
+    }
+
     private static PersonEvent Person(string? employeeId) => new() { Kind = PersonEventKind.Terminated, Source = "hr/acme", EmployeeId = employeeId };
 
     private static InboxDelivery Delivery(string? senderId, params PersonEvent[] events) => new()

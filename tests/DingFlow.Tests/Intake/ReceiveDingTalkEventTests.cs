@@ -51,6 +51,21 @@ public sealed class ReceiveDingTalkEventTests
         Assert.Equal(1, scenario.Store.Transactions);
     }
 
+    /// <summary>An event that has neither an id nor a time: its push's time stands in, or a person's second leave would be taken for a retry.</summary>
+    [Fact]
+    public async Task The_same_leave_again_without_any_id_or_time_is_news()
+    {
+        await using var scenario = new IntakeScenario();
+        const string Event = """{"EventType":"user_leave_org","UserId":["u1"]}""";
+
+        await scenario.PostDingTalkAsync(Event);
+        await scenario.PostDingTalkAsync(Event);
+        scenario.Time.Advance(TimeSpan.FromDays(30));
+        await scenario.PostDingTalkAsync(Event);
+
+        Assert.Equal(2, scenario.Queue.Offboarding.Count);
+    }
+
     [Fact]
     public async Task The_hr_records_leave_opens_work_too()
     {

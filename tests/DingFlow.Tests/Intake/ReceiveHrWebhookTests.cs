@@ -1,5 +1,6 @@
 using System.Text;
 using DingFlow.Intake;
+using DingFlow.Intake.Dialects;
 using DingFlow.Messaging;
 using Microsoft.AspNetCore.Http;
 
@@ -70,6 +71,28 @@ public sealed class ReceiveHrWebhookTests
         Assert.Equal(["E1001", "E1002"], work.Select(static item => Assert.Single(item.Events).EmployeeId));
         var alert = Assert.Single(scenario.Alerts);
         Assert.Equal(("intake.delivery_id_reused", "hr/acme"), (alert.Type, alert.About));
+    }
+
+    /// <summary>Leave, rehire, leave: without an id and without a time in the body nothing tells the second leave from a repetition, and none may be lost.</summary>
+    [Theory]
+    [InlineData("github")]
+    [InlineData("mapped")]
+    public async Task The_same_body_again_without_any_id_or_time_is_news(string dialect)
+    {
+        const string Secret = "a-long-random-secret";
+        await using var scenario = new IntakeScenario(
+            ("HrSources:own:Dialect", dialect), ("HrSources:own:Secrets:0", Secret), ("HrSources:own:Signature:Header", "X-Hub-Signature-256"),
+            ("HrSources:own:Signature:Prefix", "sha256="), ("HrSources:own:Signature:IdHeader", "X-Delivery"),
+            ("HrSources:own:Map:Kind", "$.type"), ("HrSources:own:Map:EmployeeId", "$.data.employeeId"));
+        var body = """{"type":"employee.terminated","data":{"employeeId":"E1001"}}"""u8.ToArray();
+        var signature = new HmacScheme { SignatureHeader = "X-Hub-Signature-256", Prefix = "sha256=" }.Sign(System.Text.Encoding.UTF8.GetBytes(Secret), body);
+
+        var first = await scenario.PostAsync("own", body, "application/json", ("X-Hub-Signature-256", signature));
+        scenario.Time.Advance(TimeSpan.FromDays(30));
+        var second = await scenario.PostAsync("own", body, "application/json", ("X-Hub-Signature-256", signature));
+
+        Assert.Equal((202, 202, false), (first.Status, second.Status, second.Duplicate));
+        Assert.Equal(2, scenario.Queue.Offboarding.Count);
     }
 
     [Fact]

@@ -18,6 +18,9 @@ internal sealed class TestStore : IEntityStore, IDisposable
 
     public bool IsDown { get; set; }
 
+    /// <summary>Happens once, just before the next group of transactions.</summary>
+    public Func<Task>? BeforeNextMany { get; set; }
+
     public int Transactions { get; private set; }
 
     public Task<Entity?> GetAsync(string table, string partitionKey, string rowKey, CancellationToken cancellationToken) =>
@@ -33,8 +36,16 @@ internal sealed class TestStore : IEntityStore, IDisposable
         return Up().SubmitAsync(transaction, cancellationToken);
     }
 
-    public Task<IReadOnlyList<TransactionResult>> SubmitManyAsync(IReadOnlyList<EntityTransaction> transactions, CancellationToken cancellationToken) =>
-        Up().SubmitManyAsync(transactions, cancellationToken);
+    public async Task<IReadOnlyList<TransactionResult>> SubmitManyAsync(IReadOnlyList<EntityTransaction> transactions, CancellationToken cancellationToken)
+    {
+        if (BeforeNextMany is { } happens)
+        {
+            BeforeNextMany = null;
+            await happens();
+        }
+
+        return await Up().SubmitManyAsync(transactions, cancellationToken);
+    }
 
     /// <summary>Every row of a table's partitions, as text where it is text: to look for what must not be there.</summary>
     public async Task<IReadOnlyList<Entity>> AllAsync(string table, CancellationToken cancellationToken)
