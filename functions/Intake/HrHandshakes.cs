@@ -1,3 +1,4 @@
+using System.Globalization;
 using DingFlow.Intake.Dialects;
 using DingFlow.Messaging;
 using DingFlow.Storage;
@@ -25,7 +26,8 @@ public sealed class HrHandshakes(IEntityStore store, IInbox inbox, IAlertSender 
         await alerts.SendAsync(
             new AlertMessage
             {
-                AlertId = $"intake.handshake:{receipt.DeliveryId}",
+                // Nothing signs a handshake: whoever sends many may not wake people for each.
+                AlertId = string.Create(CultureInfo.InvariantCulture, $"intake.handshake:{source.Name}:{now:yyyyMMddHH}"),
                 Type = "intake.handshake",
                 Severity = AlertSeverity.Information,
                 OccurredAt = now,

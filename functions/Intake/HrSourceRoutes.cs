@@ -60,6 +60,11 @@ public sealed class TestHrSource(IntakeOptions options, TimeProvider timeProvide
 
         var verification = source.Dialect.Verify(capture.Headers, capture.Body.Span, source.Secrets, now);
         findings.AddRange(source.Dialect.Diagnose(capture.Headers, capture.Body, source.Secrets, now));
+        if (!RequestChecks.IsPlain(capture.Headers) && !findings.Exists(static f => f.Code == "content-coding"))
+        {
+            findings.Add(new("content-coding", "The body has a content coding, or a charset other than UTF-8; it must come as it was signed."));
+        }
+
         var reading = source.Dialect.Read(capture.Body, source.QualifiedName);
         if (reading.Fault is null && reading.Events.Count > 0 && !reading.Events.All(source.Admits))
         {
@@ -75,7 +80,7 @@ public sealed class TestHrSource(IntakeOptions options, TimeProvider timeProvide
         {
             Source = source.Name,
             Dialect = source.Dialect.Name,
-            Accepted = verification.Verdict == SignatureVerdict.Valid && reading.Fault is null && !findings.Exists(static f => f.Code is "content-type" or "too-large" or "outside-confines"),
+            Accepted = verification.Verdict == SignatureVerdict.Valid && reading.Fault is null && !findings.Exists(static f => f.Code is "content-type" or "content-coding" or "too-large" or "outside-confines"),
             Verdict = JsonNamingPolicy.CamelCase.ConvertName(verification.Verdict.ToString()),
             SecretIndex = verification.SecretIndex < 0 ? null : verification.SecretIndex,
             Findings = findings,

@@ -6,16 +6,19 @@ namespace DingFlow.Intake;
 internal static class RequestChecks
 {
     /// <summary>Whether the body comes as it was signed: without a content coding, in UTF-8.</summary>
-    public static bool IsPlain(HttpRequest request)
+    public static bool IsPlain(HttpRequest request) => IsPlain(request.Headers);
+
+    /// <inheritdoc cref="IsPlain(HttpRequest)"/>
+    public static bool IsPlain(IHeaderDictionary headers)
     {
-        var coding = request.Headers.ContentEncoding;
+        var (coding, contentType) = (headers.ContentEncoding, headers.ContentType.ToString());
         if (coding.Count > 1 || (coding.Count == 1 && !string.Equals(coding[0], "identity", StringComparison.OrdinalIgnoreCase)))
         {
             return false;
         }
 
-        var parameter = request.ContentType?.IndexOf("charset=", StringComparison.OrdinalIgnoreCase) ?? -1;
-        return parameter < 0 || request.ContentType.AsSpan(parameter + "charset=".Length).Trim("\" ;").StartsWith("utf-8", StringComparison.OrdinalIgnoreCase);
+        var parameter = contentType.IndexOf("charset=", StringComparison.OrdinalIgnoreCase);
+        return parameter < 0 || contentType.AsSpan(parameter + "charset=".Length).Trim("\" ;").StartsWith("utf-8", StringComparison.OrdinalIgnoreCase);
     }
 
     /// <summary>The caller's address, as the settings say where to find it; <see langword="null"/> when it is not there.</summary>

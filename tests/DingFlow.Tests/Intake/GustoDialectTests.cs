@@ -73,6 +73,21 @@ public sealed class GustoDialectTests
     }
 
     [Fact]
+    public async Task Strangers_who_send_many_handshakes_wake_people_once_an_hour()
+    {
+        await using var scenario = new IntakeScenario(("HrSources:gusto:Dialect", "gusto"), ("HrSources:gusto:Handshake", "true"));
+        for (var i = 0; i < 20; i++)
+        {
+            Assert.Equal(200, (await scenario.PostAsync("gusto", Encoding.UTF8.GetBytes($$"""{"verification_token":"made-up-token-{{i}}"}"""), "application/json")).Status);
+        }
+
+        Assert.Single(scenario.Alerts);
+        scenario.Time.Advance(TimeSpan.FromHours(1));
+        await scenario.PostAsync("gusto", Fixtures.Read("gusto", "handshake.json"), "application/json");
+        Assert.Equal(2, scenario.Alerts.Count);
+    }
+
+    [Fact]
     public async Task A_handshake_that_nobody_awaits_is_refused()
     {
         await using var scenario = new IntakeScenario(("HrSources:gusto:Dialect", "gusto"), ("HrSources:gusto:Secrets:0", Token));

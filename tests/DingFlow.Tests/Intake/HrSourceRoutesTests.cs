@@ -26,6 +26,31 @@ public sealed class HrSourceRoutesTests
         Assert.DoesNotContain("67890", Encoding.UTF8.GetString(answer.Body), StringComparison.Ordinal);
     }
 
+    /// <summary>As a webhook it would be answered 415: the test must not call it accepted.</summary>
+    [Theory]
+    [InlineData("bamboo", "Content-Encoding", "gzip")]
+    [InlineData("sf", "Content-Encoding", "gzip")]
+    [InlineData("bamboo", "Content-Type", "application/json; charset=gbk")]
+    public async Task A_body_that_comes_in_another_coding_than_it_was_signed_in_is_not_accepted(string source, string header, string value)
+    {
+        await using var scenario = new IntakeScenario([.. Settings, ("HrSources:sf:Dialect", "successfactors"), ("HrSources:sf:Secrets:0", "user:correct horse battery")]);
+        var xml = Encoding.UTF8.GetString(Fixtures.Read("successfactors", "termination.xml"));
+        var headers = new JsonObject
+        {
+            ["Content-Type"] = source == "sf" ? "text/xml" : "application/json",
+            ["Authorization"] = $"Basic {Convert.ToBase64String("user:correct horse battery"u8)}",
+            ["X-BambooHR-Timestamp"] = Stamp,
+            ["X-BambooHR-Signature"] = Sign(Key, $"{Encoding.UTF8.GetString(Body)}{Stamp}"),
+        };
+        headers[header] = value;
+        var capture = new JsonObject { ["headers"] = headers, ["body"] = source == "sf" ? xml : Encoding.UTF8.GetString(Body), ["receivedAt"] = "2026-11-22T01:00:00Z" };
+
+        var answer = await scenario.CallAsync<TestHrSource>("source", source, Encoding.UTF8.GetBytes(capture.ToJsonString()));
+
+        Assert.Equal(("valid", false), (answer.Json.GetProperty("verdict").GetString(), answer.Json.GetProperty("accepted").GetBoolean()));
+        Assert.Single(Codes(answer), static code => code == "content-coding");
+    }
+
     [Fact]
     public async Task The_guides_that_sign_the_time_first_are_recognised()
     {

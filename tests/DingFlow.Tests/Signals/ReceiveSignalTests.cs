@@ -279,6 +279,16 @@ public sealed class ReceiveSignalTests
     }
 
     [Fact]
+    public async Task An_audience_among_several_and_the_full_media_type_are_accepted()
+    {
+        await using var scenario = await SignalScenario.StartAsync();
+        var claims = scenario.Claims(Secevents.Disabled);
+        claims["aud"] = new JsonArray("https://somebody.example", TransmitterStandIn.Audience);
+
+        (await scenario.SendAsync(scenario.Transmitter.Token(claims, header: new JsonObject { ["typ"] = "application/secevent+jwt" }))).IsAccepted();
+    }
+
+    [Fact]
     public async Task Other_algorithms_are_accepted_by_setting_only()
     {
         await using var scenario = await SignalScenario.StartAsync(("Algorithms", "PS256,ES256"));
