@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using DingFlow.Hosting;
 using DingFlow.Messaging;
 
 namespace DingFlow.Alerts;
@@ -12,6 +13,7 @@ public sealed class AlertSender(IMessageQueue queue) : IAlertSender
     public Task SendAsync(AlertMessage alert, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(alert);
+        OperationalMetrics.AlertRaised(alert.Type, alert.Severity.ToString().ToLowerInvariant());
         return queue.SendAsync(Queues.Alerts, [new AlertWork { Alert = alert }.ToMessage()], cancellationToken);
     }
 }

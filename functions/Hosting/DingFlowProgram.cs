@@ -38,6 +38,11 @@ public static partial class DingFlowProgram
                 return await AuditCommand.RunAsync(args, Console.Out, OpenStore, CancellationToken.None);
             }
 
+            if (args is [BackupCommand.Name, .. var words])
+            {
+                return await BackupCommand.RunAsync(words, Console.Out, CancellationToken.None);
+            }
+
             await using var app = Build(args, AddFeatures);
             await app.StartAsync();
             Greeting.Print(app);

@@ -13,7 +13,7 @@ namespace DingFlow.Hosting;
 /// killed. Every failure is a non-2xx, upon which the host delivers again at once.
 /// </remarks>
 internal sealed partial class InvocationEndpoints(
-    RequestDelegate next, FunctionCatalog catalog, ILogger<InvocationEndpoints> logger)
+    RequestDelegate next, FunctionCatalog catalog, TimeProvider time, ILogger<InvocationEndpoints> logger)
 {
     /// <summary>A Service Bus message of 256 KiB, escaped twice, and its metadata fit well.</summary>
     public const int MaxBytes = 2 * 1024 * 1024;
@@ -88,6 +88,11 @@ internal sealed partial class InvocationEndpoints(
             activity.SetTag("messaging.system", "servicebus");
             activity.SetTag("messaging.destination.name", message.Queue);
             activity.SetTag("messaging.servicebus.message.delivery_count", message.DeliveryCount);
+            if (message.EnqueuedAt is { } enqueuedAt)
+            {
+                OperationalMetrics.MessageTakenUp(message.Queue, time.GetUtcNow() - enqueuedAt);
+            }
+
             if (await RunAsync(activity, function, () => HandleOrParkAsync(context, handler, message)) is { } problem)
             {
                 return problem;
@@ -128,7 +133,9 @@ internal sealed partial class InvocationEndpoints(
     {
         var handler = (ITimerFunction)context.RequestServices.GetRequiredService(function.Registration.Type);
         using var activity = DingFlowTelemetry.Start($"timer {function.Name}", ActivityKind.Internal, traceParent: null);
-        return await RunAsync(activity, function, () => handler.InvokeAsync(tick, context.RequestAborted));
+        var problem = await RunAsync(activity, function, () => handler.InvokeAsync(tick, context.RequestAborted));
+        OperationalMetrics.TimerRan(function.Name, problem is null);
+        return problem;
     }
 
     /// <summary>Runs the function, and tells of a failure within its own trace.</summary>

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using DingFlow.Hosting;
 using DingFlow.Storage;
 
 namespace DingFlow.Messaging;
@@ -56,6 +57,7 @@ public sealed partial class ParkedMessages(
         await store.SubmitAsync(
             EntityTransaction.Of(Table, EntityOperation.Upsert(new Entity(message.Queue, id) { Properties = properties })), cancellationToken);
         Log.Parked(logger, id, message.Queue, message.DeliveryCount, reason);
+        OperationalMetrics.MessageParked(message.Queue);
         if (message.Queue == Queues.Alerts.Name)
         {
             return; // An alert about an alert that cannot be delivered would go the same way; the log line has to do.

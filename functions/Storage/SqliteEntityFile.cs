@@ -36,6 +36,9 @@ internal sealed class SqliteEntityFile(SqliteFile file, TimeProvider time)
     private const string ReadRange =
         "SELECT rk, etag, props FROM entities WHERE tbl = ?1 AND pk = ?2 AND rk >= ?3 AND rk < ?4 ORDER BY rk LIMIT ?5";
 
+    private const string ReadOn =
+        "SELECT tbl, pk, rk, etag, props FROM entities WHERE (tbl, pk, rk) > (?1, ?2, ?3) ORDER BY tbl, pk, rk LIMIT ?4";
+
     // These three belong to the writer's thread.
     private bool _started;
     private long _nextETag;
@@ -66,6 +69,19 @@ internal sealed class SqliteEntityFile(SqliteFile file, TimeProvider time)
 
             return (entities, false);
         });
+
+    /// <summary>The rows after this one, in the order of table, partition and row; empty texts begin.</summary>
+    public List<StoredRow> ReadAfter(string table, string partitionKey, string rowKey, int count) => file.Read(connection =>
+    {
+        List<StoredRow> rows = [];
+        using var read = connection.Statement(ReadOn).Bind(1, table).Bind(2, partitionKey).Bind(3, rowKey).Bind(4, count);
+        while (read.Step())
+        {
+            rows.Add(new(read.Text(0).ToLowerInvariant(), EntityOf(read, read.Text(1), read.Text(2), 3)));
+        }
+
+        return rows;
+    });
 
     /// <summary>Applies the transactions as one unit of the writer, each all or none.</summary>
     public async Task<TransactionResult[]> SubmitAsync(IReadOnlyList<SqliteEntityTransaction> transactions, CancellationToken cancellationToken)

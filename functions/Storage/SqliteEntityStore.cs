@@ -1,5 +1,6 @@
 using System.Buffers.Text;
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using System.Text;
 
 namespace DingFlow.Storage;
@@ -9,8 +10,10 @@ namespace DingFlow.Storage;
 /// delays a webhook.
 /// </summary>
 /// <remarks>Reads run on the calling thread: SQLite has no asynchronous ones, and they are served from memory as a rule.</remarks>
-public sealed class SqliteEntityStore(SqliteDatabase database, TimeProvider time) : IEntityStore
+public sealed class SqliteEntityStore(SqliteDatabase database, TimeProvider time) : IEntityStore, IStoredRows
 {
+    private const int RowsReadAtOnce = 256;
+
     private readonly Lazy<SqliteEntityFile> _main = new(() => new(database.Main, time));
     private readonly Lazy<SqliteEntityFile> _ledger = new(() => new(database.Ledger, time));
 
@@ -65,6 +68,31 @@ public sealed class SqliteEntityStore(SqliteDatabase database, TimeProvider time
             for (var i = 0; i < indexes.Length; i++)
             {
                 results[indexes[i]] = part[i];
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    async IAsyncEnumerable<StoredRow> IStoredRows.ReadAllAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        foreach (var file in new[] { _main.Value, _ledger.Value })
+        {
+            var (table, partition, row) = ("", "", "");
+            while (true)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                var rows = await Guarded(() => Task.FromResult(file.ReadAfter(table, partition, row, RowsReadAtOnce)));
+                if (rows.Count == 0)
+                {
+                    break;
+                }
+
+                foreach (var stored in rows)
+                {
+                    yield return stored;
+                }
+
+                (table, partition, row) = (rows[^1].Table, rows[^1].Entity.PartitionKey, rows[^1].Entity.RowKey);
             }
         }
     }

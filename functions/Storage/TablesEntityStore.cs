@@ -23,7 +23,7 @@ namespace DingFlow.Storage;
 /// row, and still cannot tell when somebody else wrote the row in between.
 /// </para>
 /// </remarks>
-public sealed class TablesEntityStore : IEntityStore, IDisposable
+public sealed class TablesEntityStore : IEntityStore, IStoredRows, IDisposable
 {
     private const int Attempts = 4;
     private static readonly TimeSpan BaseDelay = TimeSpan.FromMilliseconds(200);
@@ -119,6 +119,36 @@ public sealed class TablesEntityStore : IEntityStore, IDisposable
         return results;
     }
 
+    /// <inheritdoc/>
+    async IAsyncEnumerable<StoredRow> IStoredRows.ReadAllAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        // Not "await foreach" around the yield: trouble must become ours, and a yield cannot stand within a try that catches.
+        List<string> tables = [];
+        try
+        {
+            await foreach (var table in _services.Value.Reader.QueryAsync(cancellationToken: cancellationToken))
+            {
+                tables.Add(table.Name);
+            }
+        }
+        catch (Exception fault) when (IsStoreTrouble(fault, cancellationToken))
+        {
+            throw Trouble("could not be read", fault);
+        }
+
+        foreach (var table in tables)
+        {
+            await using var pages = Reader(table).QueryAsync<TableEntity>(cancellationToken: cancellationToken).AsPages().GetAsyncEnumerator(cancellationToken);
+            while (await NextAsync(pages, cancellationToken) is { } page)
+            {
+                foreach (var row in page.Values)
+                {
+                    yield return new(table.ToLowerInvariant(), TablesEntityMapping.FromTable(row));
+                }
+            }
+        }
+    }
+
     /// <summary>Lets go of the connections.</summary>
     public void Dispose()
     {
@@ -173,6 +203,18 @@ public sealed class TablesEntityStore : IEntityStore, IDisposable
             }
 
             await Task.Delay(Delay(attempt, retryAfter), _timeProvider, cancellationToken);
+        }
+    }
+
+    private static async Task<Page<TableEntity>?> NextAsync(IAsyncEnumerator<Page<TableEntity>> pages, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await pages.MoveNextAsync() ? pages.Current : null;
+        }
+        catch (Exception fault) when (IsStoreTrouble(fault, cancellationToken))
+        {
+            throw Trouble("could not be read", fault);
         }
     }
 
