@@ -40,6 +40,6 @@ public static class AlertServices
             builder.AddInMemoryCollection([new(IntervalSetting, AlertOptions.DefaultInterval)]);
         }
 
-        return services.AddSingleton<ThresholdMemory>().AddFunction<CheckThresholds>();
+        return services.AddSingleton<ThresholdMemory>().AddSingleton<ThresholdMetrics>().AddFunction<CheckThresholds>();
     }
 }

@@ -214,12 +214,18 @@ public sealed class AlertStore(IEntityStore store, IAuditTrail trail)
             var key = row.Properties.Require<string>("Key");
             if (await FindAsync(key, cancellationToken) is { } alert && (alert.State != AlertState.Open || !alert.Repeats))
             {
-                IEnumerable<Entity> notices = await AllAsync($"m|{key}|", cancellationToken);
+                // Its messages first: a crash in between leaves the alert, from which the next run finds the rest.
+                foreach (var messages in (await AllAsync($"m|{key}|", cancellationToken)).Concat(await AllAsync($"n|{key}-", cancellationToken)).Chunk(100))
+                {
+                    await store.SubmitAsync(
+                        EntityTransaction.Of(Table, [.. messages.Select(static message => EntityOperation.Delete(Partition, message.RowKey))]), cancellationToken);
+                }
+
                 await store.SubmitAsync(
                     EntityTransaction.Of(Table,
                     [
                         EntityOperation.Delete(Partition, AlertRow(key), alert.ETag), EntityOperation.Delete(Partition, row.RowKey),
-                        .. IndexRows(alert).Concat(notices.Take(90)).Select(static index => EntityOperation.Delete(Partition, index.RowKey)),
+                        .. IndexRows(alert).Select(static index => EntityOperation.Delete(Partition, index.RowKey)),
                     ]),
                     cancellationToken);
             }

@@ -17,7 +17,7 @@ namespace DingFlow.Alerts;
 /// </remarks>
 public sealed partial class CheckThresholds(
     TransfersOptions transfers, AlertOptions options, ThresholdReader reader, TierLatch latch, ThresholdMemory memory, AlertStore alerts,
-    IAlertSender sender, TimeProvider time, ILogger<CheckThresholds> logger)
+    IAlertSender sender, ThresholdMetrics metrics, TimeProvider time, ILogger<CheckThresholds> logger)
     : ITimerFunction
 {
     /// <inheritdoc/>
@@ -54,6 +54,7 @@ public sealed partial class CheckThresholds(
         var thresholds = await reader.ReadAndRecordAsync(exporter, cancellationToken);
         foreach (var rule in thresholds.Rules.Where(static rule => rule is { Applicable: true, ConditionsHold: true, Lower: > 0 }))
         {
+            metrics.Looked(exporter.Id, rule);
             await CheckAsync(exporter.Id, rule, thresholds.AsOf, cancellationToken);
         }
 

@@ -114,6 +114,7 @@ public sealed class AlertLifeTests : IAsyncDisposable
         Assert.Equal("open", Assert.Single((await _acme.Alerts.ListAsync(static _ => true, 10, null, Token)).Alerts).Alert.AlertId);
         Assert.Null(await _acme.Alerts.FindAsync(done.Key, Token));
         Assert.Empty(await _acme.Alerts.AllAsync($"m|{done.Key}|", Token));
+        Assert.Empty(await _acme.Alerts.AllAsync($"n|{done.Key}-", Token));
     }
 
     [Fact]

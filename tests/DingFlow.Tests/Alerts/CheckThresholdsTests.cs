@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using DingFlow.Alerts;
 using DingFlow.Rules;
 using DingFlow.Storage;
@@ -257,6 +258,34 @@ public sealed class CheckThresholdsTests : IAsyncDisposable
 
         Assert.DoesNotContain("CN24-SA-SPI:forecast", _acme.Told);
         Assert.NotNull((await _acme.StandingAsync()).Rules.Single(static rule => rule.Rule == "CN24-SA-SPI").Forecast.Date);
+    }
+
+    [Fact]
+    public async Task The_share_of_every_limit_is_a_metric()
+    {
+        var shares = new Dictionary<string, double>();
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, self) =>
+            {
+                if (instrument.Name == "dingflow.thresholds.share" && instrument.Meter.Scope == _acme.Meters)
+                {
+                    self.EnableMeasurementEvents(instrument);
+                }
+            },
+        };
+        listener.SetMeasurementEventCallback<double>((_, share, tags, _) =>
+        {
+            Assert.Equal(LedgerScenario.Exporter, tags[0].Value);
+            shares[(string)tags[1].Value!] = share;
+        });
+        listener.Start();
+        await _acme.SensitiveAsync("b", 1, 2_500);
+        await _acme.LookAsync();
+
+        Assert.Equal(0.25, shares["CN24-SA-SPI"]);
+        Assert.Equal(0, shares["CN24-SA-PI"]);
+        Assert.DoesNotContain("CN24-SC-SPI", shares.Keys);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using DingFlow.Alerts;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
@@ -9,6 +10,7 @@ using DingFlow.Tests.Intake;
 using DingFlow.Tests.Transfers;
 using DingFlow.Transfers;
 using DingFlow.Transfers.Ledger;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
@@ -29,6 +31,9 @@ internal sealed class ThresholdDriver : IAsyncDisposable
         _ledger = LedgerScenario.Ledger(_store, LedgerScenario.SmallOptions with { ChunkRecords = 20_000, MergeRecords = 64 * 1024 }, time: Time);
         Options = new AlertOptions { Channels = [Channel.Settings] };
     }
+
+    /// <summary>Where the timer's instruments are made.</summary>
+    public IMeterFactory Meters { get; } = new ServiceCollection().AddMetrics().BuildServiceProvider().GetRequiredService<IMeterFactory>();
 
     public FakeTimeProvider Time { get; } = new(new DateTimeOffset(2026, 3, 2, 9, 0, 0, TimeSpan.FromHours(8)));
 
@@ -78,7 +83,7 @@ internal sealed class ThresholdDriver : IAsyncDisposable
     public Task CheckAsync(IEntityStore store) => new CheckThresholds(
         Transfers with { Exporters = new Dictionary<string, Exporter> { [Exporter.Id] = Exporter } }, Options,
         new ThresholdReader(RuleEngine.Create(Transfers, new SettingsFaults()), _ledger, new CounterHistory(store, Time), Time),
-        new TierLatch(store, new TestTrail(store), Time), new ThresholdMemory(store), new AlertStore(store, new TestTrail(store)), new AlertSender(Queue), Time, NullLogger<CheckThresholds>.Instance)
+        new TierLatch(store, new TestTrail(store), Time), new ThresholdMemory(store), new AlertStore(store, new TestTrail(store)), new AlertSender(Queue), new ThresholdMetrics(Meters), Time, NullLogger<CheckThresholds>.Instance)
         .InvokeAsync(new TimerTick(false), Token);
 
     public async Task RepeatAsync()
