@@ -15,7 +15,8 @@ public sealed partial class CaseRestorer(
 
     /// <summary>The case as it begins to give back; <see langword="null"/>: there is nothing to give back, or it is being done.</summary>
     public static OffboardingCase? Begin(OffboardingCase c, string by, string reason, DateTimeOffset now) =>
-        c.IsRestoring || c.State is CaseState.Reactivated or CaseState.Scheduled or CaseState.Quarantined || c.MergedInto is not null || !c.Steps.Any(s => s.Attempts > 0) ? null : c with
+        (c.IsRestoring && c.State != CaseState.Cancelled) // What waits for people goes on by retry; what an operator ended may begin anew.
+        || c.State is CaseState.Reactivated or CaseState.Scheduled or CaseState.Quarantined || c.MergedInto is not null || !c.Steps.Any(s => s.Attempts > 0) ? null : c with
         {
             State = CaseState.Running,
 

@@ -44,6 +44,45 @@ public sealed class KillTests
     }
 
     [Fact]
+    public async Task Giving_back_goes_on_after_a_kill_and_gives_nothing_twice()
+    {
+        await using var sandbox = await SandboxServer.StartNewAsync(cancellationToken: Cancellation);
+        await using var program = await DingFlowProcess.StartStandaloneAsync(OutsideSandbox.Settings(sandbox, (
+            "Offboarding:Plan", """{"policy":"p","plans":[{"name":"a","steps":[{"step":"dingtalk.roles","critical":true},{"step":"entra.groups","critical":true}]}]}""")));
+        foreach (var (employeeId, operation, kind) in ((string, string, SandboxFaultKind)[])
+            [
+                ("E1004", "role.addrolesforemps", SandboxFaultKind.LostAfter), ("E1002", SandboxOperations.GraphAddMember, SandboxFaultKind.Hang),
+                ("E1006", SandboxOperations.Enable, SandboxFaultKind.Hang),
+            ])
+        {
+            sandbox.Directory.Change(employeeId, person => person with { DingTalk = person.DingTalk! with { RoleIds = [11] } });
+            using var before = program.CreateOperator();
+            await new HrSender(program.Client, "sandbox", program.HrSecret).AcceptedAsync(HrSender.Leaver(employeeId));
+            var verified = await new Operations(before).VerifiedAsync(employeeId);
+            sandbox.Faults.Add(new() { Kind = kind, Operation = operation, EmployeeId = employeeId, Count = 1 });
+
+            var asked = await before.AskAsync(HttpMethod.Post, $"/api/offboarding/{(string)verified["caseId"]!}/reactivate", """{"reason":"a mistake"}""");
+            Assert.Equal(202, asked.Status);
+            await Eventually.GetAsync(
+                () => Task.FromResult(sandbox.Journal.Entries.FirstOrDefault(e => e.Operation == operation && e.EmployeeId == employeeId)),
+                () => $"a call of {operation}", Cancellation);
+            await program.KillAsync();
+            sandbox.Faults.Clear();
+            await program.StartAsync();
+
+            using var after = program.CreateOperator();
+            await Eventually.GetAsync(
+                async () => (await new Operations(after).CasesOfAsync(employeeId)) is [var only] && Operations.StateOf(only) == "reactivated" ? only : null,
+                () => $"{employeeId} reactivated", Cancellation);
+            var person = sandbox.Directory[employeeId];
+            Assert.Equal((false, true), (person.DingTalk!.Disabled, person.Entra!.AccountEnabled));
+            Assert.Equal([11], person.DingTalk.RoleIds);
+            Assert.Contains("VPN", person.Entra.Groups);
+            Assert.Equal((1, 1, 1), (person.Mutations[SandboxOperations.Enable], person.Mutations["role.addrolesforemps"], person.Mutations[SandboxOperations.GraphAddMember]));
+        }
+    }
+
+    [Fact]
     public async Task A_kill_while_a_burst_of_webhooks_arrives_loses_none_that_was_answered()
     {
         await using var sandbox = await SandboxServer.StartNewAsync(cancellationToken: Cancellation);

@@ -36,6 +36,44 @@ public sealed class EntraTokenTests
         Assert.Equal(["https://microsoftgraph.chinacloudapi.cn/.default"], credential.Scopes);
     }
 
+    [Theory]
+    [InlineData("eyJyb2xlcyI6WyJVc2VyLlJlYWQuQWxsIiwiRGV2aWNlLlJlYWRXcml0ZS5BbGwiXX0", "User.Read.All,Device.ReadWrite.All")]
+    [InlineData("e30", "")]
+    [InlineData("bm90IGpzb24", null)]
+    public async Task What_The_Directory_Granted_Is_Read_From_The_Token_As_Far_As_It_Says(string payload, string? expected)
+    {
+        await using var harness = await StartAsync(new FixedCredential($"eyJhbGciOiJub25lIn0.{payload}.c2ln"));
+        await using var opaque = await StartAsync(new FixedCredential(Token));
+
+        var granted = await harness.Directory.GrantedPermissionsAsync(Cancel);
+
+        Assert.True(granted.IsOk);
+        Assert.Equal(expected, granted.Value is null ? null : string.Join(',', granted.Value));
+        Assert.Null((await opaque.Directory.GrantedPermissionsAsync(Cancel)).Value);
+        Assert.Empty(harness.Remote.Received);
+    }
+
+    [Fact]
+    public async Task A_List_Of_Holdings_Follows_Its_Pages_To_Graph_Only()
+    {
+        const string Route = "GET /v1.0/users/" + ObjectId + "/memberOf/microsoft.graph.group";
+        await using var harness = await StartAsync();
+        await using var elsewhere = await RemoteStandIn.StartAsync();
+        harness.Remote.On(
+            Route,
+            Answers.Json($$"""{"value":[{"id":"g1","displayName":"One"}],"@odata.nextLink":"{{harness.Remote.Address}}v1.0/users/{{ObjectId}}/memberOf/microsoft.graph.group?$skiptoken=2"}"""),
+            Answers.Json("""{"value":[{"id":"g2","displayName":"Two","groupTypes":["Unified"],"mailEnabled":true},{"id":"g3","groupTypes":["DynamicMembership"]}]}"""),
+            Answers.Json($$"""{"value":[],"@odata.nextLink":"{{elsewhere.Address}}v1.0/steal"}"""));
+
+        var groups = await harness.Directory.ListGroupsAsync(ObjectId, Cancel);
+        var led = await harness.Directory.ListGroupsAsync(ObjectId, Cancel);
+
+        Assert.Equal(["g1", "g2", "g3"], groups.Value!.Select(g => g.Id));
+        Assert.Equal([null, null, "the members follow a rule of the directory"], groups.Value!.Select(g => g.NotOurs));
+        Assert.Equal(RemoteStatus.Unexpected, led.Status);
+        Assert.Empty(elsewhere.Received);
+    }
+
     [Fact]
     public async Task No_Token_Is_Sent_Without_A_Credential()
     {

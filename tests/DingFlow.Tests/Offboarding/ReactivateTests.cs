@@ -183,6 +183,28 @@ public sealed class ReactivateTests
     }
 
     [Fact]
+    public async Task Giving_back_that_an_operator_ended_may_begin_anew()
+    {
+        await using var driver = await RichLeaver.StartAsync();
+        var before = driver.Sandbox.Directory[RichLeaver.Id];
+        await FreezeAsync(driver);
+        driver.Sandbox.Faults.Add(new() { Kind = SandboxFaultKind.Unavailable, Operation = SandboxOperations.Enable });
+        await BeginAsync(driver);
+        await driver.HandleNextAsync();
+        var cases = driver.Get<CaseStore>();
+        var stored = (await cases.FindAsync((await driver.OnlyCaseAsync(RichLeaver.Id)).CaseId, Cancellation))!;
+        await cases.UpdateAsync(stored, c => c with { State = CaseState.Cancelled, NextAttemptAt = null }, Cancellation);
+        await driver.PassAsync(TimeSpan.FromHours(1));
+        Assert.True(driver.Sandbox.Directory[RichLeaver.Id].DingTalk!.Disabled);
+
+        driver.Sandbox.Faults.Clear();
+        await BeginAsync(driver);
+        await driver.PassUntilAsync(RichLeaver.Id, CaseState.Reactivated);
+
+        AssertGivenBack(before, driver.Sandbox.Directory[RichLeaver.Id]);
+    }
+
+    [Fact]
     public async Task After_a_rehire_the_case_that_waits_for_people_gives_back()
     {
         await using var driver = await RichLeaver.StartAsync();
