@@ -40,6 +40,9 @@ public sealed class AuditArchive(IEntityStore store, IAuditFiles files)
         }
     }
 
+    /// <summary>Keeps a file that is no day of the trail: a report, a log of another system.</summary>
+    public Task<bool> PutFileAsync(string name, Stream content, CancellationToken cancellationToken) => files.PutAsync(name, content, cancellationToken);
+
     /// <summary>The archived days, the earliest first.</summary>
     public async IAsyncEnumerable<string> DaysAsync([System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {

@@ -39,6 +39,13 @@ public static class AuditServices
             .AddFunction<ListAuditHolds>(Roles.AuditRead)
             .AddFunction<PlaceAuditHold>(Roles.AuditHold)
             .AddFunction<ReleaseAuditHold>(Roles.AuditHold)
+            .AddSingleton<PermissionSources>()
+            .AddSingleton<PermissionLog>()
+            .AddSingleton<PermissionReports>()
+            .AddFunction<GetPermissionReport>(Roles.AuditRead)
+            .AddFunction<SnapshotPermissions>()
+            .AddFunction<ReportPermissions>()
+            .AddFunction<ArchiveDingTalkLogs>()
             .AddFunction<SweepAudit>()
             .AddFunction<SealAudit>()
             .AddFunction<ExpireAudit>();

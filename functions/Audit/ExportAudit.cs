@@ -115,7 +115,7 @@ internal sealed class CsvFormat : IAuditFormat
         where T : struct, Enum => value is { } word ? JsonNamingPolicy.CamelCase.ConvertName(word.ToString()) : null;
 
     /// <summary>A text that a spreadsheet would take for a formula is shown to be text.</summary>
-    private static string Cell(string? text)
+    internal static string Cell(string? text)
     {
         if (string.IsNullOrEmpty(text))
         {

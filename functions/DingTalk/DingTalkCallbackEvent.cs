@@ -19,6 +19,7 @@ public sealed record DingTalkCallbackEvent
     private const int MaxTypeLength = 128;
     private const int MaxIdLength = 128;
     private const int MaxUserIdLength = 64;
+    private const int MaxRoleHolders = 15;
 
     private static readonly HashSet<string> VerificationTypes = new(StringComparer.Ordinal) { "check_url", "check_create_suite_url", "check_update_suite_url" };
 
@@ -45,6 +46,12 @@ public sealed record DingTalkCallbackEvent
 
     /// <summary>The user ids of those whose resignation was agreed; the day on which they leave is not told.</summary>
     public IReadOnlyList<string> Resigned { get; init; } = [];
+
+    /// <summary>The user ids of those whose administration or role changed; none for any other event.</summary>
+    public IReadOnlyList<string> RoleHolders { get; init; } = [];
+
+    /// <summary>The user id of who did it, where DingTalk tells (<c>OptStaffId</c>).</summary>
+    public string? OperatorId { get; init; }
 
     /// <summary>It tells of leavers, but who they are cannot be read: a person has to look.</summary>
     public bool IsUnreadable { get; init; }
@@ -74,6 +81,13 @@ public sealed record DingTalkCallbackEvent
             CorpId = Text(json, "CorpId", "corpId"),
             Time = Milliseconds(Text(json, "EventTime", "eventTime") ?? Text(json, "TimeStamp", "timeStamp")),
             Leavers = users ?? [],
+            RoleHolders = type switch
+            {
+                "org_admin_add" or "org_admin_remove" => [.. (Texts(Find(json, "UserId", "userId")) ?? []).Take(MaxRoleHolders)],
+                "label_user_change" => [.. (Texts(Find(json, "UserIdList", "userIdList")) ?? []).Take(MaxRoleHolders)],
+                _ => [],
+            },
+            OperatorId = Text(json, "OptStaffId", "optStaffId") is { Length: > 0 and <= MaxUserIdLength } operatorId ? operatorId : null,
             Arrivals = type is "user_add_org" or "user_modify_org" or "user_active_org"
                 ? [.. (Texts(Find(json, "UserId", "userId")) ?? []).Take(Inbox.MaxEvents)]
                 : [],

@@ -300,6 +300,7 @@ internal static class DingTalkDeliveries
             SenderId = callbackEvent.EventId,
             EventTime = callbackEvent.Time,
             Body = body,
+            RoleChanges = [.. callbackEvent.RoleHolders.Select(userId => new ReportedRoleChange(callbackEvent.Type, tenant.Name, userId, callbackEvent.OperatorId))],
             Events = callbackEvent.IsUnreadable ? [] :
             [
                 .. callbackEvent.Leavers.Select(userId => Event(PersonEventKind.LeftOrganisation, userId)),

@@ -60,6 +60,9 @@ public sealed record InboxDelivery
     /// <summary>The event's own time, for the identity of a delivery without id.</summary>
     public DateTimeOffset? EventTime { get; init; }
 
+    /// <summary>Changes of administrators and roles that the delivery tells of, for the audit trail; at most 15.</summary>
+    public IReadOnlyList<ReportedRoleChange> RoleChanges { get; init; } = [];
+
     /// <summary>The body as received and verified (DingTalk: after decryption).</summary>
     public required ReadOnlyMemory<byte> Body { get; init; }
 

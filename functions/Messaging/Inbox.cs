@@ -19,6 +19,7 @@ public sealed partial class Inbox(
     public const int MaxBodyBytes = 512 * 1024;
 
     private const int MaxItems = 80;
+    private const int MaxRoleChanges = 15;
     private const int MaxEventsPerItem = 50;
 
     /// <summary>How long a stop waits for messages that are still on their way; what is not sent by then is the sweeper's.</summary>
@@ -215,7 +216,7 @@ public sealed partial class Inbox(
         };
         var items = ItemsOf(id, delivery.Source, delivery.Events, itemSize, now, idReused, generation: 0);
         var result = await trail.SubmitAsync(
-            InboxRows.Insert(record, items), [InboxAudit.Accepted(delivery, record, idReused, pseudonyms)], cancellationToken);
+            InboxRows.Insert(record, items), [InboxAudit.Accepted(delivery, record, idReused, pseudonyms), .. InboxAudit.RoleChanges(delivery, record, pseudonyms).Take(MaxRoleChanges)], cancellationToken);
         if (!result.Committed)
         {
             return result.Outcome == TransactionOutcome.AlreadyExists

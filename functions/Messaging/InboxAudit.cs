@@ -28,6 +28,12 @@ internal static class InboxAudit
         },
     };
 
+    public static IEnumerable<AuditEvent> RoleChanges(InboxDelivery delivery, InboxRecord record, AuditPseudonyms pseudonyms) =>
+        delivery.RoleChanges.Select(change => PermissionEvents.Event(
+            delivery.Source, change.What, PermissionEvents.AccountOf(pseudonyms, change.Tenant, change.UserId),
+            change.OperatorId is { } by ? PermissionEvents.AccountOf(pseudonyms, change.Tenant, by) : null,
+            PayloadHash.FromHex(record.BodyHash), delivery.EventTime, record.Id));
+
     public static AuditEvent Repeated(InboxDelivery delivery, string id, string bodyHash) => new()
     {
         Kind = DeliveryRepeated,

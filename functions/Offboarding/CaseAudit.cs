@@ -67,7 +67,7 @@ internal static class CaseAudit
         }
 
         AddAccounts(events, before, after);
-        AddSteps(events, before, after);
+        AddSteps(events, before, after, pseudonyms);
         if (after.RecheckedAt is not null && before?.RecheckedAt is null)
         {
             events.Add(Rechecked, AuditActor.System(nameof(CaseRunner)), null);
@@ -96,7 +96,7 @@ internal static class CaseAudit
         }
     }
 
-    private static void AddSteps(Events events, OffboardingCase? before, OffboardingCase after)
+    private static void AddSteps(Events events, OffboardingCase? before, OffboardingCase after, AuditPseudonyms pseudonyms)
     {
         foreach (var step in after.Steps)
         {
@@ -111,10 +111,16 @@ internal static class CaseAudit
                 events.Add(
                     StepEnded, AuditActor.System(nameof(CaseRunner)), step.Detail,
                     ("step", step.Id), ("tenant", step.Tenant), ("outcome", Word(outcome)), ("readBack", step.ReadBack is { } readBack ? Word(readBack) : null),
-                    ("attempt", Number(step.Attempts)), ("remoteRequestId", step.RequestId));
+                    ("attempt", Number(step.Attempts)), ("remoteRequestId", step.RequestId), ("account", AccountOf(after, step, pseudonyms)));
             }
         }
     }
+
+    /// <summary>The account as the permission log names it: so a permission that a case took away is explained.</summary>
+    private static string? AccountOf(OffboardingCase @case, CaseStep step, AuditPseudonyms pseudonyms) =>
+        @case.Accounts.FirstOrDefault(account => account.Target == step.Target && account.Tenant == step.Tenant)?.AccountId is not { } id ? null
+        : step.Target == FreezeTarget.Entra ? $"entra:{id}"
+        : PermissionEvents.AccountOf(pseudonyms, step.Tenant ?? "", id);
 
     private static AuditActor ActorOf(IReadOnlyList<CaseSignal> signals) =>
         signals.Count > 0 ? AuditActor.Source(signals[0].Source, signals[0].VerifiedBy) : AuditActor.System(nameof(CaseEvents));

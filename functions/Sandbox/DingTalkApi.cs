@@ -30,6 +30,7 @@ internal static class DingTalkApi
         },
         new("failedResults", SandboxApi.DingTalk, "GET", "v1.0/event/callbacks/failedResults", FailedResults) { Scope = "Event.Read" },
         .. DingTalkAccessApi.Operations,
+        .. DingTalkLogApi.Operations,
     ];
 
     /// <summary>An error body of this interface; its keys are lower-case on the wire.</summary>

@@ -18,6 +18,7 @@ internal static class GraphAccessApi
         GraphApi.Operation(SandboxOperations.GraphRemoveMember, "DELETE", "groups/{}/members/{}/$ref", call => ChangeMember(call, Second(call), add: false)) with { Person = Second },
         GraphApi.Operation(SandboxOperations.GraphAddMember, "POST", "groups/{}/members/$ref", call => ChangeMember(call, Referred(call), add: true)) with { Person = Referred },
         GraphApi.Operation("roleAssignments.list", "GET", "roleManagement/directory/roleAssignments", ListRoles) with { Person = PrincipalOfFilter },
+        GraphApi.Operation("directoryAudits.list", "GET", "auditLogs/directoryAudits", ListRoleChanges),
         GraphApi.Operation("roleAssignments.create", "POST", "roleManagement/directory/roleAssignments", CreateRole) with { Person = Principal },
         GraphApi.Operation("roleAssignments.delete", "DELETE", "roleManagement/directory/roleAssignments/{}", DeleteRole) with { Person = HolderOfRole },
         GraphApi.About("appRoleAssignments.list", "GET", "users/{}/appRoleAssignments", ListAppRoles),
@@ -82,7 +83,26 @@ internal static class GraphAccessApi
 
     private static SandboxAnswer ListRoles(SandboxCall call) => PrincipalOfFilter(call) is { } person
         ? Collection(call, person.Entra!.DirectoryRoles.Select(role => RoleAssignment(person, role)))
-        : Collection(call, []);
+        : call.Text("$filter") is { Length: > 0 } ? Collection(call, [])
+        : Collection(call, call.Directory.People.Where(static one => one.Entra is not null).SelectMany(static one => one.Entra!.DirectoryRoles.Select(role => RoleAssignment(one, role))));
+
+    private static SandboxAnswer ListRoleChanges(SandboxCall call) => Collection(call, call.Directory.RoleChanges
+        .Where(change => call.Text("$filter") is not { } filter || filter.Split(" ge ") is not [_, var since]
+            || !DateTimeOffset.TryParse(since, System.Globalization.CultureInfo.InvariantCulture, out var from) || change.At >= from)
+        .Select(static change => new JsonObject
+        {
+            ["id"] = change.Id,
+            ["category"] = "RoleManagement",
+            ["activityDisplayName"] = change.Added ? "Add member to role" : "Remove member from role",
+            ["activityDateTime"] = change.At.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fffffff'Z'", System.Globalization.CultureInfo.InvariantCulture),
+            ["initiatedBy"] = new JsonObject { ["user"] = null, ["app"] = new JsonObject { ["displayName"] = "sandbox app", ["servicePrincipalId"] = change.By } },
+            ["targetResources"] = new JsonArray(new JsonObject
+            {
+                ["id"] = change.ObjectId,
+                ["type"] = "User",
+                ["modifiedProperties"] = new JsonArray(new JsonObject { ["displayName"] = "Role.DisplayName", ["newValue"] = $"\"{change.Role}\"" }),
+            }),
+        }));
 
     private static JsonObject RoleAssignment(SandboxPerson person, string role) => new()
     {
@@ -107,6 +127,7 @@ internal static class GraphAccessApi
         }
 
         call.Mutate(person, before => before.WithEntra(account => account with { DirectoryRoles = account.DirectoryRoles.Add(role) }));
+        call.Directory.Note(new(call.World.RequestId.ToString(), call.World.Now, person.Entra!.ObjectId, role, Added: true, GraphApi.IdOf("sandbox app")));
         return SandboxAnswer.Json(201, RoleAssignment(person, role));
     }
 
@@ -119,6 +140,7 @@ internal static class GraphAccessApi
 
         var role = person.Entra!.DirectoryRoles.First(held => AssignmentId(person, held) == call.Segments[0]);
         call.Mutate(person, before => Remembering(before, role).WithEntra(account => account with { DirectoryRoles = account.DirectoryRoles.Remove(role) }));
+        call.Directory.Note(new(call.World.RequestId.ToString(), call.World.Now, person.Entra!.ObjectId, role, Added: false, GraphApi.IdOf("sandbox app")));
         return SandboxAnswer.NoContent;
     }
 

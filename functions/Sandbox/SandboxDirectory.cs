@@ -16,6 +16,7 @@ public sealed class SandboxDirectory
 
     private readonly Lock _lock = new();
     private readonly string? _file;
+    private ImmutableArray<SandboxRoleChange> _roleChanges = [];
     private SandboxState? _state;
 
     /// <summary>A directory that lives in <paramref name="file"/>, or in memory alone. The file is read on first use.</summary>
@@ -38,6 +39,27 @@ public sealed class SandboxDirectory
 
     /// <summary>Events that could not be pushed, oldest first; none by default.</summary>
     public ImmutableArray<SandboxFailedPush> FailedPushes => State.FailedPushes;
+
+    /// <summary>Changes of directory roles, oldest first; in memory.</summary>
+    public ImmutableArray<SandboxRoleChange> RoleChanges
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _roleChanges;
+            }
+        }
+    }
+
+    /// <summary>Notes a change of a directory role for the directory's audit.</summary>
+    public void Note(SandboxRoleChange change)
+    {
+        lock (_lock)
+        {
+            _roleChanges = [.. _roleChanges.TakeLast(999), change];
+        }
+    }
 
     /// <summary>The person with that employee number.</summary>
     /// <exception cref="KeyNotFoundException">There is none.</exception>

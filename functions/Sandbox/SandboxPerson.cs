@@ -282,3 +282,12 @@ public sealed record SandboxFailedPush(string Tag, DateTimeOffset EventTime, str
 /// <summary>Enumerations as camelCase text; numbers are refused.</summary>
 internal sealed class CamelCaseEnum<T>() : JsonStringEnumConverter<T>(JsonNamingPolicy.CamelCase, allowIntegerValues: false)
     where T : struct, Enum;
+
+/// <summary>A change of a directory role, for the directory's audit.</summary>
+/// <param name="Id">The audit's id of it.</param>
+/// <param name="At">When.</param>
+/// <param name="ObjectId">Whose role.</param>
+/// <param name="Role">Which.</param>
+/// <param name="Added">Given, not taken.</param>
+/// <param name="By">The object id of the application that did it.</param>
+public sealed record SandboxRoleChange(string Id, DateTimeOffset At, string ObjectId, string Role, bool Added, string By);

@@ -8,6 +8,7 @@ var all = new (string Name, Func<Task> Run)[]
     ("start", () => StartBenchmark.RunAsync(options)),
     ("freeze", () => FreezeBenchmark.RunAsync(options)),
     ("import", () => ImportBenchmark.RunAsync(options)),
+    ("audit", AuditBenchmark.RunAsync),
     ("ledger", () => LedgerBenchmark.RunAsync(options.Name == "ledger" ? args[1..] : [])),
 };
 var chosen = all.Where(benchmark => options.Name == benchmark.Name || options.Name == "all").ToList();

@@ -41,6 +41,7 @@ internal sealed class IntakeScenario : IAsyncDisposable
         var all = new Dictionary<string, string?>
         {
             ["Deliveries:EncryptionKey"] = Convert.ToBase64String(Enumerable.Range(0, 32).Select(static n => (byte)n).ToArray()),
+            ["Pseudonyms:LedgerKey"] = Convert.ToBase64String(Enumerable.Range(100, 32).Select(static n => (byte)n).ToArray()),
             ["HrSources:acme:Dialect"] = "standard",
             ["HrSources:acme:Secrets:0"] = Secret,
             ["HrSources:acme:Secrets:1"] = NextSecret,
@@ -56,7 +57,8 @@ internal sealed class IntakeScenario : IAsyncDisposable
         services.AddLogging();
         services.AddSingleton<TimeProvider>(Time);
         services.AddSingleton<IEntityStore>(Store);
-        services.AddSingleton<IAuditTrail>(new TestTrail(Store));
+        Trail = new TestTrail(Store);
+        services.AddSingleton<IAuditTrail>(Trail);
         services.AddSingleton<IMessageQueue>(Queue);
         services.AddSingleton(new DingTalkOptions(Tenants())).AddSingleton<DingTalkClients>();
         services.AddAlerts(configuration, faults).AddIntake(configuration, faults).AddSignalReceiver(configuration, faults);
@@ -68,6 +70,8 @@ internal sealed class IntakeScenario : IAsyncDisposable
     public FakeTimeProvider Time { get; }
 
     public TestStore Store { get; }
+
+    public TestTrail Trail { get; }
 
     public TestQueue Queue { get; } = new();
 

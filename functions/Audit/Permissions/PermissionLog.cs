@@ -1,0 +1,166 @@
+using System.Text;
+using DingFlow.Entra;
+using DingFlow.Messaging;
+using DingFlow.Storage;
+
+namespace DingFlow.Audit;
+
+/// <summary>
+/// The permission-change log: a nightly reading of who may do what is compared with the one before, and each difference becomes an entry of
+/// the trail in the same transaction as the new reading. Entra's own reports on role changes are taken over beside it; DingTalk's come as
+/// events.
+/// </summary>
+public sealed partial class PermissionLog(
+    PermissionSources sources, EntraDirectory entra, IEntityStore store, IAuditTrail trail, TimeProvider time, ILogger<PermissionLog> logger)
+{
+    private const string Partition = "permissions";
+
+    /// <summary>Changes that one transaction describes; more are written in steps, each a reading between the two.</summary>
+    private const int ChangesAtOnce = 60;
+
+    /// <summary>Entra keeps its audit for 7 to 30 days, by edition.</summary>
+    private static readonly TimeSpan Lookback = TimeSpan.FromDays(7);
+
+    /// <summary>Reads every source and writes down what changed. Returns how many changes.</summary>
+    public async Task<int> SnapshotAsync(CancellationToken cancellationToken)
+    {
+        await TakeOverReportsAsync(cancellationToken);
+        var changes = 0;
+        await foreach (var reading in sources.ReadAsync(cancellationToken))
+        {
+            if (reading.Holdings is null)
+            {
+                Log.Unread(logger, reading.Source, reading.Fault);
+                await trail.AppendAsync(
+                    EventOf(PermissionAudit.SnapshotTaken, reading.Source, PayloadHash.None) with { Outcome = AuditOutcome.Failed, Reason = reading.Fault }, cancellationToken);
+                continue;
+            }
+
+            changes += await StoreAsync(reading.Source, reading.Holdings, cancellationToken);
+        }
+
+        return changes;
+    }
+
+    private static string RowOf(string source) => $"reading|{source.Replace('/', '|')}";
+
+    private static byte[] Pack(IEnumerable<PermissionHolding> holdings) =>
+        Encoding.UTF8.GetBytes(string.Join('\n', holdings.Select(static one => $"{one.Who}\t{one.Permission}")));
+
+    private static HashSet<PermissionHolding> Unpack(Entity row) =>
+    [
+        .. Encoding.UTF8.GetString(InboxPayload.JoinChunks(row.Properties)).Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Select(static line => line.Split('\t')).Select(static parts => new PermissionHolding(parts[0], parts[1])),
+    ];
+
+    private static AuditEvent EventOf(AuditKind kind, string source, PayloadHash payload) => new()
+    {
+        Kind = kind, Actor = AuditActor.System(nameof(SnapshotPermissions)), Payload = payload, On = new("permissions", source),
+    };
+
+    private static AuditEvent ChangeOf(AuditKind kind, string source, PermissionHolding holding, PayloadHash payload) => EventOf(kind, source, payload) with
+    {
+        Details = new Dictionary<string, string> { ["source"] = source, ["who"] = holding.Who, ["permission"] = holding.Permission },
+    };
+
+    private async Task<int> StoreAsync(string source, IReadOnlyList<PermissionHolding> now, CancellationToken cancellationToken)
+    {
+        var row = RowOf(source);
+        if (await store.GetAsync(AuditRows.TrailTable, Partition, row, cancellationToken) is not { } known)
+        {
+            var bytes = Pack(now);
+            await trail.SubmitAsync(
+                EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Insert(RowWith(row, bytes))),
+                [EventOf(PermissionAudit.SnapshotTaken, source, PayloadHash.Of(bytes)) with { Details = new Dictionary<string, string> { ["holdings"] = $"{now.Count}" } }],
+                cancellationToken);
+            return 0;
+        }
+
+        var (before, etag) = (Unpack(known), known.ETag);
+        var changes = now.Where(one => !before.Contains(one)).Select(static one => (Kind: PermissionAudit.Gained, One: one))
+            .Concat(before.Except(now).Select(static one => (Kind: PermissionAudit.Lost, One: one)))
+            .OrderBy(static change => change.One.Who, StringComparer.Ordinal).ToList();
+        foreach (var step in changes.Chunk(ChangesAtOnce))
+        {
+            foreach (var (kind, one) in step)
+            {
+                _ = kind == PermissionAudit.Gained ? before.Add(one) : before.Remove(one);
+            }
+
+            var bytes = Pack(before.OrderBy(static one => one.Who, StringComparer.Ordinal).ThenBy(static one => one.Permission, StringComparer.Ordinal));
+            var payload = PayloadHash.Of(bytes);
+            var result = await trail.SubmitAsync(
+                EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Replace(RowWith(row, bytes), etag)),
+                [.. step.Select(change => ChangeOf(change.Kind, source, change.One, payload))], cancellationToken);
+            if (!result.Committed)
+            {
+                return 0; // Another instance reads at the same time; its comparison counts.
+            }
+
+            etag = result.ETags[0];
+        }
+
+        return changes.Count;
+    }
+
+    /// <summary>Entra's reports on role changes since the last one that was taken over; each once, by its id.</summary>
+    private async Task TakeOverReportsAsync(CancellationToken cancellationToken)
+    {
+        if (!entra.IsConfigured)
+        {
+            return;
+        }
+
+        const string row = "reports|entra";
+        var now = time.GetUtcNow();
+        var known = await store.GetAsync(AuditRows.TrailTable, Partition, row, cancellationToken);
+        var since = known?.Properties.Get<DateTimeOffset?>("Through") ?? now - Lookback;
+        var seen = (known?.Properties.Get<string>("Ids") ?? "").Split(',').ToHashSet(StringComparer.Ordinal);
+        var reports = await entra.ListRoleChangesAsync(since, cancellationToken);
+        if (reports.Value is not { } found)
+        {
+            Log.Unread(logger, "entra/directoryAudits", $"{reports.Status} {reports.Code}");
+            return;
+        }
+
+        var fresh = found.Where(report => !seen.Contains(report.Id)).OrderBy(static report => report.Data["at"], StringComparer.Ordinal).Take(ChangesAtOnce).ToList();
+        if (fresh.Count == 0)
+        {
+            return;
+        }
+
+        var through = DateTimeOffset.Parse(fresh[^1].Data["at"], System.Globalization.CultureInfo.InvariantCulture);
+        var entity = new Entity(Partition, row)
+        {
+            ETag = known?.ETag,
+            Properties =
+            {
+                ["Schema"] = 1,
+                ["Through"] = through,
+                ["Ids"] = string.Join(',', found.Where(report => report.Data["at"] == fresh[^1].Data["at"]).Select(static report => report.Id).Take(200)),
+            },
+        };
+        await trail.SubmitAsync(
+            EntityTransaction.Of(AuditRows.TrailTable, known is null ? EntityOperation.Insert(entity) : EntityOperation.Replace(entity)),
+            [
+                .. fresh.Select(static report => PermissionEvents.Event(
+                    "entra", $"{report.Name} {report.Data["role"]}".Trim(), $"entra:{report.Data["target"]}", report.Data["by"],
+                    PayloadHash.Of(string.Join('\n', report.Data.OrderBy(static part => part.Key, StringComparer.Ordinal).Select(static part => part.Value))),
+                    DateTimeOffset.Parse(report.Data["at"], System.Globalization.CultureInfo.InvariantCulture), report.Id)),
+            ],
+            cancellationToken);
+    }
+
+    private static Entity RowWith(string row, byte[] bytes)
+    {
+        var entity = new Entity(Partition, row) { Properties = { ["Schema"] = 1 } };
+        InboxPayload.AddChunks(entity.Properties, bytes);
+        return entity;
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(1, LogLevel.Warning, "Who may do what in {Source} could not be read: {Fault}")]
+        public static partial void Unread(ILogger logger, string source, string? fault);
+    }
+}

@@ -1,0 +1,138 @@
+using System.Globalization;
+using System.Net;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using DingFlow.Messaging;
+
+namespace DingFlow.Audit;
+
+/// <summary>One change of a permission.</summary>
+/// <param name="At">When the nightly reading found it, or when it was reported.</param>
+/// <param name="System">Where.</param>
+/// <param name="Who">Whose permission: a key, an object id, or the pseudonym of an account.</param>
+/// <param name="Change"><c>gained</c> or <c>lost</c>.</param>
+/// <param name="Permission">Which.</param>
+/// <param name="By">Who did it, as the system reported; <see langword="null"/> when nobody said.</param>
+/// <param name="ApprovedBy">Where it was decided: the offboarding case whose step did it; <see langword="null"/> when none did.</param>
+/// <param name="Explained">Somebody reported it, or a case explains it.</param>
+internal sealed record PermissionChange(
+    DateTimeOffset At, string System, string Who, string Change, string Permission, string? By, string? ApprovedBy, bool Explained);
+
+/// <summary>Who gained what and who lost what in a span of time, the unexplained first.</summary>
+internal sealed record PermissionReport(DateTimeOffset From, DateTimeOffset To, int Gained, int Lost, int Unexplained, IReadOnlyList<PermissionChange> Changes)
+{
+    /// <summary>As JSON.</summary>
+    public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, PermissionJson.Default.PermissionReport);
+
+    /// <summary>As comma-separated values after RFC 4180.</summary>
+    public byte[] ToCsv()
+    {
+        var text = new StringBuilder("at,system,who,change,permission,by,approvedBy,explained\r\n");
+        foreach (var change in Changes)
+        {
+            text.AppendJoin(',', Cells(change).Select(CsvFormat.Cell)).Append("\r\n");
+        }
+
+        return Encoding.UTF8.GetBytes(text.ToString());
+    }
+
+    /// <summary>As a page that needs nothing else.</summary>
+    public byte[] ToHtml()
+    {
+        var html = new StringBuilder()
+            .Append("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Changes of permissions</title>")
+            .Append("<style>body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.3em .6em;text-align:left}tr.no{background:#fde8e8}</style>")
+            .Append(CultureInfo.InvariantCulture, $"<h1>Changes of permissions</h1><p>{From:yyyy-MM-dd} to {To:yyyy-MM-dd} (UTC): {Gained} gained, {Lost} lost, {Unexplained} unexplained.</p>")
+            .Append("<table><tr><th>When</th><th>System</th><th>Who</th><th>Change</th><th>Permission</th><th>By</th><th>Approved in</th><th>Explained</th></tr>");
+        foreach (var change in Changes)
+        {
+            html.Append(change.Explained ? "<tr>" : "<tr class=\"no\">");
+            foreach (var cell in Cells(change))
+            {
+                html.Append("<td>").Append(WebUtility.HtmlEncode(cell)).Append("</td>");
+            }
+
+            html.Append("</tr>");
+        }
+
+        return Encoding.UTF8.GetBytes(html.Append("</table></html>").ToString());
+    }
+
+    private static string[] Cells(PermissionChange change) =>
+    [
+        change.At.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture), change.System, change.Who, change.Change, change.Permission,
+        change.By ?? "", change.ApprovedBy ?? "", change.Explained ? "yes" : "no",
+    ];
+}
+
+/// <summary>Makes the report from the trail.</summary>
+public sealed class PermissionReports(AuditSearch search, TimeProvider time)
+{
+    /// <summary>A report and the reading that shows it lie at most so far apart: readings are nightly, reports may be late.</summary>
+    private static readonly TimeSpan Apart = TimeSpan.FromHours(50);
+
+    internal async Task<PermissionReport> MakeAsync(DateTimeOffset from, DateTimeOffset to, CancellationToken cancellationToken)
+    {
+        var reported = await ReportsAsync(from, to, cancellationToken);
+        var steps = await StepsAsync(from, to, cancellationToken);
+        List<PermissionChange> changes = [];
+        await foreach (var found in search.ReadAsync(new() { From = from, To = to, Kind = "permissions.*" }, new(), cancellationToken))
+        {
+            var isGain = found.Entry.Kind == PermissionAudit.Gained.Name;
+            if ((!isGain && found.Entry.Kind != PermissionAudit.Lost.Name) || found.Content?.Details is not { } details)
+            {
+                continue;
+            }
+
+            var (who, at) = (details["who"], found.Content.OccurredAt);
+            var report = reported.LastOrDefault(one => one.Who == who && (at - one.At).Duration() <= Apart);
+            var step = isGain ? null : steps.LastOrDefault(one => one.Account == who && (at - one.At).Duration() <= Apart);
+            changes.Add(new(
+                at, details["source"], who, isGain ? "gained" : "lost", details["permission"], report?.By, step is null ? null : $"case {step.CaseId}",
+                report is not null || step is not null));
+        }
+
+        return new(
+            from, to > time.GetUtcNow() ? time.GetUtcNow() : to, changes.Count(static one => one.Change == "gained"), changes.Count(static one => one.Change == "lost"),
+            changes.Count(static one => !one.Explained), [.. changes.OrderBy(static one => one.Explained).ThenBy(static one => one.At)]);
+    }
+
+    private async Task<List<Reported>> ReportsAsync(DateTimeOffset from, DateTimeOffset to, CancellationToken cancellationToken)
+    {
+        List<Reported> reported = [];
+        await foreach (var found in search.ReadAsync(new() { From = from - Apart, To = to + Apart, Kind = PermissionEvents.Reported.Name }, new(), cancellationToken))
+        {
+            if (found.Content?.Details is { } details)
+            {
+                reported.Add(new(details["who"], details["by"] is { Length: > 0 } by ? by : null, found.Content.OccurredAt));
+            }
+        }
+
+        return reported;
+    }
+
+    /// <summary>What offboarding cases did to accounts: the approval of a permission that was lost by it.</summary>
+    private async Task<List<CaseStepDone>> StepsAsync(DateTimeOffset from, DateTimeOffset to, CancellationToken cancellationToken)
+    {
+        List<CaseStepDone> steps = [];
+        await foreach (var found in search.ReadAsync(new() { From = from - Apart, To = to + Apart, Kind = "offboarding.step_ended" }, new(), cancellationToken))
+        {
+            if (found.Content is { CaseId: { } caseId, Details: { } details } content && details.TryGetValue("account", out var account)
+                && details.GetValueOrDefault("outcome") == "done")
+            {
+                steps.Add(new(account, caseId, content.OccurredAt));
+            }
+        }
+
+        return steps;
+    }
+
+    private sealed record Reported(string Who, string? By, DateTimeOffset At);
+
+    private sealed record CaseStepDone(string Account, string CaseId, DateTimeOffset At);
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(PermissionReport))]
+internal sealed partial class PermissionJson : JsonSerializerContext;

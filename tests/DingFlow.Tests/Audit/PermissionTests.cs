@@ -1,0 +1,244 @@
+using System.IO.Compression;
+using System.Text;
+using System.Text.Json;
+using DingFlow.Audit;
+using DingFlow.DingTalk;
+using DingFlow.Entra;
+using DingFlow.Hosting;
+using DingFlow.Messaging;
+using DingFlow.Remote;
+using DingFlow.Sandbox;
+using DingFlow.Storage;
+using DingFlow.Tests.Intake;
+using DingFlow.Tests.Storage;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace DingFlow.Tests.Audit;
+
+/// <summary>Who may do what, and DingTalk's own logs, with the real clients against the sandbox.</summary>
+public sealed class PermissionTests
+{
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Changes_of_permissions_are_found_explained_and_reported()
+    {
+        await using var driver = new TrailDriver();
+        await using var remote = await Remote.StartAsync(driver);
+        Assert.Equal(0, await remote.SnapshotAsync());
+        Assert.Equal(0, await remote.SnapshotAsync());
+
+        // Entra says who did it; of DingTalk nobody said anything; a case took a role away.
+        var (gained, lost, promoted) = (remote.Sandbox.Directory["E1002"], remote.Sandbox.Directory["E1003"], remote.Sandbox.Directory["E1005"]);
+        remote.Give(gained.EmployeeId, "Global Reader");
+        remote.Sandbox.Directory.Note(new("report-1", driver.Time.GetUtcNow(), gained.Entra!.ObjectId, "Global Reader", Added: true, "0000-app"));
+        remote.Sandbox.Directory.Change(promoted.EmployeeId, person => person with { DingTalk = person.DingTalk! with { Administrator = SandboxAdministrator.Sub } });
+        driver.Time.Advance(TimeSpan.FromDays(1));
+        Assert.Equal(2, await remote.SnapshotAsync());
+        remote.Give(lost.EmployeeId, "User Administrator");
+        driver.Time.Advance(TimeSpan.FromDays(1));
+        await remote.SnapshotAsync();
+        remote.Sandbox.Directory.Change(lost.EmployeeId, person => person with { Entra = person.Entra! with { DirectoryRoles = [] } });
+        await remote.Trail.AppendAsync(
+            TrailDriver.Event("step") with
+            {
+                Kind = new("offboarding.step_ended", AuditRetention.Legal, "A step ended."), CaseId = "case-1",
+                Details = new Dictionary<string, string> { ["account"] = $"entra:{lost.Entra!.ObjectId}", ["outcome"] = "done" },
+            },
+            Cancellation);
+        driver.Time.Advance(TimeSpan.FromDays(1));
+        await remote.SnapshotAsync();
+
+        var search = new AuditSearch(driver.Real, new AuditSeals(driver.Real));
+        var report = await new PermissionReports(search, driver.Time).MakeAsync(TrailDriver.Start, TrailDriver.Start.AddDays(10), Cancellation);
+        Assert.Equal((3, 1, 2), (report.Gained, report.Lost, report.Unexplained));
+        Assert.Equal([false, false, true, true], report.Changes.Select(static change => change.Explained));
+        var byEntra = Assert.Single(report.Changes, change => change.Who == $"entra:{gained.Entra.ObjectId}");
+        Assert.Equal(("gained", "Global Reader", "entra:0000-app"), (byEntra.Change, byEntra.Permission, byEntra.By));
+        Assert.Equal("case case-1", Assert.Single(report.Changes, static change => change.Change == "lost").ApprovedBy);
+        Assert.Equal("sub-administrator", Assert.Single(report.Changes, static change => change.System == "dingtalk/sandbox").Permission);
+
+        Assert.Equal(6, Encoding.UTF8.GetString(report.ToCsv()).Split("\r\n").Length);
+        using var json = JsonDocument.Parse(report.ToJson());
+        Assert.Equal(2, json.RootElement.GetProperty("unexplained").GetInt32());
+        var html = Encoding.UTF8.GetString(report.ToHtml());
+        Assert.Contains("<tr class=\"no\">", html, StringComparison.Ordinal);
+        Assert.DoesNotContain("sb-1005", html, StringComparison.Ordinal);
+
+        await remote.ReportAsync();
+        Assert.Equal("audit.permissions_report", Assert.Single(remote.Alerts).Type);
+        Assert.Equal(3, Directory.GetFiles(Path.Combine(remote.Files, "permissions")).Length);
+    }
+
+    [Fact]
+    public async Task What_cannot_be_read_is_said_and_changes_nothing()
+    {
+        await using var driver = new TrailDriver();
+        await using var remote = await Remote.StartAsync(driver);
+        await remote.SnapshotAsync();
+        remote.Sandbox.Faults.Add(new() { Kind = SandboxFaultKind.Denied, System = SandboxSystem.DingTalk });
+        Assert.Equal(0, await remote.SnapshotAsync());
+        remote.Sandbox.Faults.Clear();
+        Assert.Equal(0, await remote.SnapshotAsync());
+        Assert.Contains(await driver.ReadAsync(), static entry => entry.Kind == "permissions.snapshot_taken" && entry.Read()!.Outcome == AuditOutcome.Failed);
+    }
+
+    [Fact]
+    public async Task DingTalks_own_logs_are_kept_before_they_expire()
+    {
+        await using var driver = new TrailDriver();
+        await using var remote = await Remote.StartAsync(driver);
+        for (var night = 0; night < 7; night++)
+        {
+            await remote.KeepLogsAsync();
+            driver.Time.Advance(TimeSpan.FromDays(1));
+        }
+
+        var kept = (await driver.ReadAsync()).Where(static entry => entry.Kind == "audit.dingtalk_log_kept").Select(static entry => entry.Read()!).ToList();
+        var days = kept.Where(static one => one.On!.Id == "sandbox/file-audit").Select(static one => one.Details!["day"]).ToList();
+        Assert.Equal(days.Distinct().Order(StringComparer.Ordinal), days);
+        Assert.Equal("2026-11-29", days[^1]);
+        Assert.True(days.Count > 178, $"{days.Count} days");
+        Assert.DoesNotContain(kept, static one => one.Details!.Values.Any(static value => value.Contains("sb-", StringComparison.Ordinal)));
+        foreach (var one in kept.Where(static one => one.Details!["records"] != "0").TakeLast(5))
+        {
+            var (tenant, log) = (one.On!.Id.Split('/')[0], one.On.Id.Split('/')[1]);
+            var day = one.Details!["day"];
+            await using var file = File.OpenRead(Path.Combine(remote.Files, "dingtalk", tenant, log, day[..4], $"{day}.jsonl.gz"));
+            await using var zip = new GZipStream(file, CompressionMode.Decompress);
+            using var lines = new MemoryStream();
+            await zip.CopyToAsync(lines, Cancellation);
+            Assert.Equal(one.PayloadHash, PayloadHash.Of(lines.ToArray()).Hex);
+            Assert.Equal(one.Details["records"], Encoding.UTF8.GetString(lines.ToArray()).Count(static c => c == '\n').ToString(System.Globalization.CultureInfo.InvariantCulture));
+        }
+
+        Assert.Empty(remote.Alerts);
+    }
+
+    [Fact]
+    public async Task A_log_that_the_edition_lacks_is_said_once_and_lost_days_are_reported()
+    {
+        await using var driver = new TrailDriver();
+        await using var remote = await Remote.StartAsync(driver);
+        remote.Sandbox.Faults.Add(new() { Kind = SandboxFaultKind.Denied, Operation = "fileAuditLogs" });
+        for (var night = 0; night < 3; night++)
+        {
+            await remote.KeepLogsAsync();
+            driver.Time.Advance(TimeSpan.FromDays(1));
+        }
+
+        var absent = Assert.Single(remote.Alerts);
+        Assert.Equal(("audit.dingtalk_log_absent", "file-audit"), (absent.Type, absent.Details["log"]));
+        Assert.Equal(1, remote.Sandbox.Journal.Entries.Count(static entry => entry.Operation == "fileAuditLogs"));
+
+        // Nobody ran for most of a year.
+        remote.Sandbox.Faults.Clear();
+        driver.Time.Advance(TimeSpan.FromDays(300));
+        await remote.KeepLogsAsync();
+        var gaps = remote.Alerts.Where(static alert => alert.Type == "audit.dingtalk_log_gap").ToList();
+        Assert.Equal(["admin-operation", "leave-records"], gaps.Select(static gap => gap.Details["log"]).Order(StringComparer.Ordinal));
+        Assert.Contains(await driver.ReadAsync(), static entry => entry.Kind == "audit.dingtalk_log_gap");
+    }
+
+    [Fact]
+    public async Task DingTalks_events_on_administrators_explain_changes_and_name_nobody()
+    {
+        await using var scenario = new IntakeScenario();
+        await scenario.PostDingTalkAsync(
+            $$"""{"EventType":"org_admin_add","eventId":"e1","CorpId":"{{IntakeScenario.CorpId}}","UserId":["user-17"],"OptStaffId":"user-1","TimeStamp":"1795309200000"}""");
+        var reported = Assert.Single(scenario.Trail.Events, static one => one.Kind.Name == "permissions.reported");
+        Assert.Equal("org_admin_add", reported.Details["what"]);
+        Assert.NotEqual("", reported.Details["by"]);
+        Assert.DoesNotContain(reported.Details.Values, static value => value.Contains("user-1", StringComparison.Ordinal));
+    }
+
+    private sealed class Remote : IAsyncDisposable
+    {
+        private readonly DataDirectory _files = new();
+        private readonly ServiceProvider _services;
+        private readonly TrailDriver _driver;
+        private readonly AuditPseudonyms _pseudonyms = new("0123456789abcdef0123456789abcdef"u8);
+
+        private Remote(TrailDriver driver, SandboxServer sandbox)
+        {
+            (_driver, Sandbox, Trail) = (driver, sandbox, driver.Open("main", driver.Real));
+            var faults = new SettingsFaults();
+            var configuration = new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?>
+            {
+                ["Entra:TenantId"] = "sandbox", ["Entra:BaseUrl"] = sandbox.Graph.ToString(), ["Entra:Credential"] = "none",
+                ["DingTalk:Tenants:sandbox:CorpId"] = SandboxOptions.CorpId, ["DingTalk:Tenants:sandbox:AppKey"] = SandboxOptions.AppKey,
+                ["DingTalk:Tenants:sandbox:AppSecret"] = SandboxOptions.AppSecret, ["DingTalk:Tenants:sandbox:BaseUrl"] = sandbox.DingTalk.ToString(),
+                ["DingTalk:Tenants:sandbox:LegacyBaseUrl"] = sandbox.DingTalkLegacy.ToString(),
+            }).Build();
+            var services = new ServiceCollection();
+            services.AddLogging().AddSingleton(TimeProvider.System).AddSingleton<IEntityStore>(driver.Real).AddSingleton<IConfiguration>(configuration);
+            services.AddAzureCredentials(configuration);
+            services.AddDingTalk(configuration, faults).AddEntra(configuration, faults);
+            faults.ThrowIfAny();
+            _services = services.BuildServiceProvider();
+        }
+
+        public SandboxServer Sandbox { get; }
+
+        public AuditTrail Trail { get; }
+
+        public List<AlertMessage> Alerts { get; } = [];
+
+        public string Files => _files.Path;
+
+        private AuditArchive Archive => new(_driver.Real, new FolderFiles(Files));
+
+        private DingTalkClients DingTalk => _services.GetRequiredService<DingTalkClients>();
+
+        public static async Task<Remote> StartAsync(TrailDriver driver) =>
+            new(driver, await SandboxServer.StartNewAsync(timeProvider: driver.Time, cancellationToken: Cancellation));
+
+        public void Give(string employeeId, string role) => Sandbox.Directory.Change(
+            employeeId, person => person with { Entra = person.Entra! with { DirectoryRoles = person.Entra.DirectoryRoles.Add(role) } });
+
+        public async Task<int> SnapshotAsync()
+        {
+            var entra = _services.GetRequiredService<EntraDirectory>();
+            var auth = new AuthOptions([new ApiKey("ops", new byte[32], new HashSet<string> { "audit.read" }, new HashSet<string>(), new HashSet<string>())], null);
+            var log = new PermissionLog(
+                new PermissionSources(auth, DingTalk, entra, _pseudonyms), entra, _driver.Real, Trail, _driver.Time, NullLogger<PermissionLog>.Instance);
+            var changes = await log.SnapshotAsync(Cancellation);
+            await Trail.DrainAsync(Cancellation);
+            return changes;
+        }
+
+        public async Task ReportAsync()
+        {
+            _driver.Time.SetUtcNow(new DateTimeOffset(2026, 12, 1, 1, 7, 0, TimeSpan.Zero));
+            var search = new AuditSearch(_driver.Real, new AuditSeals(_driver.Real));
+            await new ReportPermissions(new PermissionReports(search, _driver.Time), Archive, Trail, new Told(Alerts), _driver.Time)
+                .InvokeAsync(new TimerTick(false), Cancellation);
+        }
+
+        public async Task KeepLogsAsync()
+        {
+            await new ArchiveDingTalkLogs(
+                DingTalk, Archive, _driver.Real, Trail, new Told(Alerts), _driver.Time, NullLogger<ArchiveDingTalkLogs>.Instance)
+                .InvokeAsync(new TimerTick(false), Cancellation);
+            await Trail.DrainAsync(Cancellation);
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await _services.DisposeAsync();
+            await Sandbox.DisposeAsync();
+            _files.Dispose();
+        }
+
+        private sealed class Told(List<AlertMessage> alerts) : IAlertSender
+        {
+            public Task SendAsync(AlertMessage alert, CancellationToken cancellationToken)
+            {
+                alerts.Add(alert);
+                return Task.CompletedTask;
+            }
+        }
+    }
+}
