@@ -20,8 +20,9 @@ internal static class ProgramConfiguration
         configuration.AddCommandLine(args);
         if (HostingOptions.ModeOf(configuration) == HostMode.Standalone && ReadLocalSettings(LocalSettingsFile, faults) is { Count: > 0 } values)
         {
-            local.InitialData = values;
-            ((IConfigurationRoot)configuration).Reload();
+            // In place of the empty one: a memory source takes its data when it is added, and what reads settings next (the data directory,
+            // Key Vault, which keys to generate) must see them.
+            configuration.Sources[configuration.Sources.IndexOf(local)] = new MemoryConfigurationSource { InitialData = values };
         }
     }
 

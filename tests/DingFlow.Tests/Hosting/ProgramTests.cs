@@ -167,6 +167,30 @@ public sealed class ProgramTests
         Assert.DoesNotContain("second-unknown", program.Errors, StringComparison.Ordinal);
     }
 
+    /// <summary>They were seen by the features, but not by what decides which keys to generate: a source and an API key that nobody asked for.</summary>
+    [Fact]
+    public async Task Nothing_is_generated_in_place_of_what_local_settings_have_and_what_they_need_is()
+    {
+        await using var program = DingFlowProcess.Standalone();
+        await File.WriteAllTextAsync(
+            Path.Combine(program.DataDirectory, "local.settings.json"),
+            $$"""
+            {"Values":{"HrSources:acme:Dialect":"standard","HrSources:acme:Secrets:0":"whsec_{{Convert.ToBase64String(new byte[32])}}",
+             "Auth:ApiKeys:ops:Hash":"sha256:{{new string('0', 64)}}","Auth:ApiKeys:ops:Roles":"operations.read",
+             "Signals:Issuer":"https://dingflow.example/api","Signals:Subscribers:crm:Url":"https://crm.example/events","Signals:Subscribers:crm:Audience":"crm" } }
+            """, Cancellation);
+        await program.StartAsync();
+
+        using var unasked = await program.Client.PostAsync("/api/hr/sandbox", new StringContent("{}"), Cancellation);
+        using var configured = await program.Client.PostAsync("/api/hr/acme", new StringContent("{}", System.Text.Encoding.UTF8, "application/json"), Cancellation);
+        var keys = await program.Client.GetStringAsync("/api/signals/jwks.json", Cancellation);
+
+        Assert.Equal((HttpStatusCode.NotFound, HttpStatusCode.Unauthorized), (unasked.StatusCode, configured.StatusCode));
+        Assert.False(File.Exists(Path.Combine(program.DataDirectory, "api-key")));
+        Assert.False(File.Exists(Path.Combine(program.DataDirectory, "hr-secret")));
+        Assert.Contains("RS256", keys, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task An_occupied_port_ends_the_start_with_the_reason()
     {
