@@ -21,7 +21,7 @@ public sealed class PreviewTransfers(
         }
 
         var now = time.GetUtcNow();
-        var (receipt, proposed) = await intake.PreviewAsync(body, LegalTime.YearOf(now), context.MayUseExporter, context.RequestAborted);
+        var (receipt, proposed) = await intake.PreviewAsync(body, LegalTime.YearOf(now), context.MayReport(options), context.RequestAborted);
         if (receipt is { Read: 0, Complete: false })
         {
             await context.ProblemAsync(receipt.Problem, receipt.ProblemDetail);

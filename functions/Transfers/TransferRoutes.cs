@@ -82,6 +82,13 @@ internal static class TransferRoutes
         return null;
     }
 
+    /// <summary>Whether the caller may report for an exporter, by its id in lower case; asked once per record.</summary>
+    public static Func<string, bool> MayReport(this HttpContext context, TransfersOptions options)
+    {
+        var allowed = options.Exporters.Values.Select(exporter => exporter.Id).Where(context.MayUseExporter).ToHashSet(StringComparer.Ordinal);
+        return allowed.Count == options.Exporters.Count ? static _ => true : allowed.Contains;
+    }
+
     /// <summary>The calendar year of the query, by default the present one in Shanghai; <see langword="null"/> when it is none, which has then been answered.</summary>
     public static async Task<int?> YearAsync(this HttpContext context, TimeProvider time)
     {

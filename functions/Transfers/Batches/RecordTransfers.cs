@@ -19,7 +19,7 @@ public sealed class RecordTransfers(TransfersOptions options, TransferIntake int
             return;
         }
 
-        var receipt = await intake.RecordAsync(body.BatchId, body, context.MayUseExporter, context.RequestAborted);
+        var receipt = await intake.RecordAsync(body.BatchId, body, context.MayReport(options), context.RequestAborted);
         if (receipt is { Read: 0, Complete: false })
         {
             await context.ProblemAsync(receipt.Problem, receipt.ProblemDetail);

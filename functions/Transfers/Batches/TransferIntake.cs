@@ -216,7 +216,15 @@ internal sealed class BatchUnderWay(
             await part.ReadAsync(ledger, exporter, batchId, cancellationToken);
         }
 
-        var fresh = records.Where(record => part.Ids.Add(record.RecordId)).ToList();
+        var fresh = new List<SubjectTransfer>(records.Count);
+        foreach (var record in records)
+        {
+            if (part.Ids.Add(record.RecordId))
+            {
+                fresh.Add(record);
+            }
+        }
+
         _duplicates += records.Count - fresh.Count;
         while (fresh.Count > 0)
         {

@@ -135,7 +135,8 @@ public sealed class TransferReader : IDisposable
     /// </summary>
     internal TransferChunk ReadLines(ReadOnlyMemory<byte> lines)
     {
-        (_records, _transfers, _refusals) = (0, [], []);
+        // Room for as many as there mostly are; twice as much would be an object of the large kind, whose collection stops everybody.
+        (_records, _transfers, _refusals) = (0, new(ChunkSize), []);
         var splitter = RecordSplitter.For(TransferFormat.NdJson, _options.MaxRecordBytes);
         var buffer = new ReadOnlySequence<byte>(lines);
         while (Fill(splitter, TransferFormat.NdJson, ref buffer, isLast: true) is SplitOutcome.Record or SplitOutcome.TooLarge)

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.IO.Hashing;
 using System.Text;
 
 namespace DingFlow.Transfers;
@@ -38,6 +39,8 @@ internal sealed class Utf8Pool<T>
         return item;
     }
 
+    private static readonly long Seed = Random.Shared.NextInt64();
+
     private sealed class Comparer : IEqualityComparer<byte[]>, IAlternateEqualityComparer<ReadOnlySpan<byte>, byte[]>
     {
         public bool Equals(byte[]? x, byte[]? y) => x.AsSpan().SequenceEqual(y);
@@ -48,9 +51,8 @@ internal sealed class Utf8Pool<T>
 
         public int GetHashCode(ReadOnlySpan<byte> alternate)
         {
-            var hash = default(HashCode);
-            hash.AddBytes(alternate);
-            return hash.ToHashCode();
+            // Seeded, so that nobody can choose texts that fall together.
+            return (int)XxHash3.HashToUInt64(alternate, Seed);
         }
 
         public byte[] Create(ReadOnlySpan<byte> alternate) => alternate.ToArray();
