@@ -1,6 +1,7 @@
 using DingFlow.Offboarding;
 using DingFlow.Tests.Infrastructure;
 using Microsoft.Extensions.Configuration;
+using Newtonsoft.Json.Linq;
 
 namespace DingFlow.Tests.Documentation;
 
@@ -18,6 +19,17 @@ public sealed class PlanDocumentationTests
             Assert.Contains(step.ReadBack, row, StringComparison.Ordinal);
             Assert.Contains(step.Undo ?? step.UndoNote!, row, StringComparison.Ordinal);
         });
+    }
+
+    [Fact]
+    public void What_is_not_proved_is_said()
+    {
+        var document = File.ReadAllText(Path.Combine(Repository.Root, "functions", "docs", "plans.md"));
+        var catalogue = JObject.Parse(File.ReadAllText(Path.Combine(Repository.Root, "functions", "Offboarding", "Plans", "steps.json")));
+        var unproved = catalogue["steps"]!.SelectMany(step => step["unproved"]?.Values<string>() ?? []).Concat(catalogue["inferredPermissions"]!.Values<string>()).ToList();
+
+        Assert.Equal(20, unproved.Count);
+        Assert.All(unproved, name => Assert.Contains($"`{name}`", document, StringComparison.Ordinal));
     }
 
     [Fact]
