@@ -47,7 +47,7 @@ internal sealed class GetSignalConfiguration(SignalOptions options) : IHttpFunct
 
         context.Response.Headers.CacheControl = "public, max-age=3600";
         await context.WriteJsonAsync(
-            new SignalConfiguration("1_0", options.Issuer, $"{options.Issuer.TrimEnd('/')}/signals/jwks.json", ["urn:ietf:rfc:8935"], "NONE"),
+            new SignalConfiguration("1_0", options.Issuer, $"{options.Issuer.TrimEnd('/')}/signals/jwks.json", ["urn:ietf:rfc:8935"], "ALL"),
             SignalRouteJson.Default.SignalConfiguration);
     }
 }

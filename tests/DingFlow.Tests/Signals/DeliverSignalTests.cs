@@ -227,6 +227,8 @@ public sealed class DeliverSignalTests
         Assert.Equal("public, max-age=3600", keys.Headers.CacheControl);
         Assert.Equal((TransmitterScenario.Issuer, $"{TransmitterScenario.Issuer}/signals/jwks.json", "1_0"), (Text(metadata, "issuer"), Text(metadata, "jwks_uri"), Text(metadata, "spec_version")));
         Assert.Equal("urn:ietf:rfc:8935", metadata.GetProperty("delivery_methods_supported")[0].GetString());
+        // Every leaver is told without being added first.
+        Assert.Equal("ALL", Text(metadata, "default_subjects"));
     }
 
     [Fact]
