@@ -21,7 +21,7 @@ internal sealed class FunctionsHostStandIn : IAsyncDisposable
     private const string Token = "token-of-the-stand-in";
     private const string IdentityHeader = "header-of-the-stand-in";
 
-    private static readonly Dictionary<string, string> Functions = new() { ["offboarding"] = "ProcessOffboarding", ["alerts"] = "DeliverAlert" };
+    private static readonly Dictionary<string, string> Functions = new() { ["offboarding"] = "ProcessOffboarding", ["transfers"] = "ProcessTransfers", ["alerts"] = "DeliverAlert" };
 
     private readonly CancellationTokenSource _stopping = new();
     private readonly ConcurrentDictionary<string, bool> _known = new();

@@ -38,6 +38,27 @@ public sealed class TwoInstancesTests(AzuriteFixture azurite) : UnderFunctionsHo
         Assert.True((bool)recount.Json["agrees"]!, recount.Text);
     }
 
+    [Fact]
+    public async Task A_person_of_whom_the_queue_tells_again_after_success_counts_once()
+    {
+        await using var sandbox = await DingFlow.Sandbox.SandboxServer.StartNewAsync(cancellationToken: Cancellation);
+        await using var host = await FunctionsHostStandIn.StartAsync();
+        host.DeliverEach = 3;
+        await using var program = await StartAsync(
+            sandbox, host, ("Auth__ApiKeys__sender__Hash", ConfiguredProgram.HashOf(SenderKey)), ("Auth__ApiKeys__sender__Roles", "compliance.read"),
+            ("Exporters__told-again__Name", "Told again"), ("DingTalk:Tenants:sandbox:DataRegion", "SG"), ("DingTalk:Tenants:sandbox:Exporter", "told-again"));
+        using var sender = new TransferSender(program.CreateOperator(SenderKey));
+
+        DingTalkPush.IsSuccess(await DingTalkPush.SendAsync(program.Client, """{"EventType":"user_add_org","UserId":["sb-1001","sb-1002"],"eventId":"00000000000000000000000000000c01"}"""));
+        await Eventually.IsTrueAsync(
+            async () => host.Sent.Count(message => message.Queue == "transfers") == 2 && (int)(await sender.CountersAsync("told-again", null))["subjects"]! == 2,
+            () => "two people counted", Cancellation);
+
+        Assert.All(host.Sent.Where(message => message.Queue == "transfers"), message => Assert.DoesNotContain("sb-1", message.Body + message.SessionId, StringComparison.Ordinal));
+        Assert.Empty(host.Violations);
+        Assert.Empty(host.Failures);
+    }
+
     private static async Task PostAsync(DingFlowProcess program, int from, int count, string key)
     {
         using var sender = new TransferSender(program.CreateOperator(SenderKey));
