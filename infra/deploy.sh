@@ -264,10 +264,10 @@ hr() {
   [[ $source =~ ^[0-9A-Za-z-]+$ ]] || fail "name the HR source with letters, digits and hyphens: infra/deploy.sh hr $environment acme standard"
   [[ $dialect =~ ^[a-z]+$ ]] || fail "the dialect $dialect is a word: see functions/docs/hr-systems.md"
   load
-  if [ -t 0 ] || [ "$dialect" != standard ]; then
+  if [ "$dialect" != standard ]; then
     value=$(ask_secret "Secret of $source ($dialect)")
   else
-    IFS= read -r value || true
+    if [ -t 0 ]; then read -r -s -p "Secret of $source (an empty line makes one): " value || true; say ""; else IFS= read -r value || true; fi
     [ -n "$value" ] || { value=whsec_$(openssl rand -base64 32 | tr -d '\n'); say "A secret was made; give it to the HR system: $value"; }
   fi
   # While a secret is rotated both are valid: the present one moves to the second place.

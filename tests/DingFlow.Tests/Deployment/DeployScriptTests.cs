@@ -119,6 +119,19 @@ public sealed class DeployScriptTests : IDisposable
     }
 
     [Fact]
+    public async Task Without_a_secret_one_is_made_for_a_source_of_the_standard_dialect()
+    {
+        await _script.RunAsync("deploy.sh", "", "infra", "dev");
+        Assert.True(await _script.RunAsync("deploy.sh", "\n", "hr", "dev", "acme", "standard") == 0, _script.Errors);
+
+        var made = Secrets()["HrSources--acme--Secrets--0"];
+        Assert.StartsWith("whsec_", made, StringComparison.Ordinal);
+        Assert.Equal(32, Convert.FromBase64String(made["whsec_".Length..]).Length);
+        Assert.Contains($"give it to the HR system: {made}", _script.Errors, StringComparison.Ordinal);
+        Assert.Equal(1, await _script.RunAsync("deploy.sh", "\n", "hr", "dev", "other", "bamboohr"));
+    }
+
+    [Fact]
     public async Task A_vault_that_cannot_be_read_is_never_taken_for_an_empty_one()
     {
         await _script.RunAsync("deploy.sh", "", "infra", "dev");

@@ -233,7 +233,7 @@ public sealed partial class DriftTests
         var types = Directory.EnumerateFiles(Path.Combine(Repository.Root, "functions", "Alerts", "Texts"), "*.json")
             .SelectMany(file => JsonKeys(File.ReadAllText(file))).ToList();
 
-        Assert.Superset(new HashSet<string>(["dingflow.timer.runs", "dingflow.alerts.raised", "dingflow.queue.age", "dingflow.messages.parked"]), metrics);
+        Assert.Superset(new HashSet<string>(["dingflow.timer.runs", "dingflow.alerts.raised", "dingflow.queue.age", "dingflow.messages.parked", "dingflow.offboarding.time_to_verified", "dingflow.thresholds.share"]), metrics);
         // Emitted by ASP.NET Core; TelemetryTests sees it arrive.
         Assert.All(metrics.Except(["http.server.request.duration"]), name => Assert.Contains($"\"{name}\"", source, StringComparison.Ordinal));
         Assert.Contains("offboarding.overdue", types);

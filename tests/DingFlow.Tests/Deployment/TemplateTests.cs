@@ -335,10 +335,30 @@ public sealed partial class TemplateTests
         using var workbook = JsonDocument.Parse(data);
         var names = workbook.RootElement.GetProperty("items").EnumerateArray().Select(i => i.GetProperty("name").GetString()).ToList();
 
-        Assert.Subset(names.ToHashSet(), new HashSet<string?>(["queue-age", "queue-depth", "freeze-percentiles", "limits-raised", "alerts-raised", "heartbeat"]));
+        Assert.Subset(names.ToHashSet(), new HashSet<string?>(["queue-age", "queue-depth", "freeze-percentiles", "limits", "limits-raised", "alerts-raised", "heartbeat"]));
         Assert.Contains(resources.Of("Microsoft.ServiceBus/namespaces").Single().Id(), data, StringComparison.Ordinal);
         Assert.Contains(resources.Of("Microsoft.OperationalInsights/workspaces").Single().Id(), data, StringComparison.Ordinal);
         Assert.DoesNotContain("{workspaceId}", data, StringComparison.Ordinal);
+    }
+
+    /// <summary>Every alert has its line in the runbook, and every step of the catalogue its permissions.</summary>
+    [Fact]
+    public async Task The_runbook_explains_every_alert_and_names_every_steps_permissions()
+    {
+        var runbook = await File.ReadAllTextAsync(Bicep.PathOf("README.md"), TestContext.Current.CancellationToken);
+        var resources = await Bicep.ResourcesAsync("prod");
+        var names = resources.Of("Microsoft.Insights/metricAlerts").Concat(resources.Of("Microsoft.Insights/scheduledQueryRules"))
+            .Select(r => r.Name()["dingflow-prod-".Length..])
+            .Select(n => n.StartsWith("stuck-", StringComparison.Ordinal) ? "stuck-QUEUE" : n.StartsWith("vault-", StringComparison.Ordinal) ? "vault-*" : n.Replace("-availability", "", StringComparison.Ordinal));
+        Assert.All(names, name => Assert.Contains($"`{name}`", runbook, StringComparison.Ordinal));
+
+        using var steps = JsonDocument.Parse(await File.ReadAllTextAsync(
+            Path.Combine(Infrastructure.Repository.Root, "functions", "Offboarding", "Plans", "steps.json"), TestContext.Current.CancellationToken));
+        Assert.All(steps.RootElement.GetProperty("steps").EnumerateArray(), step =>
+        {
+            var line = Assert.Single(runbook.Split('\n'), l => l.StartsWith($"| `{step.GetProperty("id").GetString()}`", StringComparison.Ordinal));
+            Assert.All(step.GetProperty("permissions").EnumerateArray(), p => Assert.Contains($"`{p.GetString()}`", line, StringComparison.Ordinal));
+        });
     }
 
     private static string ScopeOf(JsonElement assignment) =>
