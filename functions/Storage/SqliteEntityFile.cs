@@ -87,15 +87,15 @@ internal sealed class SqliteEntityFile(SqliteFile file, TimeProvider time)
     public async Task<TransactionResult[]> SubmitAsync(IReadOnlyList<SqliteEntityTransaction> transactions, CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow().ToUnixTimeMilliseconds();
-        var (results, _) = await file.WriteAsync(
+        var written = await file.WriteAsync(
             connection =>
             {
                 var reserved = Reserve(connection, transactions.Sum(t => (long)t.Operations.Length));
-                return (transactions.Select(t => Apply(connection, t, now)).ToArray(), Reserved: reserved);
+                return new Written([.. transactions.Select(t => Apply(connection, t, now))], reserved);
             },
             committed => _reservedETags = Math.Max(_reservedETags, committed.Reserved),
             cancellationToken);
-        return results;
+        return written.Results;
     }
 
     private static Entity EntityOf(SqliteStatement row, string partitionKey, string rowKey, int column) => new(partitionKey, rowKey)
@@ -205,4 +205,7 @@ internal sealed class SqliteEntityFile(SqliteFile file, TimeProvider time)
         using var find = connection.Statement(FindRow).Bind(1, transaction.Table).Bind(2, transaction.PartitionKey).Bind(3, operation.RowKey);
         return find.Step();
     }
+
+    /// <summary>What a unit did. A class: code for a value of its own would be compiled at the first webhook.</summary>
+    private sealed record Written(TransactionResult[] Results, long Reserved);
 }

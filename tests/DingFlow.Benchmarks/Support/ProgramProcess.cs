@@ -93,6 +93,13 @@ internal sealed class ProgramProcess : IAsyncDisposable
             .Split(' ', StringSplitOptions.RemoveEmptyEntries)[1],
         CultureInfo.InvariantCulture) / 1024.0;
 
+    /// <summary>Asks the program to stop and waits until it has.</summary>
+    public async Task StopAsync()
+    {
+        using var signal = Process.Start("/bin/kill", ["-TERM", _process.Id.ToString(CultureInfo.InvariantCulture)]);
+        await _process.WaitForExitAsync();
+    }
+
     public async ValueTask DisposeAsync()
     {
         if (_ended)
