@@ -52,6 +52,11 @@ public sealed class DingTalkDirectory(DingTalkClients clients, IEntityStore stor
     public Task<DirectoryEntry?> GetKnownAsync(string tenant, string userId, CancellationToken cancellationToken) =>
         _map.GetAsync(clients[tenant].Tenant, userId, cancellationToken);
 
+    /// <summary>Everybody who was ever seen in the contact list and is still remembered.</summary>
+    /// <exception cref="KeyNotFoundException">No such tenant is configured.</exception>
+    public IAsyncEnumerable<DirectoryEntry> KnownAsync(string tenant, CancellationToken cancellationToken) =>
+        _map.AllAsync(clients[tenant].Tenant, cancellationToken);
+
     /// <summary>
     /// Reads the whole contact list into the map, or joins the reading that is under way. Returns how many people the list shows. When a
     /// part of it cannot be read nothing is changed.

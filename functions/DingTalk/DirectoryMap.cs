@@ -31,6 +31,19 @@ internal sealed class DirectoryMap(IEntityStore store, ReadOnlyMemory<byte>? sec
         return row is null ? null : ReadEntry(tenant, row);
     }
 
+    /// <summary>Everybody who is remembered.</summary>
+    public async IAsyncEnumerable<DirectoryEntry> AllAsync(
+        string tenant, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        foreach (var shard in ShardDigits)
+        {
+            await foreach (var row in QueryAsync(Partition(tenant, [shard]), "u|", cancellationToken))
+            {
+                yield return ReadEntry(tenant, row);
+            }
+        }
+    }
+
     /// <summary>All people that any of the identifiers leads to.</summary>
     public async Task<IReadOnlyList<DirectoryEntry>> FindAsync(
         string tenant, string? jobNumber, string? email, CancellationToken cancellationToken)

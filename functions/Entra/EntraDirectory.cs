@@ -45,6 +45,9 @@ public sealed partial class EntraDirectory(EntraOptions options, Lazy<TokenCrede
         return MergeAsync(filters.Select(filter => Graph.FindAsync(filter, cancellationToken)));
     }
 
+    /// <summary>All live users, page after page; a list that cannot be read to its end is a refusal.</summary>
+    public Task<RemoteResult<IReadOnlyList<EntraUser>>> ListUsersAsync(CancellationToken cancellationToken) => Graph.ListAsync(cancellationToken);
+
     /// <summary>Reads a user by object id.</summary>
     public Task<RemoteResult<EntraUser>> GetUserAsync(string id, CancellationToken cancellationToken) =>
         Graph.GetAsync(Id(id), cancellationToken);

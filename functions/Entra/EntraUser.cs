@@ -27,6 +27,9 @@ public sealed record EntraUser
     /// <summary>When the user was deleted; <see langword="null"/> of a live user.</summary>
     public DateTimeOffset? DeletedAt { get; init; }
 
+    /// <summary>Somebody of another organisation.</summary>
+    public bool IsGuest { get; init; }
+
     /// <summary>Says nothing: the record is personal data.</summary>
     public override string ToString() => nameof(EntraUser);
 }

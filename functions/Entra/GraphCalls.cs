@@ -16,6 +16,8 @@ internal sealed partial class GraphCalls : IDisposable
 {
     private const string ReadPermission = "User.Read.All";
     private const int MaxPages = 20;
+    private const int MaxPagesOfAll = 2000;
+    private const int LargestPage = 999;
 
     private static readonly string[] Properties =
     [
@@ -43,6 +45,47 @@ internal sealed partial class GraphCalls : IDisposable
 
     /// <summary>Closes the connections.</summary>
     public void Dispose() => _graph.Dispose();
+
+    /// <summary>All live users.</summary>
+    public async Task<RemoteResult<IReadOnlyList<EntraUser>>> ListAsync(CancellationToken cancellationToken)
+    {
+        // Each page is a call of its own, with its own time and its own repetitions: a large directory takes minutes.
+        var users = new List<EntraUser>();
+        string? next = null;
+        for (var pages = 0; pages < MaxPagesOfAll; pages++)
+        {
+            var address = next;
+            var page = await CallAsync("users.list", [ReadPermission], async (exchange, token) => address is null
+                ? await _graph.Users.GetAsync(
+                    request =>
+                    {
+                        request.QueryParameters.Top = LargestPage;
+                        request.QueryParameters.Select = [.. Properties, "userType"];
+                        request.Options.Add(exchange);
+                    },
+                    token)
+                : await _graph.Users.WithUrl(address).GetAsync(request => request.Options.Add(exchange), token), cancellationToken);
+            if (!page.IsOk)
+            {
+                return RemoteResult<IReadOnlyList<EntraUser>>.From(page);
+            }
+
+            users.AddRange((page.Value!.Value ?? []).Where(static user => user.Id is not null).Select(Read));
+            if (page.Value.OdataNextLink is not { } link)
+            {
+                return new(RemoteStatus.Ok, users) { RequestId = page.RequestId };
+            }
+
+            if (!IsOurs(link))
+            {
+                break;
+            }
+
+            next = link;
+        }
+
+        return new(RemoteStatus.Unexpected, null) { Code = "endless-pages" };
+    }
 
     /// <summary>All live users for whom a filter holds.</summary>
     public Task<RemoteResult<IReadOnlyList<EntraUser>>> FindAsync(string filter, CancellationToken cancellationToken) =>
@@ -179,8 +222,7 @@ internal sealed partial class GraphCalls : IDisposable
             }
 
             // The address of the next page comes from the answer: nowhere but to Graph itself.
-            if (!Uri.TryCreate(link, UriKind.Absolute, out var address)
-                || Uri.Compare(address, _baseUrl, UriComponents.SchemeAndServer, UriFormat.UriEscaped, StringComparison.OrdinalIgnoreCase) != 0)
+            if (!IsOurs(link))
             {
                 return null;
             }
@@ -190,6 +232,9 @@ internal sealed partial class GraphCalls : IDisposable
 
         return null;
     }
+
+    private bool IsOurs(string link) => Uri.TryCreate(link, UriKind.Absolute, out var address)
+        && Uri.Compare(address, _baseUrl, UriComponents.SchemeAndServer, UriFormat.UriEscaped, StringComparison.OrdinalIgnoreCase) == 0;
 
     private static EntraUser Read(User user) => new()
     {
@@ -202,6 +247,7 @@ internal sealed partial class GraphCalls : IDisposable
         OnPremisesSyncEnabled = user.OnPremisesSyncEnabled ?? false,
         SignInSessionsValidFrom = user.SignInSessionsValidFromDateTime,
         DeletedAt = user.DeletedDateTime,
+        IsGuest = string.Equals(user.UserType, "Guest", StringComparison.OrdinalIgnoreCase),
     };
 
     private static RemoteResult Plain(RemoteResult result) => new(result.Status)

@@ -52,6 +52,9 @@ public static class Roles
     /// <summary>Provision and deprovision people by SCIM, in the sources that the key is confined to.</summary>
     public const string Scim = "scim";
 
+    /// <summary>Hand in the roster of an HR source.</summary>
+    public const string RosterWrite = "roster.write";
+
     /// <summary>Have stored deliveries handled once more.</summary>
     public const string DeliveriesReplay = "deliveries.replay";
 
@@ -84,7 +87,7 @@ public static class Roles
     [
         OperationsRead, OperationsWrite, OperationsApprove,
         TransfersWrite, ComplianceRead, ComplianceWrite, SubjectsRead, AuditRead, AuditHold,
-        "roster.write", DeliveriesReplay, RehearsalsRun, Scim,
+        RosterWrite, DeliveriesReplay, RehearsalsRun, Scim,
     ];
 }
 

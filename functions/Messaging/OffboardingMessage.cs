@@ -14,6 +14,10 @@ public enum OffboardingMessageKind
     /// <summary>Take up a case again: it fell due, a retry is due, an operator asked.</summary>
     [JsonStringEnumMemberName("run")]
     Run,
+
+    /// <summary>Compare HR's rosters, the cases and the directories.</summary>
+    [JsonStringEnumMemberName("reconcile")]
+    Reconcile,
 }
 
 /// <summary>
@@ -69,6 +73,7 @@ public sealed record OffboardingMessage
         {
             { Kind: OffboardingMessageKind.Delivery, Partition: { Length: > 0 } partition, Row: { Length: > 0 } row, Item: >= 0 and var item } =>
                 new OffboardingMessage { Kind = OffboardingMessageKind.Delivery, Delivery = new InboxReference(partition, row, item) },
+            { Kind: OffboardingMessageKind.Reconcile } => new OffboardingMessage { Kind = OffboardingMessageKind.Reconcile },
             { Kind: OffboardingMessageKind.Run, CaseId.Length: > 0 } => new OffboardingMessage { Kind = OffboardingMessageKind.Run, CaseId = read.CaseId },
             _ => throw new FormatException("An offboarding message names neither a work item nor a case."),
         };

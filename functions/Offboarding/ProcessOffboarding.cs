@@ -1,13 +1,14 @@
 using DingFlow.Hosting;
 using DingFlow.HrSystems;
 using DingFlow.Messaging;
+using DingFlow.Offboarding.Reconciliation;
 
 namespace DingFlow.Offboarding;
 
 /// <summary>Handles the messages of the <c>offboarding</c> queue: person events from the inbox, and cases to be taken up.</summary>
 public sealed class ProcessOffboarding(
     IInbox inbox, IInboxGate gate, ILeaverLookup lookup, ResignationDates resignations, CaseEvents events, CaseRunner runner, SessionEnding sessions,
-    CaseAnnouncements announcements, TimeProvider time) : IQueueFunction
+    CaseAnnouncements announcements, Reconciler reconciler, TimeProvider time) : IQueueFunction
 {
     /// <summary>Events of one work item are numbered within their delivery.</summary>
     private const int EventsPerItem = 1000;
@@ -24,6 +25,12 @@ public sealed class ProcessOffboarding(
         {
             // Nobody but us writes to this queue; a body that cannot be read will not become readable by being delivered again.
             throw new UnusableMessageException($"The body is not one that this queue carries: {e.Message}");
+        }
+
+        if (body.Kind == OffboardingMessageKind.Reconcile)
+        {
+            await reconciler.RunAsync(cancellationToken);
+            return;
         }
 
         if (body.Kind == OffboardingMessageKind.Run)

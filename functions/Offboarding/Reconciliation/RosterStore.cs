@@ -13,6 +13,9 @@ namespace DingFlow.Offboarding.Reconciliation;
 /// <param name="LeavesAt">From when on the person no longer works here; <see langword="null"/> when no end is known.</param>
 public sealed record RosterPerson(string EmployeeId, Guid? EmailHash, string? DingTalkUserId, DateTimeOffset? LeavesAt)
 {
+    /// <summary>The person was on the roster before and is no longer.</summary>
+    public bool IsDropped { get; init; }
+
     /// <summary>Says nothing: the record is personal data.</summary>
     public override string ToString() => nameof(RosterPerson);
 }
@@ -25,7 +28,8 @@ public sealed record RosterPerson(string EmployeeId, Guid? EmailHash, string? Di
 /// <param name="By">By whom.</param>
 public sealed record RosterHead(string Source, string Version, int People, DateTimeOffset At, string By)
 {
-    internal int Chunks { get; init; }
+    /// <summary>The people, and those who were dropped from the roster not long ago.</summary>
+    internal int Rows { get; init; }
 
     internal string? ETag { get; init; }
 }
@@ -55,7 +59,7 @@ public sealed class RosterStore(IEntityStore store, TimeProvider time) : IRoster
     private const int PeoplePerRow = 400;
 
     /// <summary>Rows carry their number in seven digits.</summary>
-    internal const int MaximumPeople = 2_000_000;
+    internal const int MaximumPeople = 1_000_000;
 
     /// <summary>The digest under which an address is compared; upper and lower case and space around it do not matter.</summary>
     public static Guid DigestOf(string email)
@@ -96,7 +100,7 @@ public sealed class RosterStore(IEntityStore store, TimeProvider time) : IRoster
             Unpack(row.Properties.Require<byte[]>("People"), people);
         }
 
-        return people.Count == head.People ? people : null;
+        return people.Count == head.Rows ? people : null;
     }
 
     /// <summary>Begins a roster, which is not in force before <see cref="CommitAsync"/>.</summary>
@@ -114,7 +118,8 @@ public sealed class RosterStore(IEntityStore store, TimeProvider time) : IRoster
     {
         ArgumentNullException.ThrowIfNull(draft);
         draft.Waiting.Add(person);
-        draft.People++;
+        draft.Rows++;
+        draft.People += person.IsDropped ? 0 : 1;
         if (draft.Waiting.Count == PeoplePerRow)
         {
             await FlushAsync(draft, cancellationToken);
@@ -138,7 +143,7 @@ public sealed class RosterStore(IEntityStore store, TimeProvider time) : IRoster
         {
             Properties = new()
             {
-                ["Schema"] = 1, ["Source"] = draft.Source, ["Version"] = draft.Version, ["People"] = draft.People, ["Chunks"] = draft.Chunks,
+                ["Schema"] = 1, ["Source"] = draft.Source, ["Version"] = draft.Version, ["People"] = draft.People, ["Rows"] = draft.Rows,
                 ["At"] = time.GetUtcNow(), ["By"] = draft.By,
             },
         };
@@ -156,7 +161,8 @@ public sealed class RosterStore(IEntityStore store, TimeProvider time) : IRoster
         await foreach (var draft in RowsAsync(DraftsOf(source), cancellationToken))
         {
             // Another one may be on its way: a request does not take an hour.
-            if (draft.RowKey == current || now - draft.Properties.Require<DateTimeOffset>("BegunAt") < TimeSpan.FromHours(1) && string.CompareOrdinal(draft.RowKey, current) > 0)
+            var isRecent = now - draft.Properties.Require<DateTimeOffset>("BegunAt") < TimeSpan.FromHours(1);
+            if (draft.RowKey == current || (isRecent && string.CompareOrdinal(draft.RowKey, current) > 0))
             {
                 continue;
             }
@@ -207,6 +213,7 @@ public sealed class RosterStore(IEntityStore store, TimeProvider time) : IRoster
 
             writer.Write(person.DingTalkUserId ?? "");
             writer.Write(person.LeavesAt?.UtcTicks ?? 0);
+            writer.Write(person.IsDropped);
         }
 
         writer.Flush();
@@ -222,7 +229,10 @@ public sealed class RosterStore(IEntityStore store, TimeProvider time) : IRoster
             Guid? hash = reader.ReadBoolean() ? new Guid(reader.ReadBytes(16)) : null;
             var userId = reader.ReadString();
             var leavesAt = reader.ReadInt64();
-            people.Add(new(employeeId, hash, userId.Length == 0 ? null : userId, leavesAt == 0 ? null : new DateTimeOffset(leavesAt, TimeSpan.Zero)));
+            people.Add(new(employeeId, hash, userId.Length == 0 ? null : userId, leavesAt == 0 ? null : new DateTimeOffset(leavesAt, TimeSpan.Zero))
+            {
+                IsDropped = reader.ReadBoolean(),
+            });
         }
     }
 
@@ -247,7 +257,7 @@ public sealed class RosterStore(IEntityStore store, TimeProvider time) : IRoster
         row.Properties.Require<string>("Source"), row.Properties.Require<string>("Version"), row.Properties.Require<int>("People"),
         row.Properties.Require<DateTimeOffset>("At"), row.Properties.Require<string>("By"))
     {
-        Chunks = row.Properties.Require<int>("Chunks"), ETag = row.ETag,
+        Rows = row.Properties.Require<int>("Rows"), ETag = row.ETag,
     };
 
     private static string RowOf(string source) => PersonKey.Escape(source);
@@ -267,6 +277,8 @@ public sealed class RosterDraft
 
     /// <summary>How many people so far.</summary>
     public int People { get; internal set; }
+
+    internal int Rows { get; set; }
 
     internal string Version { get; }
 

@@ -27,11 +27,14 @@ internal sealed class OffboardingDriver : IAsyncDisposable
     private readonly SqliteDatabase _database;
     private readonly Dictionary<string, string?> _settings;
     private readonly IReadOnlyList<SandboxServer> _sandboxes;
+    private readonly TimeProvider _remoteTime;
     private ServiceProvider _services = null!;
     private int _deliveries;
 
-    private OffboardingDriver(IReadOnlyList<SandboxServer> sandboxes, Dictionary<string, string?> settings, FakeTimeProvider time)
+    private OffboardingDriver(
+        IReadOnlyList<SandboxServer> sandboxes, Dictionary<string, string?> settings, FakeTimeProvider time, TimeProvider remoteTime)
     {
+        _remoteTime = remoteTime;
         _sandboxes = sandboxes;
         _settings = settings;
         Time = time;
@@ -61,7 +64,11 @@ internal sealed class OffboardingDriver : IAsyncDisposable
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    public static async Task<OffboardingDriver> StartAsync(Dictionary<string, string?>? settings = null, int tenants = 1)
+    /// <param name="settings">Settings beside the usual ones.</param>
+    /// <param name="tenants">DingTalk organisations.</param>
+    /// <param name="remoteTime">The clock of the clients; the real one by default.</param>
+    public static async Task<OffboardingDriver> StartAsync(
+        Dictionary<string, string?>? settings = null, int tenants = 1, TimeProvider? remoteTime = null)
     {
         var time = new FakeTimeProvider(Start);
         var sandboxes = new List<SandboxServer>();
@@ -92,24 +99,26 @@ internal sealed class OffboardingDriver : IAsyncDisposable
             all[key] = value;
         }
 
-        return new OffboardingDriver(sandboxes, all, time);
+        return new OffboardingDriver(sandboxes, all, time, remoteTime ?? TimeProvider.System);
     }
 
     /// <summary>An event arrives, as the inbox hands it over. Returns its delivery id, to deliver it again.</summary>
     public async Task<string> HearAsync(PersonEvent personEvent, string? deliveryId = null)
     {
         deliveryId ??= $"delivery-{++_deliveries}";
-        var signal = new CaseSignal
-        {
-            DeliveryId = deliveryId,
-            Source = personEvent.Source,
-            Kind = personEvent.Kind,
-            ReceivedAt = Time.GetUtcNow(),
-            OccurredAt = personEvent.OccurredAt,
-        };
-        await _services.GetRequiredService<CaseEvents>().HandleAsync(personEvent, signal, Cancellation);
+        await HandleAsync(personEvent, deliveryId, Time.GetUtcNow());
         return deliveryId;
     }
+
+    /// <summary>A delivery is handled. Returns how long it has to wait when it could not be.</summary>
+    public Task<TimeSpan?> HandleAsync(PersonEvent personEvent, string deliveryId, DateTimeOffset receivedAt) =>
+        _services.GetRequiredService<CaseEvents>().HandleAsync(
+            personEvent,
+            new CaseSignal
+            {
+                DeliveryId = deliveryId, Source = personEvent.Source, Kind = personEvent.Kind, ReceivedAt = receivedAt, OccurredAt = personEvent.OccurredAt,
+            },
+            Cancellation);
 
     /// <summary>Handles every message that is due now, and those that they send, until none is due.</summary>
     public async Task SettleAsync()
@@ -224,7 +233,7 @@ internal sealed class OffboardingDriver : IAsyncDisposable
         // The remotes answer in real time; only offboarding's own clock is controlled.
         var clients = new ServiceCollection();
         clients.AddLogging(b => b.AddProvider(Logs).SetMinimumLevel(LogLevel.Trace));
-        clients.AddSingleton(TimeProvider.System).AddSingleton<IEntityStore>(Store).AddSingleton<IConfiguration>(configuration);
+        clients.AddSingleton(_remoteTime).AddSingleton<IEntityStore>(Store).AddSingleton<IConfiguration>(configuration);
         clients.AddAzureCredentials(configuration);
         clients.AddDingTalk(configuration, faults).AddEntra(configuration, faults);
         var remote = clients.BuildServiceProvider();

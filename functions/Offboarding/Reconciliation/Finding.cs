@@ -1,0 +1,134 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json.Serialization;
+
+namespace DingFlow.Offboarding.Reconciliation;
+
+/// <summary>What is wrong between HR and a directory.</summary>
+public enum FindingKind
+{
+    /// <summary>A case froze the account and proved it, and it can sign in again: somebody, or a synchronisation, enabled it.</summary>
+    LeaverAlive,
+
+    /// <summary>By HR's roster the person has left, and the account can sign in.</summary>
+    LeftHr,
+
+    /// <summary>No roster knows the person of an account that can sign in (an orphan).</summary>
+    UnknownToHr,
+
+    /// <summary>By HR's roster the person works here, and the account is disabled or was removed, and no case says why.</summary>
+    GoneButInHr,
+}
+
+/// <summary>Where a finding stands.</summary>
+public enum FindingStatus
+{
+    /// <summary>It was there when last looked at.</summary>
+    Open,
+
+    /// <summary>It was no longer there.</summary>
+    Resolved,
+
+    /// <summary>An operator accepted it.</summary>
+    Dismissed,
+}
+
+/// <summary>A difference between HR and one account. The same difference is one finding however often it is seen.</summary>
+public sealed record Finding
+{
+    /// <summary>Its id: what is wrong with which account.</summary>
+    public required string FindingId { get; init; }
+
+    /// <summary>What is wrong.</summary>
+    public required FindingKind Kind { get; init; }
+
+    /// <summary>In which system.</summary>
+    public required FreezeTarget Target { get; init; }
+
+    /// <summary>The DingTalk tenant; <see langword="null"/> for Entra.</summary>
+    public string? Tenant { get; init; }
+
+    /// <summary>User id in DingTalk, object id in Entra.</summary>
+    public required string AccountId { get; init; }
+
+    /// <summary>The employee id, where one is known.</summary>
+    public string? EmployeeId { get; init; }
+
+    /// <summary>Why it is one and what to do, in plain words.</summary>
+    public required string Explanation { get; init; }
+
+    /// <summary>The case that froze the account, or that the finding became.</summary>
+    public string? CaseId { get; init; }
+
+    /// <summary>Where it stands.</summary>
+    public FindingStatus Status { get; init; }
+
+    /// <summary>When it was first seen, since it was last resolved.</summary>
+    public DateTimeOffset FirstSeenAt { get; init; }
+
+    /// <summary>When it was last seen.</summary>
+    public DateTimeOffset LastSeenAt { get; init; }
+
+    /// <summary>It was handed over to a case, by policy or by an operator.</summary>
+    public bool BecameCase { get; init; }
+
+    /// <summary>Who dismissed it, when and why.</summary>
+    public CaseAction? Action { get; init; }
+
+    /// <summary>The id of a finding.</summary>
+    public static string IdOf(FindingKind kind, FreezeTarget target, string? tenant, string accountId) =>
+        Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{kind}\n{target}\n{tenant}\n{accountId}")), 0, 16);
+}
+
+/// <summary>What a reconciliation looked at and found.</summary>
+public sealed record ReconciliationReport
+{
+    /// <summary>When it began.</summary>
+    public required DateTimeOffset StartedAt { get; init; }
+
+    /// <summary>When it ended.</summary>
+    public required DateTimeOffset EndedAt { get; init; }
+
+    /// <summary>Rosters that were in force: source and people.</summary>
+    public IReadOnlyDictionary<string, int> Rosters { get; init; } = new Dictionary<string, int>();
+
+    /// <summary>Directories that were read to their end: name and accounts.</summary>
+    public IReadOnlyDictionary<string, int> Directories { get; init; } = new Dictionary<string, int>();
+
+    /// <summary>Directories that could not be read, and why: nothing is said of them, and their findings stay as they were.</summary>
+    public IReadOnlyDictionary<string, string> NotRead { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Open findings by kind.</summary>
+    public IReadOnlyDictionary<string, int> Open { get; init; } = new Dictionary<string, int>();
+
+    /// <summary>Findings that were not there before.</summary>
+    public int New { get; init; }
+
+    /// <summary>Findings that are no longer there.</summary>
+    public int Resolved { get; init; }
+
+    /// <summary>Findings that became cases.</summary>
+    public int Cases { get; init; }
+}
+
+/// <summary>A page of findings.</summary>
+/// <param name="Items">The findings.</param>
+/// <param name="Count">How many there are of those asked for.</param>
+/// <param name="LastReport">The last reconciliation; <see langword="null"/> when there was none.</param>
+public sealed record FindingListView(IReadOnlyList<Finding> Items, int Count, ReconciliationReport? LastReport);
+
+/// <summary>A reconciliation was asked for.</summary>
+/// <param name="RequestedAt">When.</param>
+/// <param name="LastReport">The last one that ended; <see langword="null"/> when there was none.</param>
+public sealed record ReconciliationRequestedView(DateTimeOffset RequestedAt, ReconciliationReport? LastReport);
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DictionaryKeyPolicy = JsonKnownNamingPolicy.Unspecified,
+    Converters = [typeof(CamelCaseEnum<FindingKind>), typeof(CamelCaseEnum<FindingStatus>), typeof(CamelCaseEnum<FreezeTarget>)])]
+[JsonSerializable(typeof(Finding))]
+[JsonSerializable(typeof(FindingListView))]
+[JsonSerializable(typeof(ReconciliationReport))]
+[JsonSerializable(typeof(ReconciliationRequestedView))]
+[JsonSerializable(typeof(RosterView))]
+internal sealed partial class ReconciliationJson : JsonSerializerContext;

@@ -1,0 +1,310 @@
+using System.Globalization;
+using DingFlow.DingTalk;
+using DingFlow.Entra;
+using DingFlow.Messaging;
+using DingFlow.Storage;
+
+namespace DingFlow.Offboarding.Reconciliation;
+
+/// <summary>
+/// Compares HR's rosters, the cases and the directories, all of them, and keeps what does not agree as findings. A directory that cannot be
+/// read to its end is left out: nothing new is said of it, and nothing is called resolved.
+/// </summary>
+public sealed partial class Reconciler(
+    RosterStore rosters, FindingStore findings, CaseStore cases, CaseRuns runs, CaseEvents events, DingTalkClients clients, DingTalkDirectory directory,
+    EntraDirectory entra, ReconciliationOptions options, OffboardingOptions offboarding, IAuditTrail trail, IAlertSender alerts, TimeProvider time,
+    ILogger<Reconciler> logger)
+{
+    /// <summary>What is over is kept for those who ask.</summary>
+    private static readonly TimeSpan KeepResolved = TimeSpan.FromDays(90);
+
+    /// <summary>Looks at everything once.</summary>
+    public async Task<ReconciliationReport> RunAsync(CancellationToken cancellationToken)
+    {
+        var started = time.GetUtcNow();
+        var heads = await rosters.ListAsync(cancellationToken);
+        var roster = await RosterIndex.ReadAsync(rosters, heads, started, cancellationToken)
+            ?? throw new EntityStoreException("A roster changed while it was read; the message is delivered again.");
+        var snapshot = await DirectorySnapshot.TakeAsync(clients, directory, entra, cancellationToken);
+        var told = await CasesAsync(started, cancellationToken);
+
+        var seen = new Dictionary<string, Finding>(StringComparer.Ordinal);
+        foreach (var finding in await LookAsync(snapshot, roster, told, cancellationToken))
+        {
+            seen.TryAdd(finding.FindingId, finding);
+        }
+
+        await foreach (var finding in GoneAsync(snapshot, roster, told, cancellationToken))
+        {
+            seen.TryAdd(finding.FindingId, finding);
+        }
+
+        var report = await KeepAsync(seen, snapshot, started, cancellationToken);
+        report = report with { Rosters = heads.ToDictionary(static h => h.Source, static h => h.People), EndedAt = time.GetUtcNow() };
+        await findings.AddReportAsync(report, cancellationToken);
+        Log.Done(logger, report.New, report.Resolved, report.Cases);
+        return report;
+    }
+
+    /// <summary>Has a finding's person frozen: a leaver who is alive again by the case that there is, anybody else by a new one.</summary>
+    public async Task OpenCaseAsync(Finding finding, string reason, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(finding);
+        if (finding.Kind == FindingKind.LeaverAlive && finding.CaseId is { } caseId && await cases.FindAsync(caseId, cancellationToken) is { } known)
+        {
+            await runs.ScheduleAsync(known, time.GetUtcNow(), "found alive by reconciliation", c => c, cancellationToken);
+            return;
+        }
+
+        var now = time.GetUtcNow();
+        var source = finding.Target == FreezeTarget.DingTalk ? $"dingtalk/{finding.Tenant}" : "reconciliation";
+        var personEvent = new PersonEvent
+        {
+            Kind = PersonEventKind.Terminated,
+            Source = source,
+            EmployeeId = finding.EmployeeId,
+            DingTalkUserId = finding.Target == FreezeTarget.DingTalk ? finding.AccountId : null,
+            Email = finding.Target == FreezeTarget.Entra ? await AddressOfAsync(finding.AccountId, cancellationToken) : null,
+            Tenants = finding.Tenant is null ? null : [finding.Tenant],
+            Immediate = true,
+            Reason = reason,
+            OccurredAt = now,
+        };
+        await events.HandleAsync(
+            personEvent,
+            new() { DeliveryId = $"finding-{finding.FindingId}-{finding.FirstSeenAt.UtcTicks:x}", Source = source, Kind = personEvent.Kind, ReceivedAt = now, OccurredAt = now, VerifiedBy = -1 },
+            cancellationToken);
+    }
+
+    private async Task<string?> AddressOfAsync(string objectId, CancellationToken cancellationToken) =>
+        (await entra.GetUserAsync(objectId, cancellationToken)).Value?.UserPrincipalName;
+
+    /// <summary>The newest case of every account that a case ever looked at.</summary>
+    private async Task<Dictionary<(FreezeTarget, string?, string), OffboardingCase>> CasesAsync(DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        var told = new Dictionary<(FreezeTarget, string?, string), OffboardingCase>();
+        await foreach (var c in cases.AllAsync(cancellationToken))
+        {
+            if (c.MergedInto is not null || c.Mode == CaseMode.DryRun || now - c.ReceivedAt > options.LookBack)
+            {
+                continue;
+            }
+
+            foreach (var account in c.Accounts.Where(static a => a.AccountId is not null))
+            {
+                told.TryAdd((account.Target, account.Tenant, account.AccountId!), c);
+            }
+        }
+
+        return told;
+    }
+
+    /// <summary>What is wrong with the accounts that are there.</summary>
+    private async Task<List<Finding>> LookAsync(
+        DirectorySnapshot snapshot, RosterIndex roster, Dictionary<(FreezeTarget, string?, string), OffboardingCase> told, CancellationToken cancellationToken)
+    {
+        var found = new List<Finding>();
+        foreach (var account in snapshot.Accounts)
+        {
+            if (account.Enabled == false || IsIgnored(account))
+            {
+                continue;
+            }
+
+            var person = roster.Find(account);
+            var kind = told.GetValueOrDefault((account.Target, account.Tenant, account.AccountId)) is { } c
+                ? KindOf(c)
+                : person is { HasLeft: true } ? FindingKind.LeftHr
+                : person is null && roster.HasPeople ? FindingKind.UnknownToHr
+                : (FindingKind?)null;
+            if (kind is { } wrong && await IsEnabledAsync(account, cancellationToken))
+            {
+                found.Add(Of(wrong, account, person, told.GetValueOrDefault((account.Target, account.Tenant, account.AccountId))));
+            }
+        }
+
+        return found;
+    }
+
+    /// <summary>A case that is not over speaks for the account; one that froze it says that it must not be alive.</summary>
+    private static FindingKind? KindOf(OffboardingCase c) => c is { State: CaseState.Verified, Superseded: false } ? FindingKind.LeaverAlive : null;
+
+    /// <summary>People who work here by HR's roster and whose accounts are not there, or disabled, without a case.</summary>
+    private async IAsyncEnumerable<Finding> GoneAsync(
+        DirectorySnapshot snapshot, RosterIndex roster, Dictionary<(FreezeTarget, string?, string), OffboardingCase> told,
+        [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        foreach (var account in snapshot.Accounts.Where(static a => a.Enabled == false))
+        {
+            if (!IsIgnored(account) && roster.Find(account) is { HasLeft: false } person && !told.ContainsKey((account.Target, account.Tenant, account.AccountId)))
+            {
+                yield return Of(FindingKind.GoneButInHr, account, person, null);
+            }
+        }
+
+        foreach (var tenant in clients.Tenants.Where(t => snapshot.WasRead(FreezeTarget.DingTalk, t)))
+        {
+            await foreach (var entry in directory.KnownAsync(tenant, cancellationToken))
+            {
+                // Seen before and no longer there.
+                if (snapshot.Find(FreezeTarget.DingTalk, tenant, entry.UserId) is null && !told.ContainsKey((FreezeTarget.DingTalk, tenant, entry.UserId))
+                    && new DirectoryAccount(FreezeTarget.DingTalk, tenant, entry.UserId, entry.JobNumber, [], false, false) is var account
+                    && !IsIgnored(account) && roster.Find(account) is { HasLeft: false } person)
+                {
+                    yield return Of(FindingKind.GoneButInHr, account, person, null);
+                }
+            }
+        }
+    }
+
+    private async Task<bool> IsEnabledAsync(DirectoryAccount account, CancellationToken cancellationToken)
+    {
+        if (account.Enabled is { } known)
+        {
+            return known;
+        }
+
+        // Whether an enterprise account is disabled stands in no list. What cannot be told is not called wrong.
+        var disabled = await clients[account.Tenant!].IsAccountDisabledAsync(account.AccountId, cancellationToken);
+        return disabled is { IsOk: true, Value: false };
+    }
+
+    private bool IsIgnored(DirectoryAccount account) =>
+        options.Ignore.Contains(account.AccountId) || offboarding.Protected.Contains(account.AccountId)
+        || account.Emails.Any(e => options.Ignore.Contains(e) || offboarding.Protected.Contains(e))
+        || (account.EmployeeId is { } id && (options.Ignore.Contains(id) || offboarding.Protected.Contains(id)));
+
+    private static Finding Of(FindingKind kind, DirectoryAccount account, RosterEntry? person, OffboardingCase? c) => new()
+    {
+        FindingId = Finding.IdOf(kind, account.Target, account.Tenant, account.AccountId),
+        Kind = kind,
+        Target = account.Target,
+        Tenant = account.Tenant,
+        AccountId = account.AccountId,
+        EmployeeId = person?.EmployeeId ?? account.EmployeeId ?? c?.EmployeeId,
+        CaseId = c?.CaseId,
+        Explanation = kind switch
+        {
+            FindingKind.LeaverAlive =>
+                "A case froze this account and proved it; it can sign in again. Somebody enabled it, or a synchronisation from an on-premises directory did.",
+            FindingKind.LeftHr => person!.IsDropped
+                ? "The person is no longer on HR's roster, and the account can sign in. HR's notice may have been lost: open a case, or ask HR."
+                : "By HR's roster the person has left, and the account can sign in. HR's notice may have been lost: open a case, or ask HR.",
+            FindingKind.UnknownToHr =>
+                "No roster of HR knows the person of this account. It may be a service account (Offboarding:Reconciliation:Ignore), somebody external, or a leaver.",
+            _ => "By HR's roster the person works here, but the account is disabled or no longer there, and no case says why.",
+        },
+    };
+
+    private async Task<ReconciliationReport> KeepAsync(
+        Dictionary<string, Finding> seen, DirectorySnapshot snapshot, DateTimeOffset started, CancellationToken cancellationToken)
+    {
+        var known = await findings.ReadAsync(cancellationToken);
+        var changed = new List<(Finding, string?)>();
+        var (fresh, resolved, opened) = (new List<Finding>(), 0, 0);
+        foreach (var finding in seen.Values)
+        {
+            var (before, etag) = known.TryGetValue(finding.FindingId, out var k) ? (k.Finding, k.ETag) : ((Finding?)null, (string?)null);
+            var isNew = before is null || before.Status == FindingStatus.Resolved;
+            var now = isNew
+                ? finding with { FirstSeenAt = started, LastSeenAt = started }
+                : before! with { LastSeenAt = started, Explanation = finding.Explanation, EmployeeId = finding.EmployeeId ?? before.EmployeeId };
+            if (isNew)
+            {
+                fresh.Add(now);
+            }
+
+            if (now is { Status: FindingStatus.Open, BecameCase: false } && options.OpenCases.Contains(now.Kind))
+            {
+                // The case first: opened again after a crash it is the same case.
+                await OpenCaseAsync(now, "Found by reconciliation.", cancellationToken);
+                await trail.AppendAsync(Opened(now, AuditActor.System(nameof(Reconciler)), "Policy Offboarding:Reconciliation:OpenCases."), cancellationToken);
+                now = now with { BecameCase = true };
+                opened++;
+            }
+
+            changed.Add((now, etag));
+        }
+
+        foreach (var (finding, etag) in known.Values.Where(k => !seen.ContainsKey(k.Finding.FindingId)))
+        {
+            if (finding.Status != FindingStatus.Resolved && snapshot.WasRead(finding.Target, finding.Tenant))
+            {
+                changed.Add((finding with { Status = FindingStatus.Resolved, LastSeenAt = started, Action = null, BecameCase = false }, etag));
+                resolved++;
+            }
+        }
+
+        await findings.SaveAsync(changed, cancellationToken);
+        await findings.RemoveAsync(
+            known.Values.Where(k => k.Finding.Status == FindingStatus.Resolved && started - k.Finding.LastSeenAt > KeepResolved && !seen.ContainsKey(k.Finding.FindingId))
+                .Select(k => k.Finding.FindingId),
+            cancellationToken);
+        await TellAsync(fresh, snapshot, started, cancellationToken);
+        var open = (await findings.ReadAsync(cancellationToken)).Values.Where(static f => f.Finding.Status == FindingStatus.Open).Select(static f => f.Finding);
+        return new()
+        {
+            StartedAt = started,
+            EndedAt = started,
+            Directories = snapshot.Read,
+            NotRead = snapshot.NotRead,
+            Open = open.GroupBy(static f => f.Kind).ToDictionary(static g => Name(g.Key), static g => g.Count()),
+            New = fresh.Count,
+            Resolved = resolved,
+            Cases = opened,
+        };
+    }
+
+    internal static AuditEvent Opened(Finding finding, AuditActor actor, string reason) => new()
+    {
+        Kind = ReconciliationAudit.FindingOpened, Actor = actor, Payload = PayloadHash.None, On = new("finding", finding.FindingId), Reason = reason,
+        Details = new Dictionary<string, string> { ["kind"] = Name(finding.Kind) },
+    };
+
+    private async Task TellAsync(List<Finding> fresh, DirectorySnapshot snapshot, DateTimeOffset started, CancellationToken cancellationToken)
+    {
+        if (fresh.Count > 0)
+        {
+            var details = fresh.GroupBy(static f => f.Kind).ToDictionary(
+                static g => Name(g.Key), static g => g.Count().ToString(CultureInfo.InvariantCulture));
+            details["new"] = fresh.Count.ToString(CultureInfo.InvariantCulture);
+            await alerts.SendAsync(
+                new()
+                {
+                    AlertId = string.Create(CultureInfo.InvariantCulture, $"offboarding/findings/{started.UtcTicks}"),
+                    Type = "offboarding.findings",
+                    Severity = fresh.Exists(static f => f.Kind is FindingKind.LeaverAlive or FindingKind.LeftHr) ? AlertSeverity.Critical : AlertSeverity.Warning,
+                    OccurredAt = started,
+                    Summary = "HR and the directories do not agree.",
+                    Details = details,
+                },
+                cancellationToken);
+        }
+
+        if (snapshot.NotRead.Count > 0)
+        {
+            await alerts.SendAsync(
+                new()
+                {
+                    AlertId = string.Create(CultureInfo.InvariantCulture, $"offboarding/reconciliation/{started:yyyyMMdd}"),
+                    Type = "offboarding.reconciliation_incomplete",
+                    Severity = AlertSeverity.Warning,
+                    OccurredAt = started,
+                    Summary = "A directory could not be read to its end: nothing is known of its accounts.",
+                    Details = new Dictionary<string, string>
+                    {
+                        ["directories"] = string.Join(", ", snapshot.NotRead.Select(static n => $"{n.Key}: {n.Value}")),
+                    },
+                },
+                cancellationToken);
+        }
+    }
+
+    private static string Name(FindingKind kind) => System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(kind.ToString());
+
+    private static partial class Log
+    {
+        [LoggerMessage(1, LogLevel.Information, "Reconciled: {New} new findings, {Resolved} resolved, {Cases} became cases.")]
+        public static partial void Done(ILogger logger, int @new, int resolved, int cases);
+    }
+}

@@ -1,0 +1,162 @@
+using System.Globalization;
+using DingFlow.Hosting;
+using DingFlow.Messaging;
+
+namespace DingFlow.Offboarding.Reconciliation;
+
+/// <summary>Every hour: has everything compared.</summary>
+public sealed class ReconcileAccounts(ReconciliationRequests requests) : ITimerFunction
+{
+    /// <inheritdoc/>
+    public Task InvokeAsync(TimerTick tick, CancellationToken cancellationToken) => requests.SendAsync(cancellationToken);
+}
+
+/// <summary>Asks for a reconciliation. They run from the queue, one after another, so that neither a timer nor a caller waits for directories.</summary>
+public sealed class ReconciliationRequests(IMessageQueue queue, TimeProvider time)
+{
+    /// <summary>Sends the message. Each asks for a look of its own: what was looked at before it was sent is no answer.</summary>
+    public Task SendAsync(CancellationToken cancellationToken) => queue.SendAsync(
+        Queues.Offboarding,
+        [
+            new()
+            {
+                MessageId = string.Create(CultureInfo.InvariantCulture, $"reconcile/{time.GetUtcNow().UtcTicks}"),
+                SessionId = "reconciliation",
+                Subject = "reconcile",
+                Body = new OffboardingMessage { Kind = OffboardingMessageKind.Reconcile }.ToBody(),
+            },
+        ],
+        cancellationToken);
+}
+
+/// <summary><c>POST /api/offboarding/reconciliations</c>: compares HR, cases and directories now.</summary>
+public sealed class RequestReconciliation(ReconciliationRequests requests, FindingStore findings, TimeProvider time) : IHttpFunction
+{
+    /// <inheritdoc/>
+    public async Task InvokeAsync(HttpContext context)
+    {
+        var now = time.GetUtcNow();
+        await requests.SendAsync(context.RequestAborted);
+        await context.WriteJsonAsync(
+            new ReconciliationRequestedView(now, await findings.LastReportAsync(context.RequestAborted)),
+            ReconciliationJson.Default.ReconciliationRequestedView, StatusCodes.Status202Accepted);
+    }
+}
+
+/// <summary><c>GET /api/offboarding/findings?kind=&amp;status=&amp;limit=</c>: what does not agree between HR and the directories.</summary>
+public sealed class ListFindings(FindingStore findings) : IHttpFunction
+{
+    private const int LargestPage = 1000;
+
+    /// <inheritdoc/>
+    public async Task InvokeAsync(HttpContext context)
+    {
+        var query = context.Request.Query;
+        FindingKind? kind = null;
+        if (query["kind"].ToString() is { Length: > 0 } kindText)
+        {
+            if (!Enum.TryParse<FindingKind>(kindText, ignoreCase: true, out var parsed) || !Enum.IsDefined(parsed) || char.IsAsciiDigit(kindText[0]))
+            {
+                await context.ProblemAsync(ProblemCode.Malformed, "kind must be leaverAlive, leftHr, unknownToHr or goneButInHr.");
+                return;
+            }
+
+            kind = parsed;
+        }
+
+        var status = FindingStatus.Open;
+        if (query["status"].ToString() is { Length: > 0 } statusText
+            && (!Enum.TryParse(statusText, ignoreCase: true, out status) || !Enum.IsDefined(status) || char.IsAsciiDigit(statusText[0])))
+        {
+            await context.ProblemAsync(ProblemCode.Malformed, "status must be open, resolved or dismissed.");
+            return;
+        }
+
+        var limit = 200;
+        if (query["limit"].ToString() is { Length: > 0 } limitText
+            && (!int.TryParse(limitText, NumberStyles.None, CultureInfo.InvariantCulture, out limit) || limit is < 1 or > LargestPage))
+        {
+            await context.ProblemAsync(ProblemCode.Malformed, $"limit must be a whole number from 1 to {LargestPage}.");
+            return;
+        }
+
+        var found = (await findings.ReadAsync(context.RequestAborted)).Values.Select(static f => f.Finding)
+            .Where(f => f.Status == status && (kind is null || f.Kind == kind))
+            .OrderBy(static f => f.Kind).ThenByDescending(static f => f.FirstSeenAt).ThenBy(static f => f.FindingId, StringComparer.Ordinal).ToList();
+        await context.WriteJsonAsync(
+            new FindingListView([.. found.Take(limit)], found.Count, await findings.LastReportAsync(context.RequestAborted)),
+            ReconciliationJson.Default.FindingListView);
+    }
+}
+
+/// <summary><c>POST /api/offboarding/findings/{findingId}/dismiss</c>: the difference is as it should be; it is not reported again.</summary>
+public sealed class DismissFinding(FindingStore findings, TimeProvider time) : IHttpFunction
+{
+    /// <inheritdoc/>
+    public async Task InvokeAsync(HttpContext context)
+    {
+        if (await OperatorActions.ReadReasonAsync(context) is not { } reason || await context.FindingAsync(findings) is not { } found)
+        {
+            return;
+        }
+
+        var dismissed = found.Finding with
+        {
+            Status = FindingStatus.Dismissed, Action = new CaseAction(time.GetUtcNow(), context.Principal()!, "dismiss", reason),
+        };
+        var saved = found.Finding.Status == FindingStatus.Open && await findings.SaveAsync(
+            dismissed, found.ETag,
+            new()
+            {
+                Kind = ReconciliationAudit.FindingDismissed, Actor = AuditActor.Principal(context.Principal()!), Payload = PayloadHash.None,
+                On = new("finding", dismissed.FindingId), Reason = reason,
+            },
+            context.RequestAborted);
+        await context.AnswerAsync(saved ? dismissed : null);
+    }
+}
+
+/// <summary><c>POST /api/offboarding/findings/{findingId}/open</c>: has the account's person frozen by a case.</summary>
+public sealed class OpenFinding(FindingStore findings, Reconciler reconciler) : IHttpFunction
+{
+    /// <inheritdoc/>
+    public async Task InvokeAsync(HttpContext context)
+    {
+        if (await OperatorActions.ReadReasonAsync(context) is not { } reason || await context.FindingAsync(findings) is not { } found)
+        {
+            return;
+        }
+
+        if (found.Finding is not { Status: FindingStatus.Open, Kind: not FindingKind.GoneButInHr })
+        {
+            await context.AnswerAsync(null);
+            return;
+        }
+
+        await reconciler.OpenCaseAsync(found.Finding, reason, context.RequestAborted);
+        var opened = found.Finding with { BecameCase = true };
+        var saved = await findings.SaveAsync(
+            opened, found.ETag, Reconciler.Opened(opened, AuditActor.Principal(context.Principal()!), reason), context.RequestAborted);
+        await context.AnswerAsync(saved ? opened : null);
+    }
+}
+
+/// <summary>What these routes share.</summary>
+file static class FindingRequests
+{
+    public static async Task<(Finding Finding, string ETag)?> FindingAsync(this HttpContext context, FindingStore findings)
+    {
+        if (context.Request.RouteValues["findingId"] is string { Length: 32 } id && id.All(char.IsAsciiHexDigitLower)
+            && await findings.FindAsync(id, context.RequestAborted) is { } found)
+        {
+            return found;
+        }
+
+        await context.ProblemAsync(ProblemCode.NotFound, "There is no such finding.");
+        return null;
+    }
+
+    public static Task AnswerAsync(this HttpContext context, Finding? finding) => finding is null
+        ? context.ProblemAsync(ProblemCode.Conflict, "The finding's kind or status does not allow this, or somebody changed it at this moment.")
+        : context.WriteJsonAsync(finding, ReconciliationJson.Default.Finding, StatusCodes.Status202Accepted);
+}
