@@ -80,7 +80,7 @@ public sealed class AccountLookup(
             var mapped = await FindInDirectoryAsync(tenant, known, cancellationToken);
             if (mapped.Account is { } undecided)
             {
-                return new(undecided);
+                return undecided.Status == AccountStatus.NotFound ? await FindFormerAsync(client, undecided, @case, cancellationToken) : new(undecided);
             }
 
             userId = mapped.UserId!;
@@ -135,6 +135,30 @@ public sealed class AccountLookup(
             1 => (found.Single(), null),
             _ => (null, Account(tenant, AccountStatus.Ambiguous, "The employee number and the e-mail address lead to different DingTalk users.")),
         };
+    }
+
+    /// <summary>
+    /// Nobody has the person's number or address: an earlier case may have known the account, which is gone now or has been given to somebody
+    /// else. Only proof that it is gone counts.
+    /// </summary>
+    private async Task<Found> FindFormerAsync(
+        DingTalkClient client, CaseAccount nobody, OffboardingCase @case, CancellationToken cancellationToken)
+    {
+        foreach (var former in @case.FormerAccounts.Where(f => f.DingTalkTenant == client.Tenant))
+        {
+            var user = await client.GetUserAsync(former.DingTalkUserId!, cancellationToken);
+            if (user.Status == RemoteStatus.NotFound)
+            {
+                return await FindTraceAsync(client, former.DingTalkUserId!, @case, cancellationToken);
+            }
+
+            if (user.IsTransient || user.Status is RemoteStatus.Unexpected or RemoteStatus.Unauthenticated)
+            {
+                return new(Refused(client.Tenant, user));
+            }
+        }
+
+        return new(nobody);
     }
 
     /// <summary>The account is no longer there: is there proof that it was, or may the identifier be wrong?</summary>

@@ -45,6 +45,7 @@ public sealed partial class CaseEvents(
             // A case of the person that this event can join; or the id of one whose creation a dead process left half way.
             var held = new Dictionary<string, PersonClaim>(StringComparer.Ordinal);
             StoredCase? joinable = null;
+            var former = new List<PersonIdentifiers>();
             string? unfinished = null;
             foreach (var key in keys)
             {
@@ -61,6 +62,10 @@ public sealed partial class CaseEvents(
                 else if (HasHeard(found.Case, signal) || CanJoin(found.Case))
                 {
                     joinable = joinable is null || string.CompareOrdinal(found.Case.CaseId, joinable.Case.CaseId) < 0 ? found : joinable;
+                }
+                else
+                {
+                    former.AddRange(FormerAccountsOf(found.Case));
                 }
             }
 
@@ -88,6 +93,7 @@ public sealed partial class CaseEvents(
             }
 
             var opened = await OpenAsync(caseId, personEvent, identifiers, signal, cancellationToken);
+            opened = opened with { FormerAccounts = [.. former.Distinct()] };
             if (await cases.AddAsync(opened, cancellationToken) is { } added)
             {
                 Log.CaseOpened(logger, caseId, opened.State, signal.Source);
@@ -101,6 +107,11 @@ public sealed partial class CaseEvents(
             }
         }
     }
+
+    /// <summary>Where an earlier case, or one before it, knew the person in DingTalk.</summary>
+    private static IEnumerable<PersonIdentifiers> FormerAccountsOf(OffboardingCase c) => c.FormerAccounts.Concat(c.Accounts
+        .Where(static a => a is { Target: FreezeTarget.DingTalk, AccountId: not null, Status: AccountStatus.Found or AccountStatus.Gone })
+        .Select(static a => new PersonIdentifiers { DingTalkUserId = a.AccountId, DingTalkTenant = a.Tenant }));
 
     private async Task<OffboardingCase> OpenAsync(
         string caseId, PersonEvent personEvent, PersonIdentifiers identifiers, CaseSignal signal, CancellationToken cancellationToken)

@@ -353,6 +353,12 @@ public sealed record OffboardingCase
     /// <summary>Who agreed to its release.</summary>
     public IReadOnlyList<ReleaseConsent> Consents { get; init; } = [];
 
+    /// <summary>
+    /// DingTalk accounts that an earlier case of the person found: where nobody is found under the person's number and address any more, they
+    /// lead to the proof that the account is gone.
+    /// </summary>
+    public IReadOnlyList<PersonIdentifiers> FormerAccounts { get; init; } = [];
+
     /// <summary>The tenants to act in; <see langword="null"/> means all that are configured.</summary>
     public IReadOnlyList<string>? Tenants { get; init; }
 

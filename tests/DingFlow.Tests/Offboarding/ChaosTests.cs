@@ -17,7 +17,7 @@ namespace DingFlow.Tests.Offboarding;
 /// </remarks>
 public sealed class ChaosTests(ITestOutputHelper output)
 {
-    private const int DefaultSeeds = 60;
+    private const int DefaultSeeds = 125;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 

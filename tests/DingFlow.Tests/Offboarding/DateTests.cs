@@ -175,6 +175,28 @@ public sealed class DateTests
     }
 
     [Fact]
+    public async Task A_later_word_about_somebody_whom_an_earlier_case_removed_is_proved_by_what_that_case_knew()
+    {
+        await using var driver = await OffboardingDriver.StartAsync(new() { ["Offboarding:OrdinaryAccounts"] = "remove" });
+        await driver.HearAsync(Leaver.Terminated("E1022"));
+        await driver.SettleAsync();
+        Assert.False(driver.Sandbox.Directory["E1022"].DingTalk!.Member);
+
+        // Days later the map of who is who has never seen the person, and the event does not name the account.
+        driver.Time.Advance(TimeSpan.FromDays(3));
+        await driver.SweepAsync();
+        await driver.SettleAsync();
+        await driver.HearAsync(Leaver.Terminated("E1022") with { DingTalkUserId = null, OccurredAt = OffboardingDriver.Start.AddDays(3) });
+        await driver.SettleAsync();
+
+        var cases = await driver.CasesAsync("E1022");
+        Assert.Equal(2, cases.Count);
+        Assert.All(cases, c => Assert.Equal(CaseState.Verified, c.State));
+        Assert.Contains(cases[0].Accounts, a => a is { Target: FreezeTarget.DingTalk, Status: AccountStatus.Gone });
+        Assert.Equal(1, driver.Sandbox.Directory["E1022"].Mutations[SandboxOperations.UserDelete]);
+    }
+
+    [Fact]
     public async Task A_main_administrator_must_be_un_admined_by_a_person_and_a_sub_administrator_not()
     {
         await using var driver = await OffboardingDriver.StartAsync();
