@@ -138,10 +138,10 @@ public sealed class FunctionsHostTests(AzuriteFixture azurite) : UnderFunctionsH
     {
         await using var sandbox = await SandboxServer.StartNewAsync(cancellationToken: Cancellation);
         await using var host = await FunctionsHostStandIn.StartAsync();
-        var closed = DingFlowProcess.FreePort();
+        using var closed = new ClosedPort();
         await using var program = await StartAsync(
             sandbox, host,
-            ("Storage__ConnectionString", $"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={Key};TableEndpoint=http://127.0.0.1:{closed}/devstoreaccount1;"),
+            ("Storage__ConnectionString", $"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={Key};TableEndpoint=http://127.0.0.1:{closed.Number}/devstoreaccount1;"),
             ("Storage__AttemptTimeout", "00:00:01"));
 
         var webhook = await Hr(program).SendAsync(HrSender.Leaver("E1009"));

@@ -1,5 +1,4 @@
 using DingFlow.Sandbox;
-using DingFlow.Tests.Infrastructure;
 using DingFlow.Tests.Storage;
 
 namespace DingFlow.Tests.EndToEnd;
@@ -14,8 +13,8 @@ public sealed class SweeperTests(AzuriteFixture azurite) : UnderFunctionsHost(az
     {
         await using var sandbox = await SandboxServer.StartNewAsync(cancellationToken: Cancellation);
         await using var host = await FunctionsHostStandIn.StartAsync();
-        var closed = DingFlowProcess.FreePort();
-        await using (var cut = await StartAsync(sandbox, host, ("ServiceBus__Endpoint", $"http://127.0.0.1:{closed}"), ("ServiceBus__RetryFor", "00:00:01")))
+        using var closed = new ClosedPort();
+        await using (var cut = await StartAsync(sandbox, host, ("ServiceBus__Endpoint", $"http://127.0.0.1:{closed.Number}"), ("ServiceBus__RetryFor", "00:00:01")))
         {
             await Hr(cut).AcceptedAsync(HrSender.Leaver("E1008"));
         }
