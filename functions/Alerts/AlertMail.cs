@@ -4,7 +4,7 @@ namespace DingFlow.Alerts;
 
 /// <summary>
 /// Sends e-mail through Microsoft Graph (<c>sendMail</c>, permission <c>Mail.Send</c>). Graph knows no repetition: an attempt whose
-/// answer is lost may have sent it, and the next sends it once more under the same message id, which Exchange and mail programs fold.
+/// answer is lost may have sent it, and the next sends it once more under the same message id. Whether a mailbox folds the two is its own business.
 /// </summary>
 public sealed class AlertMail(EntraDirectory directory) : IAlertChannelSender
 {

@@ -7,7 +7,7 @@ using DingFlow.Messaging;
 namespace DingFlow.Offboarding.Evidence;
 
 /// <summary>
-/// <c>GET /api/offboarding/{caseId}/evidence?format=json|html|ocsf&amp;lang=</c>: what can be shown of a case. Who took it is in the audit
+/// <c>GET /api/offboarding/{caseId}/evidence?format=json|html|ocsf&amp;language=</c>: what can be shown of a case. Who took it is in the audit
 /// trail.
 /// </summary>
 public sealed class GetOffboardingEvidence(CaseStore cases, OffboardingOptions options, IAuditTrail trail, TimeProvider time) : IHttpFunction
@@ -16,7 +16,7 @@ public sealed class GetOffboardingEvidence(CaseStore cases, OffboardingOptions o
     public async Task InvokeAsync(HttpContext context)
     {
         var format = context.Request.Query["format"].ToString();
-        var language = context.Request.Query["lang"].ToString();
+        var language = context.Request.Query["language"].ToString();
         if (format is not ("" or "json" or "html" or "ocsf"))
         {
             await context.ProblemAsync(ProblemCode.Malformed, "format must be json, html or ocsf.");

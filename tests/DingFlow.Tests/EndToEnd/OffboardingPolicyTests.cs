@@ -134,7 +134,7 @@ public sealed class OffboardingPolicyTests
             Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Sorted(evidence).ToString(Formatting.None)))));
         Assert.Contains(evidence["steps"]!, s => (string?)s["id"] == "entra.licenses" && (string?)s["readBack"] == "confirmed" && s["requestId"]!.Type == JTokenType.String);
 
-        var page = await walk.Operator.AskAsync(HttpMethod.Get, $"/api/offboarding/{caseId}/evidence?format=html&lang=pt");
+        var page = await walk.Operator.AskAsync(HttpMethod.Get, $"/api/offboarding/{caseId}/evidence?format=html&language=pt");
         Assert.Equal((200, "text/html"), (page.Status, page.MediaType));
         Assert.Contains("Prova de desligamento", page.Text, StringComparison.Ordinal);
         var ocsf = await walk.Operator.AskAsync(HttpMethod.Get, $"/api/offboarding/{caseId}/evidence?format=ocsf");
