@@ -88,7 +88,7 @@ public static class EvidenceHtml
 
     private const string Style = "body{font:10pt/1.45 system-ui,'Noto Sans','Noto Sans CJK TC',sans-serif;margin:2em;color:#111}"
         + "h1{font-size:16pt}h2{font-size:12pt;margin-top:1.4em;border-bottom:1px solid #999}table{border-collapse:collapse;width:100%}"
-        + "th,td{border:1px solid #bbb;padding:.25em .45em;text-align:left;vertical-align:top;overflow-wrap:break-word}th{background:#eee}small{overflow-wrap:anywhere}"
+        + "th,td{border:1px solid #bbb;padding:.25em .45em;text-align:left;vertical-align:top;word-break:keep-all;overflow-wrap:break-word}th{background:#eee}small{overflow-wrap:anywhere}"
         + ".state{font-size:13pt;font-weight:bold}footer{margin-top:2em;border-top:1px solid #999;font-size:9pt}code{overflow-wrap:anywhere}"
         + "@page{margin:15mm}@media print{body{margin:0}tr,h2{break-inside:avoid}}";
 
