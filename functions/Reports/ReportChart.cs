@@ -50,8 +50,12 @@ internal static class ReportChart
         svg.Append(Invariant($"<circle class=\"now\" cx=\"{endX:0.0}\" cy=\"{endY:0.0}\" r=\"3.5\"/>"));
         // To the left, where the line lies below it; at the very left there is no room.
         var labelLeft = endX > Left + 90;
+        // Below, where a limit's line would strike it through.
+        var above = Math.Max(endY - 8, 12);
+        var struck = limits.Any(limit => limit.Limit <= top && Y(limit.Limit) > above - 13 && Y(limit.Limit) < above + 4);
+        var labelY = struck ? endY + 17 : above;
         svg.Append(Invariant(
-            $"<text class=\"now-label\" x=\"{(labelLeft ? endX - 6 : endX + 8):0.0}\" y=\"{Math.Max(endY - 8, 12):0.0}\" text-anchor=\"{(labelLeft ? "end" : "start")}\">{present:N0}</text>"));
+            $"<text class=\"now-label\" x=\"{(labelLeft ? endX - 6 : endX + 8):0.0}\" y=\"{labelY:0.0}\" text-anchor=\"{(labelLeft ? "end" : "start")}\">{present:N0}</text>"));
         if (expected is { } end && report.Window.To < new DateOnly(report.Year, 12, 31))
         {
             var (x, y) = (X(new DateOnly(report.Year, 12, 31)), Y(end));
