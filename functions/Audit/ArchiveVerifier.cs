@@ -65,7 +65,7 @@ public sealed class ArchiveVerifier(AuditArchive archive)
             await foreach (var entry in archive.EntriesAsync(day, cancellationToken))
             {
                 leaves.Write(entry.Hash.Span);
-                keys.Add(entry, entry.Read());
+                keys.Add(entry);
                 if (row.Count == EntriesPerRow || (row.Count > 0 && row[0].Chain != entry.Chain))
                 {
                     await PutAsync(store, row, cancellationToken);

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json;
 using DingFlow.Messaging;
 using DingFlow.Storage;
 
@@ -21,25 +22,67 @@ internal sealed class AuditIndex(IEntityStore store, AuditSeals seals)
     {
         private readonly HashSet<ulong> _keys = [];
 
-        public void Add(AuditEntry entry, AuditContent? content)
+        // Most entries of a day repeat what others say: it is hashed once.
+        private readonly HashSet<(string Type, string Value)> _known = [];
+
+        /// <summary>Takes up an entry. Of its content only what is indexed is read: a day may have a million.</summary>
+        public void Add(AuditEntry entry)
         {
-            _keys.Add(KeyOf(AuditFilter.KindKey, entry.Kind));
-            if (content is null)
+            Add(AuditFilter.KindKey, entry.Kind);
+            if (entry.Content is not { } content)
             {
                 return;
             }
 
-            _keys.Add(KeyOf(AuditFilter.PrincipalKey, content.Actor.Id));
-            Add(AuditFilter.CaseKey, content.CaseId);
-            Add(AuditFilter.SubjectKey, content.Subject);
-            Add(AuditFilter.ExporterKey, content.Exporter);
+            var reader = new Utf8JsonReader(content.Span);
+            while (reader.Read())
+            {
+                if (reader.TokenType != JsonTokenType.PropertyName)
+                {
+                    continue;
+                }
+
+                var type = reader.CurrentDepth == 1
+                    ? reader.ValueTextEquals("caseId"u8) ? AuditFilter.CaseKey
+                        : reader.ValueTextEquals("subject"u8) ? AuditFilter.SubjectKey
+                        : reader.ValueTextEquals("exporter"u8) ? AuditFilter.ExporterKey
+                        : null
+                    : null;
+                var isActor = reader.CurrentDepth == 1 && reader.ValueTextEquals("actor"u8);
+                reader.Read();
+                if (type is not null)
+                {
+                    Add(type, reader.GetString());
+                }
+                else if (isActor)
+                {
+                    AddActor(ref reader);
+                }
+                else
+                {
+                    reader.Skip();
+                }
+            }
         }
 
         public IEnumerable<IGrouping<int, ulong>> ByBucket => _keys.Order().GroupBy(BucketOf);
 
+        private void AddActor(ref Utf8JsonReader reader)
+        {
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                var isId = reader.ValueTextEquals("id"u8);
+                reader.Read();
+                if (isId)
+                {
+                    Add(AuditFilter.PrincipalKey, reader.GetString());
+                }
+            }
+        }
+
         private void Add(string type, string? value)
         {
-            if (value is not null)
+            if (value is not null && _known.Add((type, value)))
             {
                 _keys.Add(KeyOf(type, value));
             }

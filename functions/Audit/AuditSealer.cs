@@ -84,7 +84,7 @@ public sealed partial class AuditSealer(IEntityStore store, AuditSeals seals, Ti
 
                 tree.Add(entry.Hash.Span);
                 leaves.Write(entry.Hash.Span);
-                keys.Add(entry, entry.Read());
+                keys.Add(entry);
                 (head, sequence) = (Convert.ToHexStringLower(entry.Hash.Span), entry.Sequence);
                 from = from is null || entry.RecordedAt < from ? entry.RecordedAt : from;
                 to = to is null || entry.RecordedAt > to ? entry.RecordedAt : to;
@@ -129,7 +129,7 @@ public sealed partial class AuditSealer(IEntityStore store, AuditSeals seals, Ti
             await foreach (var entry in AuditChainReader.ReadAsync(store, part.Chain, part.First, part.Last, cancellationToken))
             {
                 leaves.Write(entry.Hash.Span);
-                keys.Add(entry, entry.Read());
+                keys.Add(entry);
             }
         }
 
