@@ -8,8 +8,8 @@ namespace DingFlow.Offboarding;
 /// </summary>
 public sealed partial class CaseRunner(
     CaseStore cases, CaseMerger merger, CaseRuns runs, CaseAlerts alerts, AccountLookup lookup, CaseGates gates,
-    IEnumerable<IFreezeDriver> drivers, AccessSteps access, OffboardingPlans plans, DryRun dryRun, CaseRestorer restorer, OffboardingOptions options,
-    OffboardingMetrics metrics, TimeProvider time, ILogger<CaseRunner> logger)
+    IEnumerable<IFreezeDriver> drivers, AccessSteps access, OffboardingPlans plans, DryRun dryRun, CaseRestorer restorer, CaseSuccession succession,
+    OffboardingOptions options, OffboardingMetrics metrics, TimeProvider time, ILogger<CaseRunner> logger)
 {
     /// <summary>A step that the remote accepts without effect so often is not going to work.</summary>
     private const int MaximumContradictions = 6;
@@ -36,6 +36,7 @@ public sealed partial class CaseRunner(
                 await LookAheadAsync(current, cancellationToken);
                 break;
             case CaseState.Running when current.Case.Undo is not null:
+                await succession.AskAgainAsync(current, cancellationToken);
                 await restorer.RestoreAsync(current, cancellationToken);
                 break;
             case CaseState.Scheduled or CaseState.Running:

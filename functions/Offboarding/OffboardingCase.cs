@@ -359,6 +359,13 @@ public sealed record OffboardingCase
     /// </summary>
     public IReadOnlyList<PersonIdentifiers> FormerAccounts { get; init; } = [];
 
+    /// <summary>Cases of the same person, called off after their freeze, that need nobody as long as the person leaves by this one.</summary>
+    public IReadOnlyList<string> EarlierCases { get; init; } = [];
+
+    /// <summary>The younger case by which the person has left again: until it is called off nothing of this one is to be given back.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? LeavesAgainBy { get; init; }
+
     /// <summary>The tenants to act in; <see langword="null"/> means all that are configured.</summary>
     public IReadOnlyList<string>? Tenants { get; init; }
 

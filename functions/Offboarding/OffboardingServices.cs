@@ -26,6 +26,7 @@ public static class OffboardingServices
         .AddPlans(configuration, faults)
         .AddAccessSteps()
         .AddSingleton<CaseRestorer>()
+        .AddSingleton<CaseSuccession>()
         .AddSingleton<DryRun>()
         .AddSingleton<OffboardingMetrics>()
         .AddSingleton(BrakeOptions.Read(configuration, faults))

@@ -3,11 +3,11 @@ using DingFlow.Hosting;
 namespace DingFlow.Offboarding;
 
 /// <summary>
-/// Every minute: releases cases whose date has come, tells people of clocks that ran out, and takes up again what should have been
-/// taken up but was not (a process died before it had sent the message).
+/// Every minute: releases cases whose date has come, tells people of clocks that ran out, ends the waiting of cases whose person has left
+/// again by a younger one, and takes up again what should have been taken up but was not (a process died before it had sent the message).
 /// </summary>
 public sealed partial class SweepOffboarding(
-    CaseStore cases, CaseRuns runs, CaseAlerts alerts, TimeProvider time, ILogger<SweepOffboarding> logger) : ITimerFunction
+    CaseStore cases, CaseRuns runs, CaseAlerts alerts, CaseSuccession succession, TimeProvider time, ILogger<SweepOffboarding> logger) : ITimerFunction
 {
     /// <summary>How late an attempt may be before its message counts as lost.</summary>
     private static readonly TimeSpan Grace = TimeSpan.FromMinutes(2);
@@ -32,6 +32,7 @@ public sealed partial class SweepOffboarding(
                 current = await MarkAsync(current, now, cancellationToken);
             }
 
+            await succession.SettleAsync(current, cancellationToken);
             if (current.Case is { State: CaseState.Scheduled, ScheduledFor: { } start } && start <= now + CaseEvents.ScheduleAhead)
             {
                 await runs.SendAsync(current.Case, start, "date reached", cancellationToken);

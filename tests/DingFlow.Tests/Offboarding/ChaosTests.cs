@@ -196,6 +196,9 @@ internal sealed class ChaosScript : IAsyncDisposable
                 Assert.True(c is not { State: CaseState.Verified, Superseded: false } || (isFrozen && c.Steps.All(s => s.Outcome == StepOutcome.Skipped || s.IsProved)), $"{person.EmployeeId}: a case claims what is not");
             }
 
+            // Nobody is asked to give back what somebody who has left again must not have.
+            Assert.True(!person.MustBeFrozen || !cases.Any(c => c is { NeedsAttention: true, Superseded: true }), $"{person.EmployeeId}: a case asks for the accounts of a leaver");
+
             // What cannot be undone is done once at most; nobody who was never a leaver is touched.
             Assert.True(now.Mutations.GetValueOrDefault(SandboxOperations.UserDelete) <= 1, $"{person.EmployeeId} was removed more than once");
         }
