@@ -126,11 +126,8 @@ internal static class AuditQuery
 
     public static async Task<AuditPage?> ReadPageAsync(HttpContext context, string limitText, string next)
     {
-        var limit = DefaultPage;
-        if (limitText.Length > 0
-            && (!int.TryParse(limitText, NumberStyles.None, CultureInfo.InvariantCulture, out limit) || limit is < 1 or > LargestPage))
+        if (await context.PageLimitAsync(limitText, DefaultPage, LargestPage) is not { } limit)
         {
-            await context.ProblemAsync(ProblemCode.Malformed, $"limit must be a whole number from 1 to {LargestPage}.");
             return null;
         }
 

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -35,11 +34,8 @@ public sealed class ListParkedMessages(ParkedMessages parked) : IHttpFunction
             return;
         }
 
-        var limit = DefaultPage;
-        if (query["limit"].ToString() is { Length: > 0 } limitText
-            && (!int.TryParse(limitText, NumberStyles.None, CultureInfo.InvariantCulture, out limit) || limit is < 1 or > LargestPage))
+        if (await context.PageLimitAsync(DefaultPage, LargestPage) is not { } limit)
         {
-            await context.ProblemAsync(ProblemCode.Malformed, $"limit must be a whole number from 1 to {LargestPage}.");
             return;
         }
 

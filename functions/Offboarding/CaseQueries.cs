@@ -1,5 +1,4 @@
 using System.Buffers.Text;
-using System.Globalization;
 using System.Text;
 using DingFlow.DingTalk;
 using DingFlow.Hosting;
@@ -28,11 +27,8 @@ public sealed class ListOffboardingCases(CaseStore cases) : IHttpFunction
             state = parsed;
         }
 
-        var limit = DefaultPage;
-        if (query["limit"].ToString() is { Length: > 0 } limitText
-            && (!int.TryParse(limitText, NumberStyles.None, CultureInfo.InvariantCulture, out limit) || limit is < 1 or > LargestPage))
+        if (await context.PageLimitAsync(DefaultPage, LargestPage) is not { } limit)
         {
-            await context.ProblemAsync(ProblemCode.Malformed, $"limit must be a whole number from 1 to {LargestPage}.");
             return;
         }
 

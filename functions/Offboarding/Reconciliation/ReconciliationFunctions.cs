@@ -72,11 +72,8 @@ public sealed class ListFindings(FindingStore findings) : IHttpFunction
             return;
         }
 
-        var limit = 200;
-        if (query["limit"].ToString() is { Length: > 0 } limitText
-            && (!int.TryParse(limitText, NumberStyles.None, CultureInfo.InvariantCulture, out limit) || limit is < 1 or > LargestPage))
+        if (await context.PageLimitAsync(200, LargestPage) is not { } limit)
         {
-            await context.ProblemAsync(ProblemCode.Malformed, $"limit must be a whole number from 1 to {LargestPage}.");
             return;
         }
 
