@@ -122,7 +122,7 @@ internal sealed class CsvFormat : IAuditFormat
             return "";
         }
 
-        var safe = text[0] is '=' or '+' or '-' or '@' or '\t' or '\r' ? "'" + text : text;
+        var safe = CsvText.WithoutFormula(text);
         return safe.AsSpan().IndexOfAny(",\"\r\n") < 0 ? safe : $"\"{safe.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
     }
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using DingFlow.Alerts;
+using DingFlow.Hosting;
 
 namespace DingFlow.Reports;
 
@@ -146,9 +147,10 @@ internal static class ReportCsv
     /// <summary>A cell that no spreadsheet takes for a formula, in quotes where CSV needs them.</summary>
     internal static string Quote(string cell)
     {
-        if (cell.Length > 0 && (cell[0] is '=' or '+' or '@' or '\t' or '\r' or '\n' or '＝' or '＋' or '＠' or '－' || (cell[0] == '-' && !long.TryParse(cell, CultureInfo.InvariantCulture, out _))))
+        // A number below zero is no formula.
+        if (cell is not ['-', ..] || !long.TryParse(cell, CultureInfo.InvariantCulture, out _))
         {
-            cell = "'" + cell;
+            cell = CsvText.WithoutFormula(cell);
         }
 
         return cell.AsSpan().IndexOfAny(",\"\r\n'") < 0 && cell.Trim() == cell ? cell : $"\"{cell.Replace("\"", "\"\"", StringComparison.Ordinal)}\"";
