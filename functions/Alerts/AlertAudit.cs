@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using DingFlow.Hosting;
 using DingFlow.Messaging;
 
 namespace DingFlow.Alerts;
@@ -47,7 +48,7 @@ internal static class AlertAudit
     {
         var details = new Dictionary<string, string>
         {
-            ["type"] = alert.Alert.Type, ["severity"] = JsonNamingPolicy.CamelCase.ConvertName(alert.Alert.Severity.ToString()),
+            ["type"] = alert.Alert.Type, ["severity"] = Words.Of(alert.Alert.Severity),
         };
         if (alert.SilencedUntil is { } until && kind == Silenced)
         {

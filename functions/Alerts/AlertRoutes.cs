@@ -1,5 +1,3 @@
-using System.Buffers.Text;
-using System.Text;
 using System.Text.Json.Serialization;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
@@ -18,31 +16,10 @@ public sealed class ListAlerts(AlertStore alerts) : IHttpFunction
     public async Task InvokeAsync(HttpContext context)
     {
         var query = context.Request.Query;
-        AlertState? state = null;
-        if (query["state"].ToString() is { Length: > 0 } stateText)
-        {
-            if (!Enum.TryParse<AlertState>(stateText, ignoreCase: true, out var parsed) || !Enum.IsDefined(parsed) || char.IsAsciiDigit(stateText[0]))
-            {
-                await context.ProblemAsync(ProblemCode.Malformed, "state must be open, acknowledged or resolved.");
-                return;
-            }
-
-            state = parsed;
-        }
-
-        if (await context.PageLimitAsync(DefaultPage, LargestPage) is not { } limit)
-        {
-            return;
-        }
-
-        string? after = null;
-        if (query["next"].ToString() is { Length: > 0 } next && (after = ReadCursor(next)) is null)
-        {
-            await context.ProblemAsync(ProblemCode.Malformed, "next is not a value that this route gave out.");
-            return;
-        }
-
-        if (await AlertAccess.LanguageAsync(context) is not { } language)
+        if (await context.QueryWordAsync<AlertState>("state") is not { IsRead: true, Value: var state }
+            || await context.PageLimitAsync(DefaultPage, LargestPage) is not { } limit
+            || await context.PageStartAsync(static parts => parts is [var row] && IsRow(row) ? row : null) is not { IsRead: true, Value: var after }
+            || await AlertAccess.LanguageAsync(context) is not { } language)
         {
             return;
         }
@@ -55,22 +32,12 @@ public sealed class ListAlerts(AlertStore alerts) : IHttpFunction
                 && (exporter.Length == 0 || exporter.Equals(AlertAccess.ExporterOf(alert), StringComparison.OrdinalIgnoreCase)),
             limit, after, context.RequestAborted);
         await context.WriteJsonAsync(
-            new AlertListView([.. page.Alerts.Select(alert => AlertView.Of(alert, language))], page.Next is null ? null : WriteCursor(page.Next)),
+            new AlertListView([.. page.Alerts.Select(alert => AlertView.Of(alert, language))], page.Next is null ? null : Paging.Next(page.Next)),
             AlertViewJson.Default.AlertListView);
     }
 
-    private static string WriteCursor(string row) => Base64Url.EncodeToString(Encoding.ASCII.GetBytes(row));
-
-    private static string? ReadCursor(string text)
-    {
-        if (text.Length > 200 || !Base64Url.IsValid(text))
-        {
-            return null;
-        }
-
-        var row = Encoding.ASCII.GetString(Base64Url.DecodeFromChars(text));
-        return row.StartsWith("t|", StringComparison.Ordinal) && row.All(static c => char.IsAsciiLetterOrDigit(c) || c == '|') ? row : null;
-    }
+    private static bool IsRow(string text) =>
+        text.StartsWith("t|", StringComparison.Ordinal) && text.All(static c => char.IsAsciiLetterOrDigit(c) || c == '|');
 }
 
 /// <summary><c>GET alerts/{id}</c>: one alert, and how far it has come on each channel.</summary>

@@ -1,5 +1,5 @@
 using System.Globalization;
-using System.Text.Json;
+using DingFlow.Hosting;
 using DingFlow.Messaging;
 using DingFlow.Rules;
 
@@ -71,7 +71,7 @@ internal static class ThresholdAlerts
     {
         var details = DetailsOf(exporter, standing, (int)Math.Floor(standing.Share * 100));
         details["forecast"] = Day(standing.Forecast.Date!.Value);
-        details["method"] = JsonNamingPolicy.CamelCase.ConvertName(standing.Forecast.Basis.ToString());
+        details["method"] = Words.Of(standing.Forecast.Basis);
         details["beginBy"] = Day(beginBy.Day);
         details["certainty"] = beginBy.Certainty.ToString();
         return new()
@@ -114,7 +114,7 @@ internal static class ThresholdAlerts
             ["exporter"] = exporter,
             ["rule"] = standing.Rule,
             ["ruleSet"] = standing.RuleSet,
-            ["status"] = JsonNamingPolicy.CamelCase.ConvertName(standing.Status.ToString()),
+            ["status"] = Words.Of(standing.Status),
             ["basis"] = standing.Basis,
             ["consequence"] = standing.Consequence,
             ["percent"] = Number(percent),

@@ -120,9 +120,7 @@ public sealed class SettingsReader(IConfiguration configuration, string section,
     /// <summary>A member of <typeparamref name="T"/> by name, in any case.</summary>
     public T Choice<T>(string name, T defaultValue)
         where T : struct, Enum => Parse(
-        name, defaultValue, $"must be one of {string.Join(", ", Enum.GetNames<T>().Select(n => char.ToLowerInvariant(n[0]) + n[1..]))}",
-        static (string text, out T value) =>
-            Enum.TryParse(text, ignoreCase: true, out value) && Enum.IsDefined(value) && !char.IsAsciiDigit(text[0]));
+        name, defaultValue, $"must be one of {Words.All<T>()}", static (string text, out T value) => Words.TryRead(text, out value));
 
     /// <summary>An absolute <c>https</c> address; <c>http</c> is accepted for the loopback only.</summary>
     public Uri? Address(string name) => Parse<Uri?>(

@@ -81,11 +81,11 @@ public sealed class TestHrSource(IntakeOptions options, TimeProvider timeProvide
             Source = source.Name,
             Dialect = source.Dialect.Name,
             Accepted = verification.Verdict == SignatureVerdict.Valid && reading.Fault is null && !findings.Exists(static f => f.Code is "content-type" or "content-coding" or "too-large" or "outside-confines"),
-            Verdict = JsonNamingPolicy.CamelCase.ConvertName(verification.Verdict.ToString()),
+            Verdict = Words.Of(verification.Verdict),
             SecretIndex = verification.SecretIndex < 0 ? null : verification.SecretIndex,
             Findings = findings,
             Body = new HrTestBody(
-                [.. reading.Events.Select(static e => JsonNamingPolicy.CamelCase.ConvertName(e.Kind.ToString()))],
+                [.. reading.Events.Select(static e => Words.Of(e.Kind))],
                 reading.EventTime, reading.SenderId is not null || verification.SenderId is not null, reading.Fault?.Path, reading.Fault?.Detail),
         };
     }

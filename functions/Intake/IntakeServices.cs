@@ -19,6 +19,7 @@ public static class IntakeServices
         services.AddSingleton<Inbox>();
         services.AddSingleton<IInbox>(static provider => provider.GetRequiredService<Inbox>());
         return services
+            .AddSingleton<SourceDoor>()
             .AddSingleton<HrHandshakes>()
             .AddFunction<ReceiveHrWebhook>()
             .AddFunction<TestHrSource>(Roles.OperationsWrite)

@@ -3,7 +3,6 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
-using DingFlow.Storage;
 
 namespace DingFlow.Intake;
 
@@ -11,9 +10,8 @@ namespace DingFlow.Intake;
 /// Takes the webhooks of HR systems: <c>POST hr/{source}</c>. The order is the caller's network, size, raw bytes, signature, rate, parsing,
 /// confinement, inbox; a delivery is durable before it is answered with 202, or as the dialect wants it.
 /// </summary>
-public sealed partial class ReceiveHrWebhook(
-    IntakeOptions options, IInbox inbox, HrHandshakes handshakes, IAlertSender alerts, TimeProvider timeProvider, ILogger<ReceiveHrWebhook> logger)
-    : IHttpFunction
+internal sealed partial class ReceiveHrWebhook(
+    IntakeOptions options, SourceDoor door, HrHandshakes handshakes, TimeProvider timeProvider, ILogger<ReceiveHrWebhook> logger) : IHttpFunction
 {
     /// <summary>Greetings are not signed: they must not use up what the sender itself may send.</summary>
     private const int GreetingsPerMinute = 30;
@@ -52,20 +50,7 @@ public sealed partial class ReceiveHrWebhook(
             return;
         }
 
-        if (!source.IsAllowedFrom(RequestChecks.ClientAddress(context, options)))
-        {
-            Log.OutsideNetworks(logger, source.Name);
-            await context.ProblemAsync(ProblemCode.Forbidden, "This source may not send from this network.");
-            return;
-        }
-
-        if (!source.Dialect.Accepts(context.Request.ContentType) || !RequestChecks.IsPlain(context.Request))
-        {
-            await context.ProblemAsync(ProblemCode.UnsupportedMediaType, $"The body must be {source.Dialect.BodyForms}, in UTF-8 and without a content coding.");
-            return;
-        }
-
-        if (await context.ReadBodyAsync(source.MaxBodyBytes) is not { } body || await TryGreetAsync(context, source, body))
+        if (await door.ReadAsync(context, source) is not { } body || await TryGreetAsync(context, source, body))
         {
             return;
         }
@@ -78,7 +63,7 @@ public sealed partial class ReceiveHrWebhook(
             return;
         }
 
-        if (await IsTooManyAsync(context, source, _limiters))
+        if (await door.IsTooManyAsync(context, source, _limiters[source.Name]))
         {
             return;
         }
@@ -91,13 +76,10 @@ public sealed partial class ReceiveHrWebhook(
             return;
         }
 
-        foreach (var person in reading.Events)
+        if (!await door.AdmitsAsync(context, source, reading.Events))
         {
-            if (!source.Admits(person))
-            {
-                await RefuseOutsiderAsync(context, source);
-                return;
-            }
+            await context.ProblemAsync(ProblemCode.Forbidden, "The event is about a person outside the mail domains of this source.");
+            return;
         }
 
         await AcceptAsync(context, source, body, verification, reading);
@@ -118,20 +100,11 @@ public sealed partial class ReceiveHrWebhook(
             VerifiedBy = verification.SecretIndex,
             Events = [.. reading.Events.Select(source.Confine)],
         };
-        InboxReceipt receipt;
-        try
+        if (await door.StoreAsync(context, source, delivery) is not { } receipt)
         {
-            // Not cancelled with the request: a sender that has given up would only send it again.
-            receipt = await inbox.AcceptAsync(delivery, CancellationToken.None);
-        }
-        catch (EntityStoreException exception)
-        {
-            Log.StoreFailed(logger, source.Name, exception);
-            await context.ProblemAsync(ProblemCode.Unavailable, "The delivery could not be stored; send it again.");
             return;
         }
 
-        Log.Accepted(logger, receipt.DeliveryId, source.Name, delivery.Events.Count, receipt.Duplicate, source.Paused);
         if (source.Dialect.Acknowledge(receipt, timeProvider.GetUtcNow()) is { } answer)
         {
             (context.Response.StatusCode, context.Response.ContentType, context.Response.ContentLength) = (answer.Status, answer.ContentType, answer.Body.Length);
@@ -152,7 +125,7 @@ public sealed partial class ReceiveHrWebhook(
             return false;
         }
 
-        if (!await IsTooManyAsync(context, source, _greetings))
+        if (!await door.IsTooManyAsync(context, source, _greetings[source.Name]))
         {
             if (greeting == HrGreeting.Token)
             {
@@ -166,19 +139,6 @@ public sealed partial class ReceiveHrWebhook(
         return true;
     }
 
-    private async Task<bool> IsTooManyAsync(HttpContext context, HrSource source, Dictionary<string, RateLimiter> limiters)
-    {
-        if (limiters[source.Name].Take() is not { Ticks: > 0 } wait)
-        {
-            return false;
-        }
-
-        Log.TooMany(logger, source.Name);
-        await context.ProblemAsync(
-            source.Dialect.RetriesAfter4xx ? ProblemCode.TooManyRequests : ProblemCode.Unavailable, "This source has sent more than it may in a minute.", wait);
-        return true;
-    }
-
     private static Task AnswerRefusalAsync(HttpContext context, SignatureVerdict verdict) => verdict switch
     {
         SignatureVerdict.Stale => context.ProblemAsync(ProblemCode.StaleTimestamp, "The time of the attempt is too far from ours, or the certificate is not valid now."),
@@ -187,49 +147,16 @@ public sealed partial class ReceiveHrWebhook(
         _ => context.ProblemAsync(ProblemCode.InvalidSignature, "The source's secrets do not confirm this sender."),
     };
 
-    private async Task RefuseOutsiderAsync(HttpContext context, HrSource source)
-    {
-        Log.OutsideConfines(logger, source.Name);
-        try
-        {
-            await alerts.SendAsync(IntakeAlerts.OutsideConfines(source.Name, source.QualifiedName, timeProvider.GetUtcNow()), context.RequestAborted);
-        }
-        catch (MessageQueueException exception)
-        {
-            Log.AlertFailed(logger, source.Name, exception);
-        }
-
-        await context.ProblemAsync(ProblemCode.Forbidden, "The event is about a person outside the mail domains of this source.");
-    }
-
     private static partial class Log
     {
-        [LoggerMessage(1, LogLevel.Information, "Delivery {DeliveryId} of HR source {Source} accepted: {Events} events, duplicate {Duplicate}, paused {Paused}")]
-        public static partial void Accepted(ILogger logger, string deliveryId, string source, int events, bool duplicate, bool paused);
-
-        [LoggerMessage(2, LogLevel.Warning, "A webhook for HR source {Source} was refused: {Verdict}")]
+        [LoggerMessage(1, LogLevel.Warning, "A webhook for HR source {Source} was refused: {Verdict}")]
         public static partial void SignatureRefused(ILogger logger, string source, SignatureVerdict verdict);
 
-        [LoggerMessage(3, LogLevel.Warning, "HR source {Source} sends more than it may")]
-        public static partial void TooMany(ILogger logger, string source);
-
-        [LoggerMessage(4, LogLevel.Warning, "A webhook of HR source {Source} was refused at '{Path}'")]
+        [LoggerMessage(2, LogLevel.Warning, "A webhook of HR source {Source} was refused at '{Path}'")]
         public static partial void BodyRefused(ILogger logger, string source, string path);
 
-        [LoggerMessage(5, LogLevel.Error, "HR source {Source} named a person outside its mail domains")]
-        public static partial void OutsideConfines(ILogger logger, string source);
-
-        [LoggerMessage(6, LogLevel.Error, "A delivery of HR source {Source} could not be stored")]
-        public static partial void StoreFailed(ILogger logger, string source, Exception exception);
-
-        [LoggerMessage(8, LogLevel.Warning, "A webhook for HR source {Source} came from a network that it may not send from")]
-        public static partial void OutsideNetworks(ILogger logger, string source);
-
-        [LoggerMessage(9, LogLevel.Information, "HR source {Source} asked whether somebody listens: {Greeting}")]
+        [LoggerMessage(3, LogLevel.Information, "HR source {Source} asked whether somebody listens: {Greeting}")]
         public static partial void Greeted(ILogger logger, string source, HrGreeting greeting);
-
-        [LoggerMessage(7, LogLevel.Error, "The alert on HR source {Source} could not be sent")]
-        public static partial void AlertFailed(ILogger logger, string source, Exception exception);
     }
 }
 

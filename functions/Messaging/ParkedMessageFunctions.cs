@@ -26,18 +26,13 @@ public sealed class ListParkedMessages(ParkedMessages parked) : IHttpFunction
             }
         }
 
-        var status = ParkedStatus.Parked;
-        if (query["status"].ToString() is { Length: > 0 } statusText
-            && (!Enum.TryParse(statusText, ignoreCase: true, out status) || !Enum.IsDefined(status) || char.IsAsciiDigit(statusText[0])))
+        if (await context.QueryWordAsync<ParkedStatus>("status") is not { IsRead: true } asked
+            || await context.PageLimitAsync(DefaultPage, LargestPage) is not { } limit)
         {
-            await context.ProblemAsync(ProblemCode.Malformed, "status must be parked, replayed or discarded.");
             return;
         }
 
-        if (await context.PageLimitAsync(DefaultPage, LargestPage) is not { } limit)
-        {
-            return;
-        }
+        var status = asked.Value ?? ParkedStatus.Parked;
 
         var found = new List<ParkedMessage>();
         foreach (var queue in queues)

@@ -1,5 +1,3 @@
-using System.Buffers.Text;
-using System.Text;
 using DingFlow.DingTalk;
 using DingFlow.Hosting;
 
@@ -15,27 +13,10 @@ public sealed class ListOffboardingCases(CaseStore cases) : IHttpFunction
     public async Task InvokeAsync(HttpContext context)
     {
         var query = context.Request.Query;
-        CaseState? state = null;
-        if (query["state"].ToString() is { Length: > 0 } stateText)
+        if (await context.QueryWordAsync<CaseState>("state") is not { IsRead: true, Value: var state }
+            || await context.PageLimitAsync(DefaultPage, LargestPage) is not { } limit
+            || await context.PageStartAsync(ReadCursor) is not { IsRead: true, Value: var cursor })
         {
-            if (!Enum.TryParse<CaseState>(stateText, ignoreCase: true, out var parsed) || !Enum.IsDefined(parsed) || char.IsAsciiDigit(stateText[0]))
-            {
-                await context.ProblemAsync(ProblemCode.Malformed, "state is none of the documented ones.");
-                return;
-            }
-
-            state = parsed;
-        }
-
-        if (await context.PageLimitAsync(DefaultPage, LargestPage) is not { } limit)
-        {
-            return;
-        }
-
-        CaseCursor? cursor = null;
-        if (query["next"].ToString() is { Length: > 0 } nextText && (cursor = ReadCursor(nextText)) is null)
-        {
-            await context.ProblemAsync(ProblemCode.Malformed, "next is not a value that this route gave out.");
             return;
         }
 
@@ -52,24 +33,14 @@ public sealed class ListOffboardingCases(CaseStore cases) : IHttpFunction
         }
 
         await context.WriteJsonAsync(
-            new CaseListView([.. page.Cases.Select(CaseView.Of)], page.Next is null ? null : WriteCursor(page.Next)),
+            new CaseListView([.. page.Cases.Select(CaseView.Of)], page.Next is null ? null : Paging.Next(page.Next.Month, page.Next.AfterRow)),
             OffboardingJson.Default.CaseListView);
     }
 
-    private static string WriteCursor(CaseCursor cursor) => Base64Url.EncodeToString(Encoding.ASCII.GetBytes($"{cursor.Month}|{cursor.AfterRow}"));
-
-    private static CaseCursor? ReadCursor(string text)
-    {
-        if (text.Length > 200 || !Base64Url.IsValid(text))
-        {
-            return null;
-        }
-
-        var parts = Encoding.ASCII.GetString(Base64Url.DecodeFromChars(text)).Split('|');
-        return parts is [{ Length: 6 } month, { Length: > 32 and < 60 } row] && month.All(char.IsAsciiDigit) && row.All(c => char.IsAsciiHexDigitLower(c) || c == '-')
+    private static CaseCursor? ReadCursor(string[] parts) =>
+        parts is [{ Length: 6 } month, { Length: > 32 and < 60 } row] && month.All(char.IsAsciiDigit) && row.All(static c => char.IsAsciiHexDigitLower(c) || c == '-')
             ? new(month, row)
             : null;
-    }
 }
 
 /// <summary><c>GET /api/offboarding/{caseId}</c>: one case, also one that became part of another.</summary>

@@ -173,7 +173,7 @@ public sealed class PlanReader
         var kinds = new List<PersonKind>();
         foreach (var text in Texts(when, "kinds", place + ".kinds"))
         {
-            if (Enum.TryParse<PersonKind>(text, ignoreCase: true, out var kind) && !char.IsAsciiDigit(text[0]))
+            if (Words.TryRead<PersonKind>(text, out var kind))
             {
                 kinds.Add(kind);
             }

@@ -1,3 +1,4 @@
+using DingFlow.Hosting;
 using DingFlow.Transfers;
 using DingFlow.Transfers.Ledger;
 
@@ -55,7 +56,7 @@ internal sealed class RecordSums(int mostPersons = 2_000_000, int mostScenarios 
         {
             if (notice != TransferNotices.None && record.Circumstances.Notices.HasFlag(notice))
             {
-                var name = System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(notice.ToString());
+                var name = Words.Of(notice);
                 Notices[name] = Notices.GetValueOrDefault(name) + 1;
             }
         }

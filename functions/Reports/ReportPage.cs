@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Unicode;
 using DingFlow.Alerts;
+using DingFlow.Hosting;
 using DingFlow.Rules;
 
 namespace DingFlow.Reports;
@@ -114,7 +115,7 @@ internal static class ReportPage
                 rule.Reached && rule.Consequence is not "EXEMPT",
                 (IReadOnlyList<string>)
                 [
-                    rule.Rule, rule.Basis, T("status." + System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(rule.Status.ToString())), N(rule.Count),
+                    rule.Rule, rule.Basis, T("status." + Words.Of(rule.Status)), N(rule.Count),
                     rule.Totals is { } totals ? N(totals.WithExempt) : "–", rule.Lower > 0 ? $"≥ {N(rule.Lower)}" : $"< {N(rule.Upper ?? 0)}",
                     !rule.Applicable ? T("notApplicable") : rule.Reached ? T("reached") : D(rule.Forecast.Date), T("consequence." + rule.Consequence),
                 ])));

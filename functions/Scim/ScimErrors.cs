@@ -1,4 +1,3 @@
-using System.Text.Json;
 using DingFlow.Hosting;
 
 namespace DingFlow.Scim;
@@ -68,7 +67,7 @@ internal sealed class ScimProblemWriter : IProblemWriter
         writer.WriteString("status"u8, fault.Status.ToString(System.Globalization.CultureInfo.InvariantCulture));
         if (fault.Type != ScimType.None)
         {
-            writer.WriteString("scimType"u8, JsonNamingPolicy.CamelCase.ConvertName(fault.Type.ToString()));
+            writer.WriteString("scimType"u8, Words.Of(fault.Type));
         }
 
         writer.WriteString("detail"u8, fault.Detail);

@@ -4,7 +4,6 @@ using DingFlow.Hosting;
 using DingFlow.Intake;
 using DingFlow.Intake.Dialects;
 using DingFlow.Messaging;
-using DingFlow.Storage;
 
 namespace DingFlow.Signals;
 
@@ -14,7 +13,7 @@ namespace DingFlow.Signals;
 /// its repetition is answered the same (RFC 8935 section 2).
 /// </summary>
 internal sealed partial class ReceiveSignal(
-    SignalSources sources, IntakeOptions options, IInbox inbox, IAlertSender alerts, TimeProvider time, ILogger<ReceiveSignal> logger) : IHttpFunction
+    SignalSources sources, SourceDoor door, IAlertSender alerts, TimeProvider time, ILogger<ReceiveSignal> logger) : IHttpFunction
 {
     private const string BearerScheme = "Bearer ";
 
@@ -29,20 +28,7 @@ internal sealed partial class ReceiveSignal(
         }
 
         var source = signals.Source;
-        if (!source.IsAllowedFrom(RequestChecks.ClientAddress(context, options)))
-        {
-            Log.OutsideNetworks(logger, source.Name);
-            await context.ProblemAsync(ProblemCode.Forbidden, "This source may not send from this network.");
-            return;
-        }
-
-        if (!source.Dialect.Accepts(context.Request.ContentType) || !RequestChecks.IsPlain(context.Request))
-        {
-            await context.ProblemAsync(ProblemCode.UnsupportedMediaType, $"The body must be {SsfDialect.MediaType}, without a content coding.");
-            return;
-        }
-
-        if (await context.ReadBodyAsync(source.MaxBodyBytes) is not { } body)
+        if (await door.ReadAsync(context, source) is not { } body)
         {
             return;
         }
@@ -63,10 +49,8 @@ internal sealed partial class ReceiveSignal(
             return;
         }
 
-        if (signals.Limiter.Take() is { Ticks: > 0 } wait)
+        if (await door.IsTooManyAsync(context, source, signals.Limiter))
         {
-            Log.TooMany(logger, source.Name);
-            await context.ProblemAsync(ProblemCode.TooManyRequests, "This source has sent more than it may in a minute.", wait);
             return;
         }
 
@@ -98,38 +82,28 @@ internal sealed partial class ReceiveSignal(
             return;
         }
 
-        if (!reading.Events.All(source.Admits))
+        if (!await door.AdmitsAsync(context, source, reading.Events))
         {
-            await RefuseOutsiderAsync(context, source);
+            await SetErrors.RefuseAsync(context, SetErrors.AccessDenied, "The event is about a person outside the mail domains of this source.");
             return;
         }
 
-        InboxReceipt receipt;
-        try
+        var delivery = new InboxDelivery
         {
-            // Not cancelled with the request: a sender that has given up would only send it again.
-            receipt = await inbox.AcceptAsync(
-                new InboxDelivery
-                {
-                    Source = source.QualifiedName,
-                    SenderId = reading.Jti,
-                    EventTime = reading.OccurredAt,
-                    Body = body,
-                    // Transmitters sign anew for each attempt, perhaps with another key: the claims are what is sent.
-                    Content = SetToken.PayloadOf(body),
-                    VerifiedBy = bearer,
-                    Events = [.. reading.Events.Select(source.Confine)],
-                },
-                CancellationToken.None);
-        }
-        catch (EntityStoreException exception)
+            Source = source.QualifiedName,
+            SenderId = reading.Jti,
+            EventTime = reading.OccurredAt,
+            Body = body,
+            // Transmitters sign anew for each attempt, perhaps with another key: the claims are what is sent.
+            Content = SetToken.PayloadOf(body),
+            VerifiedBy = bearer,
+            Events = [.. reading.Events.Select(source.Confine)],
+        };
+        if (await door.StoreAsync(context, source, delivery) is not { } receipt)
         {
-            Log.StoreFailed(logger, source.Name, exception);
-            await context.ProblemAsync(ProblemCode.Unavailable, "The token could not be stored; send it again.");
             return;
         }
 
-        Log.Accepted(logger, receipt.DeliveryId, source.Name, reading.Events.Count, receipt.Duplicate, source.Paused);
         await TellAsync(source, reading, receipt);
 
         // RFC 8935 section 2.2: 202 with an empty body.
@@ -159,21 +133,6 @@ internal sealed partial class ReceiveSignal(
             Log.StreamUpdated(logger, source.Name, status);
             await alerts.SendAsync(SignalAlerts.StreamUpdated(source, status, receipt.DeliveryId, now), CancellationToken.None);
         }
-    }
-
-    private async Task RefuseOutsiderAsync(HttpContext context, HrSource source)
-    {
-        Log.OutsideConfines(logger, source.Name);
-        try
-        {
-            await alerts.SendAsync(IntakeAlerts.OutsideConfines(source.Name, source.QualifiedName, time.GetUtcNow()), context.RequestAborted);
-        }
-        catch (MessageQueueException exception)
-        {
-            Log.AlertFailed(logger, source.Name, exception);
-        }
-
-        await SetErrors.RefuseAsync(context, SetErrors.AccessDenied, "The event is about a person outside the mail domains of this source.");
     }
 
     private static Task RefuseAsync(HttpContext context, SetVerification verification) => verification.Verdict switch
@@ -219,34 +178,16 @@ internal sealed partial class ReceiveSignal(
 
     private static partial class Log
     {
-        [LoggerMessage(1, LogLevel.Information, "Delivery {DeliveryId} of signal source {Source} accepted: {Events} events, duplicate {Duplicate}, paused {Paused}")]
-        public static partial void Accepted(ILogger logger, string deliveryId, string source, int events, bool duplicate, bool paused);
-
-        [LoggerMessage(2, LogLevel.Warning, "A token for signal source {Source} was refused: {Verdict}")]
+        [LoggerMessage(1, LogLevel.Warning, "A token for signal source {Source} was refused: {Verdict}")]
         public static partial void Refused(ILogger logger, string source, string verdict);
 
-        [LoggerMessage(3, LogLevel.Warning, "Signal source {Source} sends more than it may")]
-        public static partial void TooMany(ILogger logger, string source);
-
-        [LoggerMessage(4, LogLevel.Warning, "A token of signal source {Source} was refused at '{Path}'")]
+        [LoggerMessage(2, LogLevel.Warning, "A token of signal source {Source} was refused at '{Path}'")]
         public static partial void ClaimsRefused(ILogger logger, string source, string path);
 
-        [LoggerMessage(5, LogLevel.Error, "Signal source {Source} named a person outside its mail domains")]
-        public static partial void OutsideConfines(ILogger logger, string source);
-
-        [LoggerMessage(6, LogLevel.Error, "A token of signal source {Source} could not be stored")]
-        public static partial void StoreFailed(ILogger logger, string source, Exception exception);
-
-        [LoggerMessage(7, LogLevel.Error, "The alert on signal source {Source} could not be sent")]
-        public static partial void AlertFailed(ILogger logger, string source, Exception exception);
-
-        [LoggerMessage(8, LogLevel.Warning, "A token for signal source {Source} came from a network that it may not send from")]
-        public static partial void OutsideNetworks(ILogger logger, string source);
-
-        [LoggerMessage(9, LogLevel.Information, "The stream of signal source {Source} was verified by its transmitter")]
+        [LoggerMessage(3, LogLevel.Information, "The stream of signal source {Source} was verified by its transmitter")]
         public static partial void Verified(ILogger logger, string source);
 
-        [LoggerMessage(10, LogLevel.Warning, "The transmitter of signal source {Source} set its stream to {Status}")]
+        [LoggerMessage(4, LogLevel.Warning, "The transmitter of signal source {Source} set its stream to {Status}")]
         public static partial void StreamUpdated(ILogger logger, string source, string status);
     }
 }

@@ -91,7 +91,7 @@ public sealed record SignalOptions
         var subjects = new List<SignalSubject>();
         foreach (var text in reader.List("Subjects"))
         {
-            if (Enum.TryParse<SignalSubject>(text, ignoreCase: true, out var subject) && !char.IsAsciiDigit(text[0]))
+            if (Words.TryRead<SignalSubject>(text, out var subject))
             {
                 subjects.Add(subject);
             }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using DingFlow.DingTalk;
 using DingFlow.Entra;
+using DingFlow.Hosting;
 using DingFlow.Messaging;
 using DingFlow.Storage;
 
@@ -300,7 +301,7 @@ public sealed partial class Reconciler(
         }
     }
 
-    private static string Name(FindingKind kind) => System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(kind.ToString());
+    private static string Name(FindingKind kind) => Words.Of(kind);
 
     private static partial class Log
     {

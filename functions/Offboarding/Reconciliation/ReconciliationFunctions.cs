@@ -51,32 +51,14 @@ public sealed class ListFindings(FindingStore findings) : IHttpFunction
     /// <inheritdoc/>
     public async Task InvokeAsync(HttpContext context)
     {
-        var query = context.Request.Query;
-        FindingKind? kind = null;
-        if (query["kind"].ToString() is { Length: > 0 } kindText)
-        {
-            if (!Enum.TryParse<FindingKind>(kindText, ignoreCase: true, out var parsed) || !Enum.IsDefined(parsed) || char.IsAsciiDigit(kindText[0]))
-            {
-                await context.ProblemAsync(ProblemCode.Malformed, "kind must be leaverAlive, leftHr, unknownToHr or goneButInHr.");
-                return;
-            }
-
-            kind = parsed;
-        }
-
-        var status = FindingStatus.Open;
-        if (query["status"].ToString() is { Length: > 0 } statusText
-            && (!Enum.TryParse(statusText, ignoreCase: true, out status) || !Enum.IsDefined(status) || char.IsAsciiDigit(statusText[0])))
-        {
-            await context.ProblemAsync(ProblemCode.Malformed, "status must be open, resolved or dismissed.");
-            return;
-        }
-
-        if (await context.PageLimitAsync(200, LargestPage) is not { } limit)
+        if (await context.QueryWordAsync<FindingKind>("kind") is not { IsRead: true, Value: var kind }
+            || await context.QueryWordAsync<FindingStatus>("status") is not { IsRead: true } asked
+            || await context.PageLimitAsync(200, LargestPage) is not { } limit)
         {
             return;
         }
 
+        var status = asked.Value ?? FindingStatus.Open;
         var found = (await findings.ReadAsync(context.RequestAborted)).Values.Select(static f => f.Finding)
             .Where(f => f.Status == status && (kind is null || f.Kind == kind))
             .OrderBy(static f => f.Kind).ThenByDescending(static f => f.FirstSeenAt).ThenBy(static f => f.FindingId, StringComparer.Ordinal).ToList();

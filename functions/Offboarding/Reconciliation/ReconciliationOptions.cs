@@ -32,7 +32,7 @@ public sealed record ReconciliationOptions
         var listed = reader.List("Reconciliation:OpenCases");
         foreach (var text in listed.Where(static t => !t.Equals("none", StringComparison.OrdinalIgnoreCase)))
         {
-            if (Enum.TryParse<FindingKind>(text, ignoreCase: true, out var kind) && Enum.IsDefined(kind) && !char.IsAsciiDigit(text[0]) && kind != FindingKind.GoneButInHr)
+            if (Words.TryRead<FindingKind>(text, out var kind) && kind != FindingKind.GoneButInHr)
             {
                 kinds.Add(kind);
             }
