@@ -1,3 +1,3 @@
-using DingFlow.Hosting;
+using DingFlow;
 
 return await DingFlowProgram.RunAsync(args);

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
-using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 
 namespace DingFlow.Alerts;
 

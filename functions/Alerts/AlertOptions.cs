@@ -1,8 +1,8 @@
 using System.Globalization;
 using System.Net.Mail;
-using DingFlow.Hosting;
 using DingFlow.Intake;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 
 namespace DingFlow.Alerts;
 

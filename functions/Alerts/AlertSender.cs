@@ -1,8 +1,8 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Telemetry;
 
 namespace DingFlow.Alerts;
 

@@ -1,7 +1,7 @@
 using System.Globalization;
-using DingFlow.Hosting;
 using DingFlow.Messaging;
 using DingFlow.Rules;
+using DingFlow.Settings;
 
 namespace DingFlow.Alerts;
 

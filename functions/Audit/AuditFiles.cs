@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 using Azure;
 using Azure.Core;
 using Azure.Storage.Blobs;
-using DingFlow.Hosting;
+using DingFlow.Storage;
 
 namespace DingFlow.Audit;
 

@@ -2,6 +2,7 @@ using Azure.Core;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
 using DingFlow.Remote;
+using DingFlow.Settings;
 using DingFlow.Storage;
 
 namespace DingFlow.Audit;

@@ -1,4 +1,5 @@
 using DingFlow.Hosting;
+using DingFlow.Settings;
 
 namespace DingFlow.DingTalk;
 

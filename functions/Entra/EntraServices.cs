@@ -1,5 +1,6 @@
 using DingFlow.Hosting;
 using DingFlow.Remote;
+using DingFlow.Settings;
 
 namespace DingFlow.Entra;
 

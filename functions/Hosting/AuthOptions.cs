@@ -1,3 +1,5 @@
+using DingFlow.Settings;
+
 namespace DingFlow.Hosting;
 
 /// <summary>A machine's key.</summary>

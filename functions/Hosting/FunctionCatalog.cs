@@ -1,5 +1,6 @@
 using System.Text.Json;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 
 namespace DingFlow.Hosting;
 

@@ -2,6 +2,8 @@ using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using DingFlow.Settings;
+using DingFlow.Storage;
 
 namespace DingFlow.Hosting;
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using DingFlow.Settings;
 
 namespace DingFlow.Hosting;
 

@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using System.Diagnostics;
 using DingFlow.Messaging;
+using DingFlow.Telemetry;
 
 namespace DingFlow.Hosting;
 

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using Azure.Core;
 using Azure.Core.Pipeline;
 using DingFlow.Remote;
+using DingFlow.Settings;
 
 namespace DingFlow.Hosting;
 

@@ -1,5 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
+using DingFlow.Settings;
+using DingFlow.Storage;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 

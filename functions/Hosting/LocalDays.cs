@@ -1,4 +1,5 @@
 using System.Globalization;
+using DingFlow.Settings;
 
 namespace DingFlow.Hosting;
 

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using DingFlow.Settings;
 
 namespace DingFlow.Hosting;
 

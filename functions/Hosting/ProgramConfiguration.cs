@@ -1,4 +1,5 @@
 using System.Text.Json;
+using DingFlow.Settings;
 using Microsoft.Extensions.Configuration.Memory;
 
 namespace DingFlow.Hosting;

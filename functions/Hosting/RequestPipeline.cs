@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 using DingFlow.Storage;
 
 namespace DingFlow.Hosting;

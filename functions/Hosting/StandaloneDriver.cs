@@ -1,4 +1,5 @@
 using DingFlow.Messaging;
+using DingFlow.Settings;
 using DingFlow.Storage;
 
 namespace DingFlow.Hosting;

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using DingFlow.Hosting;
 using DingFlow.Intake.Dialects;
+using DingFlow.Settings;
 using Microsoft.Extensions.Primitives;
 
 namespace DingFlow.Intake;

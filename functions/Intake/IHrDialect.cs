@@ -1,6 +1,7 @@
 using DingFlow.Hosting;
 using DingFlow.Intake.Dialects;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 
 namespace DingFlow.Intake;
 

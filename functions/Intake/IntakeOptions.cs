@@ -1,6 +1,6 @@
 using System.Net;
-using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 
 namespace DingFlow.Intake;
 

@@ -1,5 +1,6 @@
 using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace DingFlow.Intake;

@@ -3,6 +3,7 @@ using System.Text.Unicode;
 using DingFlow.Hosting;
 using DingFlow.Intake.Dialects;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 
 namespace DingFlow.Intake;
 

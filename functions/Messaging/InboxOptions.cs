@@ -1,4 +1,4 @@
-using DingFlow.Hosting;
+using DingFlow.Settings;
 
 namespace DingFlow.Messaging;
 

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using Azure.Core;
-using DingFlow.Hosting;
 using DingFlow.Remote;
+using DingFlow.Settings;
 using DingFlow.Storage;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
@@ -35,18 +35,6 @@ public static class MessagingServices
             ? AddEmbedded(services, configuration)
             : AddServiceBus(services, configuration, faults);
     }
-
-    /// <summary>Adds the functions by which people deal with parked messages, and those that park dead letters: one for every queue.</summary>
-    public static IServiceCollection AddParkedMessages(this IServiceCollection services) => services
-        .AddFunction<ListParkedMessages>(Roles.OperationsRead)
-        .AddFunction<GetParkedMessage>(Roles.OperationsRead)
-        .AddFunction<ReplayParkedMessage>(Roles.OperationsWrite)
-        .AddFunction<DiscardParkedMessage>(Roles.OperationsWrite)
-        .AddFunction<PruneParkedMessages>()
-        .AddFunction<ParkOffboardingDeadLetters>()
-        .AddFunction<ParkTransfersDeadLetters>()
-        .AddFunction<ParkAlertDeadLetters>()
-        .AddFunction<ParkSignalDeadLetters>();
 
     private static IServiceCollection AddEmbedded(IServiceCollection services, IConfiguration configuration)
     {

@@ -1,8 +1,8 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
-using DingFlow.Hosting;
 using DingFlow.Storage;
+using DingFlow.Telemetry;
 
 namespace DingFlow.Messaging;
 

@@ -3,6 +3,7 @@ using DingFlow.Messaging;
 using DingFlow.Offboarding.Evidence;
 using DingFlow.Offboarding.Guards;
 using DingFlow.Offboarding.Reconciliation;
+using DingFlow.Settings;
 
 namespace DingFlow.Offboarding;
 

@@ -1,4 +1,4 @@
-using DingFlow.Hosting;
+using DingFlow.Settings;
 using DingFlow.Transfers;
 using DingFlow.Transfers.Ledger;
 

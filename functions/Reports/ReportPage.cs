@@ -3,8 +3,8 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Unicode;
 using DingFlow.Alerts;
-using DingFlow.Hosting;
 using DingFlow.Rules;
+using DingFlow.Settings;
 
 namespace DingFlow.Reports;
 

@@ -1,5 +1,5 @@
 using System.Net.Sockets;
-using DingFlow.Hosting;
+using DingFlow.Settings;
 
 namespace DingFlow.Sandbox;
 

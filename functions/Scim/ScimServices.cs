@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 
 namespace DingFlow.Scim;
 

@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
-using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 
 namespace DingFlow.Signals;
 

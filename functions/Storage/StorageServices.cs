@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using Azure.Core;
-using DingFlow.Hosting;
 using DingFlow.Remote;
+using DingFlow.Settings;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace DingFlow.Storage;

@@ -1,6 +1,6 @@
 using System.Collections.Frozen;
 using System.Globalization;
-using DingFlow.Hosting;
+using DingFlow.Settings;
 
 namespace DingFlow.Transfers;
 

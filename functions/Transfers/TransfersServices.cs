@@ -1,4 +1,5 @@
 using DingFlow.Hosting;
+using DingFlow.Settings;
 using DingFlow.Storage;
 using DingFlow.Transfers.Ledger;
 

@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Globalization;
 using System.Security.Cryptography;
-using DingFlow.Hosting;
+using DingFlow.Settings;
 
 namespace DingFlow.Intake.Dialects;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text;
-using DingFlow.Hosting;
+using DingFlow.Settings;
 using Newtonsoft.Json;
 using Newtonsoft.Json.Linq;
 

@@ -1,5 +1,5 @@
-using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 
 namespace DingFlow.Intake.Dialects;
 

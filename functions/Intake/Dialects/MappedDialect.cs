@@ -1,5 +1,5 @@
 using System.Globalization;
-using DingFlow.Hosting;
+using DingFlow.Settings;
 
 namespace DingFlow.Intake.Dialects;
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 using Newtonsoft.Json.Linq;
 
 namespace DingFlow.Intake.Dialects;

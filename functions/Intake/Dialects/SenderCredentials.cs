@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
-using DingFlow.Hosting;
+using DingFlow.Settings;
 
 namespace DingFlow.Intake.Dialects;
 

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 
 namespace DingFlow.Intake.Dialects;
 

@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
-using DingFlow.Hosting;
+using DingFlow.Settings;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace DingFlow.Messaging;

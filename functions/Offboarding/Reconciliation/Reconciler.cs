@@ -1,8 +1,8 @@
 using System.Globalization;
 using DingFlow.DingTalk;
 using DingFlow.Entra;
-using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 using DingFlow.Storage;
 
 namespace DingFlow.Offboarding.Reconciliation;

@@ -4,11 +4,11 @@ using System.Text;
 using System.Text.Json.Nodes;
 using DingFlow.DingTalk;
 using DingFlow.Entra;
-using DingFlow.Hosting;
 using DingFlow.HrSystems;
 using DingFlow.Intake;
 using DingFlow.Messaging;
 using DingFlow.Sandbox;
+using DingFlow.Settings;
 using DingFlow.Storage;
 using Microsoft.Extensions.Logging.Abstractions;
 

@@ -1,6 +1,6 @@
 using System.Collections.Frozen;
 using DingFlow.DingTalk;
-using DingFlow.Hosting;
+using DingFlow.Settings;
 
 namespace DingFlow.Transfers;
 

@@ -1,6 +1,7 @@
 using DingFlow.DingTalk;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 
 namespace DingFlow.Transfers;
 

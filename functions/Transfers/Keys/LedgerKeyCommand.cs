@@ -1,4 +1,6 @@
 using DingFlow.Hosting;
+using DingFlow.Settings;
+using DingFlow.Storage;
 
 namespace DingFlow.Transfers;
 

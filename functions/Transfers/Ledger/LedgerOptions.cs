@@ -1,5 +1,5 @@
 using System.Numerics;
-using DingFlow.Hosting;
+using DingFlow.Settings;
 
 namespace DingFlow.Transfers.Ledger;
 

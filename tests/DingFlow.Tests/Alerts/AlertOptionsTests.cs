@@ -1,6 +1,6 @@
 using DingFlow.Alerts;
-using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 using DingFlow.Tests.Intake;
 using Microsoft.Extensions.Configuration;
 

@@ -4,6 +4,7 @@ using DingFlow.Hosting;
 using DingFlow.Messaging;
 using DingFlow.Reports;
 using DingFlow.Rules;
+using DingFlow.Settings;
 using DingFlow.Storage;
 using DingFlow.Tests.Audit;
 using DingFlow.Tests.Intake;

@@ -8,6 +8,7 @@ using DingFlow.Hosting;
 using DingFlow.Messaging;
 using DingFlow.Remote;
 using DingFlow.Sandbox;
+using DingFlow.Settings;
 using DingFlow.Storage;
 using DingFlow.Tests.Intake;
 using DingFlow.Tests.Storage;

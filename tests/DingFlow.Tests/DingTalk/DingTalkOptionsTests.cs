@@ -1,5 +1,5 @@
 using DingFlow.DingTalk;
-using DingFlow.Hosting;
+using DingFlow.Settings;
 using Microsoft.Extensions.Configuration;
 
 namespace DingFlow.Tests.DingTalk;

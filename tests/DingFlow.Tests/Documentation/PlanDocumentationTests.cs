@@ -37,7 +37,7 @@ public sealed class PlanDocumentationTests
     {
         var text = File.ReadAllText(Path.Combine(Repository.Root, "functions", "docs", "plans.md"));
         var example = text.Split("```json")[1].Split("```")[0];
-        var faults = new DingFlow.Hosting.SettingsFaults();
+        var faults = new DingFlow.Settings.SettingsFaults();
         var plans = PlanReader.Read(
             new ConfigurationBuilder().AddInMemoryCollection([new("Offboarding:Plan", example)]).Build(), faults);
 

@@ -1,4 +1,5 @@
 using DingFlow.Hosting;
+using DingFlow.Settings;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;

@@ -61,7 +61,7 @@ public sealed class ParkingTests
             .Function(TestProgram.QueueJson(queue), new QueueProbe((message, _) => handle(message)))
             .Services(services =>
             {
-                services.AddMessaging(configuration, new DingFlow.Hosting.SettingsFaults());
+                services.AddMessaging(configuration, new DingFlow.Settings.SettingsFaults());
                 services.AddSingleton<IAlertSender>(new Collector(_alerts));
             })
             .StartAsync();

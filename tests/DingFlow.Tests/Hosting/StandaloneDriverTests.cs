@@ -3,6 +3,7 @@ using System.Net;
 using System.Threading.Channels;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 using DingFlow.Tests.Infrastructure;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;

@@ -1,6 +1,6 @@
-using DingFlow.Hosting;
 using DingFlow.HrSystems;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 using DingFlow.Tests.Intake;
 using DingFlow.Tests.Remote;
 using Microsoft.Extensions.Configuration;

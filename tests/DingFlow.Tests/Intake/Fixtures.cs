@@ -1,5 +1,5 @@
-using DingFlow.Hosting;
 using DingFlow.Intake;
+using DingFlow.Settings;
 using DingFlow.Tests.Infrastructure;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration;

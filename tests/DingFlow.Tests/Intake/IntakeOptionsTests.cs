@@ -1,6 +1,6 @@
-using DingFlow.Hosting;
 using DingFlow.Intake;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Time.Testing;
 

@@ -6,6 +6,7 @@ using DingFlow.DingTalk;
 using DingFlow.Hosting;
 using DingFlow.Intake;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 using DingFlow.Signals;
 using DingFlow.Storage;
 using DingFlow.Tests.Audit;

@@ -1,9 +1,9 @@
 using System.Text;
 using DingFlow.DingTalk;
-using DingFlow.Hosting;
 using DingFlow.Intake;
 using DingFlow.Messaging;
 using DingFlow.Sandbox;
+using DingFlow.Settings;
 using DingFlow.Storage;
 using DingFlow.Tests.Offboarding;
 using DingFlow.Tests.Storage;

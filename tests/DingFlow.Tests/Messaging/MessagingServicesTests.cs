@@ -1,5 +1,5 @@
-using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 using DingFlow.Storage;
 using DingFlow.Tests.Storage;
 using Microsoft.Extensions.Configuration;

@@ -1,5 +1,5 @@
-using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 using Microsoft.Extensions.Configuration;
 
 namespace DingFlow.Tests.Messaging;

@@ -5,6 +5,7 @@ using DingFlow.Messaging;
 using DingFlow.Offboarding;
 using DingFlow.Remote;
 using DingFlow.Sandbox;
+using DingFlow.Settings;
 using DingFlow.Storage;
 using DingFlow.Tests.Audit;
 using DingFlow.Tests.Storage;

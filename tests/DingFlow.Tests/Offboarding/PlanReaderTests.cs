@@ -1,5 +1,5 @@
-using DingFlow.Hosting;
 using DingFlow.Offboarding;
+using DingFlow.Settings;
 using DingFlow.Tests.Storage;
 using Microsoft.Extensions.Configuration;
 

@@ -1,8 +1,8 @@
 using DingFlow.DingTalk;
 using DingFlow.Entra;
-using DingFlow.Hosting;
 using DingFlow.Remote;
 using DingFlow.Sandbox;
+using DingFlow.Settings;
 using DingFlow.Storage;
 using DingFlow.Tests.Storage;
 using Microsoft.Extensions.Configuration;

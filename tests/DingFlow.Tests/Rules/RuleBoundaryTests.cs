@@ -1,6 +1,6 @@
 using System.Globalization;
-using DingFlow.Hosting;
 using DingFlow.Rules;
+using DingFlow.Settings;
 using DingFlow.Tests.Audit;
 using DingFlow.Tests.Transfers;
 using DingFlow.Transfers;

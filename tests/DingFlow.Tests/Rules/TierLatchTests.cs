@@ -1,5 +1,5 @@
-using DingFlow.Hosting;
 using DingFlow.Rules;
+using DingFlow.Settings;
 using DingFlow.Storage;
 using DingFlow.Tests.Audit;
 using DingFlow.Tests.Transfers;

@@ -1,6 +1,6 @@
 using System.Globalization;
-using DingFlow.Hosting;
 using DingFlow.Sandbox;
+using DingFlow.Settings;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;

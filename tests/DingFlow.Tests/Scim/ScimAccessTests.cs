@@ -1,5 +1,6 @@
 using DingFlow.Hosting;
 using DingFlow.Scim;
+using DingFlow.Settings;
 using DingFlow.Tests.EndToEnd;
 using DingFlow.Tests.Storage;
 using Microsoft.Extensions.DependencyInjection;

@@ -6,6 +6,7 @@ using DingFlow.Hosting;
 using DingFlow.Intake;
 using DingFlow.Messaging;
 using DingFlow.Scim;
+using DingFlow.Settings;
 using DingFlow.Storage;
 using DingFlow.Tests.Audit;
 using DingFlow.Tests.EndToEnd;

@@ -1,9 +1,9 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
-using DingFlow.Hosting;
 using DingFlow.Messaging;
 using DingFlow.Offboarding;
+using DingFlow.Settings;
 using DingFlow.Signals;
 using Microsoft.Extensions.Configuration;
 

@@ -1,8 +1,8 @@
 using System.Text;
 using System.Text.Json.Nodes;
-using DingFlow.Hosting;
 using DingFlow.Intake;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 using DingFlow.Signals;
 using Microsoft.Extensions.Configuration;
 

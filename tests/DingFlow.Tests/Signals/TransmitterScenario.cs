@@ -8,6 +8,7 @@ using DingFlow.Intake;
 using DingFlow.Messaging;
 using DingFlow.Offboarding;
 using DingFlow.Remote;
+using DingFlow.Settings;
 using DingFlow.Signals;
 using DingFlow.Storage;
 using DingFlow.Tests.Intake;

@@ -1,4 +1,4 @@
-using DingFlow.Hosting;
+using DingFlow.Settings;
 using DingFlow.Storage;
 
 namespace DingFlow.Tests.Storage;

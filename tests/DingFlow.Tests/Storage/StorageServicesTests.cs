@@ -1,4 +1,4 @@
-using DingFlow.Hosting;
+using DingFlow.Settings;
 using DingFlow.Storage;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;

@@ -2,7 +2,7 @@ using System.IO.Compression;
 using System.Runtime.Versioning;
 using System.Text;
 using CsCheck;
-using DingFlow.Hosting;
+using DingFlow.Commands;
 using DingFlow.Storage;
 
 namespace DingFlow.Tests.Storage;

@@ -1,6 +1,6 @@
 using System.Text;
-using DingFlow.Hosting;
 using DingFlow.Sandbox;
+using DingFlow.Settings;
 using DingFlow.Tests.EndToEnd;
 using DingFlow.Tests.Infrastructure;
 using DingFlow.Transfers;

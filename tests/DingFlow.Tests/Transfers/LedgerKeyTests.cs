@@ -1,5 +1,5 @@
 using System.Security.Cryptography;
-using DingFlow.Hosting;
+using DingFlow.Settings;
 using DingFlow.Tests.EndToEnd;
 using DingFlow.Tests.Infrastructure;
 using DingFlow.Tests.Storage;

@@ -1,9 +1,11 @@
 using System.Globalization;
+using DingFlow.Hosting;
+using DingFlow.Settings;
 using DingFlow.Storage;
 using DingFlow.Transfers;
 using DingFlow.Transfers.Ledger;
 
-namespace DingFlow.Hosting;
+namespace DingFlow.Commands;
 
 /// <summary>
 /// <c>DingFlow backup export FILE</c>, <c>import FILE [--over]</c>, <c>verify FILE</c>, <c>recount</c>: the operator's commands for

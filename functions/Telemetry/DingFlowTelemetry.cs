@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 
-namespace DingFlow.Hosting;
+namespace DingFlow.Telemetry;
 
 /// <summary>Where traces and metrics of ours come from.</summary>
 public static class DingFlowTelemetry

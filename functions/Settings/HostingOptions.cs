@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Net;
 
-namespace DingFlow.Hosting;
+namespace DingFlow.Settings;
 
 /// <summary>Who drives the program.</summary>
 public enum HostMode

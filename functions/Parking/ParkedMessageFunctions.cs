@@ -2,8 +2,9 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using DingFlow.Hosting;
+using DingFlow.Messaging;
 
-namespace DingFlow.Messaging;
+namespace DingFlow.Parking;
 
 /// <summary><c>GET parked-messages?queue=&amp;status=&amp;limit=</c>: messages that were set aside, those of one queue together.</summary>
 public sealed class ListParkedMessages(ParkedMessages parked) : IHttpFunction

@@ -1,6 +1,6 @@
 using System.Diagnostics.Metrics;
 
-namespace DingFlow.Hosting;
+namespace DingFlow.Telemetry;
 
 /// <summary>
 /// Signals that the alerts and the workbook of <c>infra/</c> read: is the program alive, does work wait, is somebody to be told. Nothing in

@@ -1,6 +1,7 @@
 using DingFlow.Hosting;
+using DingFlow.Messaging;
 
-namespace DingFlow.Messaging;
+namespace DingFlow.Parking;
 
 /// <summary>
 /// Empties the dead-letter queue of a queue into the list of parked messages, so that people look in one place. Messages get there when the

@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 
-namespace DingFlow.Hosting;
+namespace DingFlow.Settings;
 
 /// <summary>
 /// The ledger key in the settings (<c>Pseudonyms:LedgerKey</c>): as it is, in base64, or wrapped under a key that may rotate

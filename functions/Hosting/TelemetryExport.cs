@@ -2,6 +2,8 @@ using System.Runtime.CompilerServices;
 using Azure.Core;
 using Azure.Monitor.OpenTelemetry.Exporter;
 using DingFlow.Remote;
+using DingFlow.Settings;
+using DingFlow.Telemetry;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
 using OpenTelemetry.Trace;
@@ -13,7 +15,7 @@ namespace DingFlow.Hosting;
 /// (<c>APPLICATIONINSIGHTS_CONNECTION_STRING</c>, by identity with <c>APPLICATIONINSIGHTS_AUTHENTICATION_STRING</c>). With neither,
 /// nothing of it is loaded.
 /// </summary>
-internal static class Telemetry
+internal static class TelemetryExport
 {
     private const string Otlp = "OTEL_EXPORTER_OTLP_ENDPOINT";
     private const string AzureMonitor = "APPLICATIONINSIGHTS_CONNECTION_STRING";
@@ -41,7 +43,7 @@ internal static class Telemetry
         services.AddAzureCredentials(configuration);
         services.AddOpenTelemetry()
             .ConfigureResource(resource => resource.AddService(
-                DingFlowTelemetry.Name, serviceVersion: typeof(Telemetry).Assembly.GetName().Version?.ToString(3)))
+                DingFlowTelemetry.Name, serviceVersion: typeof(TelemetryExport).Assembly.GetName().Version?.ToString(3)))
             .WithTracing(tracing =>
             {
                 tracing.AddSource(Sources);

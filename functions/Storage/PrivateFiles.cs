@@ -1,4 +1,4 @@
-namespace DingFlow.Hosting;
+namespace DingFlow.Storage;
 
 /// <summary>Files and directories that only the user of the process may read.</summary>
 public static class PrivateFiles

@@ -1,23 +1,27 @@
 using DingFlow.Alerts;
 using DingFlow.Audit;
+using DingFlow.Commands;
 using DingFlow.DingTalk;
 using DingFlow.Entra;
+using DingFlow.Hosting;
 using DingFlow.HrSystems;
 using DingFlow.Intake;
 using DingFlow.Messaging;
 using DingFlow.Offboarding;
 using DingFlow.Offboarding.Rehearsals;
+using DingFlow.Parking;
 using DingFlow.Reports;
 using DingFlow.Rules;
 using DingFlow.Sandbox;
 using DingFlow.Scim;
+using DingFlow.Settings;
 using DingFlow.Signals;
 using DingFlow.Storage;
 using DingFlow.Transfers;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
-namespace DingFlow.Hosting;
+namespace DingFlow;
 
 /// <summary>The program: settings, features, listeners, and how it ends.</summary>
 public static partial class DingFlowProgram
@@ -128,7 +132,7 @@ public static partial class DingFlowProgram
         ConsoleLog.Add(builder.Logging, configuration);
         services.AddSingleton(options);
         AddAuthentication(services, AuthOptions.Read(configuration, options.Mode, faults));
-        Telemetry.Add(services, configuration, faults);
+        TelemetryExport.Add(services, configuration, faults);
         services.AddFunction<GetHealth>().AddFunction<GetOpenApi>();
         services.AddSingleton<HealthState>();
         addFeatures(services, configuration, faults);
