@@ -67,17 +67,19 @@ internal static class LedgerBenchmark
         {
             foreach (var result in results.Where(result => result != ledger))
             {
-                Console.WriteLine($"ledger / {result.Name}: {ledger.PerSecond / result.PerSecond:F2}");
+                Console.WriteLine(
+                    $"ledger / {result.Name}: {ledger.PerSecond / result.PerSecond:F2} by the clock, {result.Processor / ledger.Processor:F2} by processor time");
             }
         }
     }
 
     /// <summary>Says what was measured.</summary>
-    public static Measured Report(string name, long records, TimeSpan elapsed, string more = "")
+    public static Measured Report(string name, long records, TimeSpan elapsed, TimeSpan processor, string more)
     {
-        var measured = new Measured(name, records / elapsed.TotalSeconds);
+        var measured = new Measured(name, records / elapsed.TotalSeconds, processor.TotalMicroseconds / records);
         Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"{name,-22} {elapsed.TotalSeconds,8:F2} s {measured.PerSecond,12:N0} records/s  {more}"));
+            CultureInfo.InvariantCulture,
+            $"{name,-22} {elapsed.TotalSeconds,8:F2} s {measured.PerSecond,12:N0} records/s; processor {measured.Processor:F2} µs per record; {more}"));
         return measured;
     }
 
@@ -85,7 +87,7 @@ internal static class LedgerBenchmark
     {
         await using var world = new SqliteWorld();
         List<double> waits = [];
-        var processor = Process.GetCurrentProcess().TotalProcessorTime;
+        var processor = Environment.CpuUsage.TotalTime;
         var clock = Stopwatch.StartNew();
         await ImportAsync(world.Ledger, workload.Batches(), "import", waits);
         var counters = await world.Ledger.ReadCountersAsync(LedgerWorkload.Exporter, LedgerWorkload.Year, default);
@@ -99,10 +101,9 @@ internal static class LedgerBenchmark
         var first = waits[0];
         waits.RemoveRange(0, Math.Min(2, waits.Count - 1));
         waits.Sort();
-        var used = Process.GetCurrentProcess().TotalProcessorTime - processor;
-        return Report("ledger", workload.Records, clock.Elapsed, string.Create(
+        return Report("ledger", workload.Records, clock.Elapsed, Environment.CpuUsage.TotalTime - processor, string.Create(
             CultureInfo.InvariantCulture,
-            $"append p50 {waits[waits.Count / 2]:F1} ms, p99 {waits[waits.Count * 99 / 100]:F1} ms, max {waits[^1]:F1} ms (first {first:F0} ms); processor {used.TotalSeconds:F2} s; peak memory {PeakMemory():F0} MB; on disk {world.Bytes() / 1e6:F0} MB"));
+            $"append p50 {waits[waits.Count / 2]:F1} ms, p99 {waits[waits.Count * 99 / 100]:F1} ms, max {waits[^1]:F1} ms (first {first:F0} ms); peak memory {PeakMemory():F0} MB; on disk {world.Bytes() / 1e6:F0} MB"));
     }
 
     private static async Task ImportAsync(SubjectLedger ledger, IEnumerable<List<SubjectTransfer>> batches, string id, List<double> waits)
@@ -116,52 +117,108 @@ internal static class LedgerBenchmark
         }
     }
 
-    /// <summary>How the time per record grows: windows of 120 000 records, when the ledger holds few subjects and when it holds many.</summary>
+    /// <summary>
+    /// How the time per record grows with the subjects that the ledger holds: over whole imports, and over the last tenth of each. Another
+    /// writer of the same file says how long it waits.
+    /// </summary>
     private static async Task GrowthAsync(long most)
     {
-        await using var world = new SqliteWorld();
-        await using var others = new OtherWriters(world.Store);
-        var workload = new LedgerWorkload(most);
-        var (part, done, reported) = (0, 0L, 100_000L);
-        var window = new List<List<SubjectTransfer>>();
-        List<double> waits = [];
-        double first = 0;
-        foreach (var batch in workload.Batches())
+        // What is compiled at its first use is compiled before.
+        await MeasureGrowthAsync(SmallestGrowth, 5);
+        Growth? first = null;
+        for (var subjects = SmallestGrowth; subjects <= most; subjects *= 10)
         {
-            window.Add(batch);
-            if (window.Count < 12)
-            {
-                continue;
-            }
-
-            var records = window.Sum(b => (long)b.Count);
-            var clock = Stopwatch.StartNew();
-            foreach (var item in window)
-            {
-                var started = Stopwatch.GetTimestamp();
-                await world.Ledger.AppendAsync(new("growth", part++, item), default);
-                waits.Add(Stopwatch.GetElapsedTime(started).TotalMilliseconds);
-            }
-
-            await world.Ledger.MergeAsync(LedgerWorkload.Exporter, default);
-            clock.Stop();
-            window.Clear();
-            done += records;
-            var microseconds = clock.Elapsed.TotalMicroseconds / records;
-            first = first == 0 ? microseconds : first;
-            if (done >= reported)
-            {
-                Console.WriteLine(string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"growth: after {done,11:N0} records {microseconds:F2} µs per record ({microseconds / first:F2} x the first window); peak memory {PeakMemory():F0} MB, on disk {world.Bytes() / 1e6:F0} MB"));
-                Console.WriteLine($"        since then: append max {waits.Max():F1} ms; another writer of the same file waits p50 {others.Take(out var longest):F1} ms, max {longest:F1} ms");
-                waits.Clear();
-                reported = Math.Min(reported * 10, Math.Max(workload.Records - (BatchesPerWindow * LedgerWorkload.BatchSize), reported + 1));
-            }
+            var (growth, waits) = await MeasureGrowthAsync(subjects, (int)Math.Clamp(1_000_000 / subjects, 1, 10));
+            first ??= growth;
+            Console.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"growth to {subjects,11:N0}: {growth.Clock:F2} µs per record ({growth.Clock / first.Clock:F2} x), the last tenth {growth.LastClock:F2} ({growth.LastClock / first.LastClock:F2} x); "
+                + $"processor {growth.Processor:F2} ({growth.Processor / first.Processor:F2} x), the last tenth {growth.LastProcessor:F2} ({growth.LastProcessor / first.LastProcessor:F2} x)"));
+            Console.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"        another writer of the same file waits p50 {waits.Median():F1} ms, p99 {waits.Percentile(0.99):F1} ms, max {waits.Max():F1} ms ({waits.Count} writes); peak memory {PeakMemory():F0} MB, on disk {growth.Disk / 1e6:F0} MB"));
         }
     }
 
+    private static async Task<(Growth Growth, List<double> Waits)> MeasureGrowthAsync(long subjects, int times)
+    {
+        List<Growth> all = [];
+        List<double> waits = [];
+        for (var i = 0; i < times; i++)
+        {
+            await using var world = new SqliteWorld();
+            await using var others = new OtherWriters(world.Store);
+            var workload = new LedgerWorkload(subjects);
+            var (part, done, last) = (0, 0L, workload.Records * 9 / 10);
+            var (whole, tenth) = (new Meter(), new Meter());
+            foreach (var window in workload.Batches().Chunk(BatchesPerWindow))
+            {
+                // The records are made before; when the meters stop, nothing is merged in the background any more.
+                whole.Start();
+                if (done >= last || workload.Records <= BatchesPerWindow * LedgerWorkload.BatchSize)
+                {
+                    tenth.Start();
+                }
+
+                foreach (var batch in window)
+                {
+                    await world.Ledger.AppendAsync(new("growth", part++, batch), default);
+                }
+
+                await world.Ledger.MergeAsync(LedgerWorkload.Exporter, default);
+                done += window.Sum(batch => (long)batch.Count);
+                whole.Stop(window);
+                tenth.Stop(window);
+            }
+
+            waits.AddRange(others.Take());
+            all.Add(new(
+                whole.Clock / whole.Records, tenth.Clock / tenth.Records, whole.Processor / whole.Records, tenth.Processor / tenth.Records,
+                world.Bytes()));
+        }
+
+        return (new(
+            all.Select(one => one.Clock).Median(), all.Select(one => one.LastClock).Median(), all.Select(one => one.Processor).Median(),
+            all.Select(one => one.LastProcessor).Median(), all[0].Disk), waits);
+    }
+
+    private const long SmallestGrowth = 100_000;
     private const int BatchesPerWindow = 12;
+
+    /// <summary>Time (µs) per record by the clock and of the processor, over an import and over its last tenth; bytes on disk.</summary>
+    private sealed record Growth(double Clock, double LastClock, double Processor, double LastProcessor, long Disk);
+
+    /// <summary>Time in µs, from start to stop again and again.</summary>
+    private sealed class Meter
+    {
+        private long _started;
+        private TimeSpan _processor;
+
+        public double Clock { get; private set; }
+
+        public double Processor { get; private set; }
+
+        public void Start()
+        {
+            if (_started == 0)
+            {
+                (_started, _processor) = (Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime);
+            }
+        }
+
+        public long Records { get; private set; }
+
+        public void Stop(List<SubjectTransfer>[] window)
+        {
+            if (_started != 0)
+            {
+                Records += window.Sum(batch => (long)batch.Count);
+                Clock += Stopwatch.GetElapsedTime(_started).TotalMicroseconds;
+                Processor += (Environment.CpuUsage.TotalTime - _processor).TotalMicroseconds;
+                _started = 0;
+            }
+        }
+    }
 
     private static double PeakMemory()
     {
@@ -234,15 +291,14 @@ internal sealed class OtherWriters : IAsyncDisposable
         }
     });
 
-    /// <summary>The median since it was last asked for.</summary>
-    public double Take(out double longest)
+    /// <summary>How long each write waited, in ms, since it was last asked for.</summary>
+    public List<double> Take()
     {
         lock (_waits)
         {
-            longest = _waits.Max();
-            var median = _waits.Median();
+            List<double> taken = [.. _waits];
             _waits.Clear();
-            return median;
+            return taken;
         }
     }
 
@@ -254,5 +310,5 @@ internal sealed class OtherWriters : IAsyncDisposable
     }
 }
 
-/// <summary>What one program did.</summary>
-internal sealed record Measured(string Name, double PerSecond);
+/// <summary>What one program did: records per second by the clock, and processor time (µs) for each, its client's included.</summary>
+internal sealed record Measured(string Name, double PerSecond, double Processor);

@@ -41,6 +41,7 @@ internal static class PostgresBaseline
         await using var connection = await OpenAsync(source);
         await ExecuteAsync(connection, Schema);
         await FillDimensionsAsync(connection);
+        var (own, servers) = (Environment.CpuUsage.TotalTime, server.ProcessorTime);
         var clock = Stopwatch.StartNew();
         for (long from = 0; from < workload.Records; from += LedgerWorkload.BatchSize)
         {
@@ -69,7 +70,9 @@ internal static class PostgresBaseline
         }
 
         clock.Stop();
-        return [LedgerBenchmark.Report("postgres", workload.Records, clock.Elapsed)];
+        servers = server.ProcessorTime - servers;
+        return [LedgerBenchmark.Report(
+            "postgres", workload.Records, clock.Elapsed, servers + Environment.CpuUsage.TotalTime - own, $"{servers.TotalSeconds:F1} s of it the server")];
     }
 
     private static async Task<NpgsqlConnection> OpenAsync(NpgsqlDataSource source)

@@ -37,6 +37,7 @@ internal static class RedisBaseline
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         await socket.ConnectAsync(IPAddress.Loopback, port);
         var prefixes = Array.ConvertAll(LedgerWorkload.Dimensions, names => Array.ConvertAll(names, Prefix));
+        var (own, servers) = (Environment.CpuUsage.TotalTime, server.ProcessorTime);
         var clock = Stopwatch.StartNew();
         var answers = Task.Run(() => ReadAnswersAsync(socket, workload.Records * prefixes[0].Length));
         var buffer = new byte[Flush + 4096];
@@ -65,7 +66,8 @@ internal static class RedisBaseline
         await SendAsync(socket, buffer.AsMemory(0, filled));
         await answers;
         clock.Stop();
-        return LedgerBenchmark.Report($"redis ({sync})", workload.Records, clock.Elapsed);
+        servers = server.ProcessorTime - servers;
+        return LedgerBenchmark.Report($"redis ({sync})", workload.Records, clock.Elapsed, servers + Environment.CpuUsage.TotalTime - own, $"{servers.TotalSeconds:F1} s of it the server");
     }
 
     private static byte[] Prefix(string dimension)

@@ -3,14 +3,15 @@ using DingFlow.Storage;
 namespace DingFlow.Tests.Storage;
 
 /// <summary>What every <see cref="IEntityStore"/> does. Each adapter derives from it.</summary>
-public abstract class EntityStoreContract : IAsyncLifetime
+/// <param name="prefix">How the names of the tables begin: SQLite keeps those of the ledger in another file.</param>
+public abstract class EntityStoreContract(string prefix = "T") : IAsyncLifetime
 {
     private IEntityStore? _store;
 
     protected static CancellationToken Token => TestContext.Current.CancellationToken;
 
     /// <summary>A table of this test alone, for stores that outlive a test.</summary>
-    protected string Table { get; } = $"T{Guid.NewGuid():N}"[..24];
+    protected string Table { get; } = $"{prefix}{Guid.NewGuid():N}"[..24];
 
     protected IEntityStore Store => _store ?? throw new InvalidOperationException("Not initialised.");
 
