@@ -9,7 +9,7 @@ namespace DingFlow.Rules;
 /// <c>POST transfers/preview</c>: what recording this batch would answer, and how counters and rules would stand then. Records nothing.
 /// </summary>
 public sealed class PreviewTransfers(
-    TransfersOptions options, TransferIntake intake, SubjectLedger ledger, RuleEngine engine, PseudonymKey key, TimeProvider time) : IHttpFunction
+    TransfersOptions options, TransferIntake intake, SubjectLedger ledger, RuleEngine engine, ThresholdReader thresholds, PseudonymKey key, TimeProvider time) : IHttpFunction
 {
     /// <inheritdoc/>
     public Task InvokeAsync(HttpContext context) => context.GuardLedgerAsync(async () =>
@@ -35,7 +35,8 @@ public sealed class PreviewTransfers(
             var preview = await ledger.PreviewAsync(facts, context.RequestAborted);
             var after = preview.Counters.Counters;
             var before = after.ToDictionary(counter => counter.Key, counter => counter.Value - preview.Changes.GetValueOrDefault(counter.Key), StringComparer.Ordinal);
-            var (was, would) = (engine.Evaluate(exporter, before, now), engine.Evaluate(exporter, after, now));
+            var was = engine.Evaluate(exporter, before, now);
+            var would = await thresholds.PreviewAsync(exporter, preview.Counters, now, context.RequestAborted);
             exporters.Add(new(
                 exporter.Id, facts.Year, preview.Counters.Subjects,
                 new SortedDictionary<string, long>(after.Where(counter => counter.Key != "subjects").ToDictionary(StringComparer.Ordinal), StringComparer.Ordinal),
@@ -60,7 +61,7 @@ internal sealed record TransferPreview(TransferReceipt Receipt, IReadOnlyList<Ex
 /// <param name="Counters">As they would be.</param>
 /// <param name="Changes">By how much each would change; those that would not are left out.</param>
 /// <param name="Crossed">Rules that would be reached and are not now.</param>
-/// <param name="Thresholds">Every rule as it would stand.</param>
+/// <param name="Thresholds">Every rule as it would stand, with its forecast; what would be latched is not said.</param>
 internal sealed record ExporterPreview(
     string Exporter, int Year, long Subjects, IReadOnlyDictionary<string, long> Counters, IReadOnlyDictionary<string, long> Changes,
     IReadOnlyList<string> Crossed, Thresholds Thresholds);

@@ -25,6 +25,10 @@ public sealed class ThresholdReader(RuleEngine engine, SubjectLedger ledger, Cou
         return await EvaluateAsync(exporter, counters, now, cancellationToken);
     }
 
+    /// <summary>How an exporter would stand with counters of the present year that are not recorded.</summary>
+    public Task<Thresholds> PreviewAsync(Exporter exporter, LedgerCounters counters, DateTimeOffset now, CancellationToken cancellationToken) =>
+        EvaluateAsync(exporter, counters, now, cancellationToken);
+
     private async Task<Thresholds> EvaluateAsync(Exporter exporter, LedgerCounters counters, DateTimeOffset now, CancellationToken cancellationToken)
     {
         var today = LegalTime.DayOf(now);

@@ -61,14 +61,21 @@ public sealed class TransferIntake(
         BatchBody body, int year, Func<string, bool> mayReport, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(body);
-        SortedDictionary<string, ProposedFacts> proposed = new(StringComparer.Ordinal);
-        var batch = new BatchUnderWay(body.BatchId, ledger, (part, _) =>
+        SortedDictionary<string, (LedgerTrial Trial, ProposedFacts Facts)> proposed = new(StringComparer.Ordinal);
+        var batch = new BatchUnderWay(body.BatchId, ledger, async (part, token) =>
         {
             var exporter = part.Records[0].Exporter;
-            (proposed.TryGetValue(exporter, out var facts) ? facts : proposed[exporter] = new(exporter, year)).Add(part.Records);
-            return Task.FromResult(new AppendResult(part.Records.Count, 0, []));
+            if (!proposed.TryGetValue(exporter, out var known))
+            {
+                proposed.Add(exporter, known = (await ledger.BeginTrialAsync(exporter, token), new(exporter, year)));
+            }
+
+            var result = known.Trial.Append(part.Records);
+            var refused = result.Refused.Select(record => record.Index).ToHashSet();
+            known.Facts.Add(refused.Count == 0 ? part.Records : [.. part.Records.Where((_, index) => !refused.Contains(index))]);
+            return result;
         });
-        return (await TakeInAsync(body, batch, mayReport, cancellationToken), [.. proposed.Values]);
+        return (await TakeInAsync(body, batch, mayReport, cancellationToken), [.. proposed.Values.Select(known => known.Facts)]);
     }
 
     private async Task<TransferReceipt> TakeInAsync(
@@ -213,7 +220,7 @@ internal sealed class BatchUnderWay(
         if (!_exporters.TryGetValue(exporter, out var part))
         {
             _exporters.Add(exporter, part = new());
-            await part.ReadAsync(ledger, exporter, batchId, cancellationToken);
+            await part.ReadOnAsync(ledger, exporter, batchId, null, cancellationToken);
         }
 
         var fresh = new List<SubjectTransfer>(records.Count);
@@ -228,27 +235,30 @@ internal sealed class BatchUnderWay(
         _duplicates += records.Count - fresh.Count;
         while (fresh.Count > 0)
         {
-            var result = await append(new(batchId, part.Next++, fresh), cancellationToken);
+            var result = await append(new(batchId, part.Next++, fresh) { Seen = part.Seen }, cancellationToken);
             Accepted += result.Accepted;
+            part.Seen += result.Pieces;
+            HashSet<int> refused = [];
             foreach (var (index, reason) in result.Refused)
             {
+                refused.Add(index);
                 part.Ids.Remove(fresh[index].RecordId);
                 Reject(chunk.IndexOf(fresh[index]), RecordRefusal.CodeOf(reason), RecordRefusal.MessageOf(reason));
             }
 
-            Notice(fresh);
-            if (result.AlreadyAccepted == 0)
+            var settled = fresh.Count - result.Overtaken;
+            Notice(fresh.Take(settled).Where((_, index) => !refused.Contains(index)));
+            if (result.Overtaken == 0)
             {
                 return;
             }
 
-            // The same batch is being sent twice at once, and the other request was faster with a part of this number: whatever that
-            // part lacks is still to be recorded.
-            var stored = new ExporterPart();
-            await stored.ReadAsync(ledger, exporter, batchId, cancellationToken);
-            var missing = fresh.Where(record => !stored.Ids.Contains(record.RecordId)).Except(result.Refused.Select(refused => fresh[refused.Index])).ToList();
-            _duplicates += fresh.Count - missing.Count - result.Accepted - result.Refused.Count;
-            (part.Next, fresh) = (stored.Next, missing);
+            // The same batch is being sent twice at once, and the other request was faster: whatever it has not recorded is still to be.
+            var others = new RecordIdSet();
+            await part.ReadOnAsync(ledger, exporter, batchId, others, cancellationToken);
+            var left = fresh.Where((_, index) => index >= settled && !refused.Contains(index)).ToList();
+            fresh = left.FindAll(record => !others.Contains(record.RecordId));
+            _duplicates += left.Count - fresh.Count;
         }
     }
 
@@ -261,7 +271,7 @@ internal sealed class BatchUnderWay(
         }
     }
 
-    private void Notice(List<SubjectTransfer> records)
+    private void Notice(IEnumerable<SubjectTransfer> records)
     {
         foreach (var record in records)
         {
@@ -281,7 +291,11 @@ internal sealed class BatchUnderWay(
         /// <summary>The number of the next part.</summary>
         public int Next { get; set; }
 
-        public async Task ReadAsync(SubjectLedger ledger, string exporter, string batchId, CancellationToken cancellationToken)
+        /// <summary>How many of the batch's pieces are known: those read, and those that this request wrote.</summary>
+        public int Seen { get; set; }
+
+        /// <summary>Reads the pieces that are not known yet; the ids of their records go into the given set, too.</summary>
+        public async Task ReadOnAsync(SubjectLedger ledger, string exporter, string batchId, RecordIdSet? read, CancellationToken cancellationToken)
         {
             if (await ledger.FindBatchAsync(exporter, batchId, cancellationToken) is not { } info)
             {
@@ -293,11 +307,13 @@ internal sealed class BatchUnderWay(
                 throw new LedgerRefusalException(LedgerRefusal.BatchVoided);
             }
 
-            Next = info.NextPart;
-            await foreach (var recordId in ledger.ReadRecordIdsAsync(exporter, batchId, cancellationToken))
+            await foreach (var recordId in ledger.ReadRecordIdsAsync(exporter, batchId, Seen, cancellationToken))
             {
                 Ids.Add(recordId);
+                read?.Add(recordId);
             }
+
+            (Next, Seen) = (info.NextPart, info.Pieces);
         }
     }
 }

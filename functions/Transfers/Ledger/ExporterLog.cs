@@ -280,6 +280,12 @@ internal sealed class ExporterLog(IEntityStore store, string exporter, LedgerOpt
             return null;
         }
 
+        if (request.Seen is { } seen && seen != batch.Pieces.Count)
+        {
+            request.Settle(LogVerdict.Overtaken, 0);
+            return null;
+        }
+
         if (batch.PositionOf(request.Piece) is > 0 and var accepted)
         {
             request.Settle(LogVerdict.AlreadyWritten, accepted);

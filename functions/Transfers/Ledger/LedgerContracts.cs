@@ -6,13 +6,28 @@ namespace DingFlow.Transfers.Ledger;
 /// <param name="Id">The batch's id: the <c>Idempotency-Key</c>, or the hash of the body.</param>
 /// <param name="Part">Which part, from 0; sent again after a fault it must hold the same records.</param>
 /// <param name="Records">The records, of one or more exporters; a part of 10 000 is written most cheaply.</param>
-public sealed record TransferBatch(string Id, int Part, IReadOnlyList<SubjectTransfer> Records);
+public sealed record TransferBatch(string Id, int Part, IReadOnlyList<SubjectTransfer> Records)
+{
+    /// <summary>
+    /// How many pieces of the batch the sender has seen (<see cref="BatchInfo.Pieces"/>). Records are then accepted only while there are no
+    /// others: what another request of the same batch has added meanwhile must be looked at first, or a record would be kept twice.
+    /// <see langword="null"/> accepts whatever its part's number has not been accepted for; such records are of one exporter.
+    /// </summary>
+    public int? Seen { get; init; }
+}
 
 /// <summary>How the ledger took a part of a batch. It is durable; counting follows, and reading counters waits for it.</summary>
 /// <param name="Accepted">Records that were made durable now.</param>
 /// <param name="AlreadyAccepted">Records of parts that were accepted before under the same batch id.</param>
 /// <param name="Refused">Records that were not accepted, and why.</param>
-public sealed record AppendResult(int Accepted, int AlreadyAccepted, IReadOnlyList<RefusedRecord> Refused);
+public sealed record AppendResult(int Accepted, int AlreadyAccepted, IReadOnlyList<RefusedRecord> Refused)
+{
+    /// <summary>How many pieces of the batch were written.</summary>
+    public int Pieces { get; init; }
+
+    /// <summary>So many records, the last of the part, were left alone since another request of the batch was faster (<see cref="TransferBatch.Seen"/>).</summary>
+    public int Overtaken { get; init; }
+}
 
 /// <summary>A record that the ledger did not accept.</summary>
 /// <param name="Index">Its place in the part.</param>
@@ -108,7 +123,8 @@ public enum BatchState
 /// <param name="Parts">Parts accepted.</param>
 /// <param name="Records">Records accepted.</param>
 /// <param name="NextPart">The number of the first part that was never accepted.</param>
-public sealed record BatchInfo(string Id, BatchState State, DateTimeOffset AcceptedAt, int Parts, int Records, int NextPart);
+/// <param name="Pieces">How many pieces it is kept in, in the order of acceptance.</param>
+public sealed record BatchInfo(string Id, BatchState State, DateTimeOffset AcceptedAt, int Parts, int Records, int NextPart, int Pieces);
 
 /// <summary>The proof that the counters are what the rows say.</summary>
 /// <param name="Exporter">The exporter.</param>

@@ -53,6 +53,14 @@ internal sealed class LedgerDictionary(int recipientLimit, int laneLimit)
         }
     }
 
+    /// <summary>A dictionary that begins with the same names and goes on by itself.</summary>
+    public LedgerDictionary Copy()
+    {
+        var copy = new LedgerDictionary(recipientLimit, laneLimit);
+        copy.TakeIn(this);
+        return copy;
+    }
+
     /// <summary>Some of these have no numbers yet.</summary>
     public bool HasNew(IEnumerable<TransferFact> facts)
     {

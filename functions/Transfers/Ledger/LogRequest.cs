@@ -16,10 +16,13 @@ internal enum LogVerdict
 
     /// <summary>There is no such batch.</summary>
     UnknownBatch,
+
+    /// <summary>The batch has pieces that the sender has not seen.</summary>
+    Overtaken,
 }
 
 /// <summary>An entry that somebody wants in the log.</summary>
-internal sealed class LogRequest(LogEntry entry, long piece = 0)
+internal sealed class LogRequest(LogEntry entry, long piece = 0, int? seen = null)
 {
     private readonly TaskCompletionSource<(LogVerdict Verdict, long Position)> _answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -27,6 +30,9 @@ internal sealed class LogRequest(LogEntry entry, long piece = 0)
 
     /// <summary>Which piece of its batch it is (<see cref="BatchPiece.NumberOf"/>).</summary>
     public long Piece { get; } = piece;
+
+    /// <summary>How many pieces the batch must have; <see langword="null"/> for any.</summary>
+    public int? Seen { get; } = seen;
 
     public bool Settled => _answer.Task.IsCompleted;
 
@@ -63,7 +69,7 @@ internal sealed record BatchRow(string Id, DateTimeOffset AcceptedAt)
 
     public BatchInfo ToInfo() => new(
         Id, VoidedAt == 0 ? BatchState.Accepted : BatchState.Voided, AcceptedAt, Pieces.Select(piece => piece.Part).Distinct().Count(), Records,
-        Pieces.Count == 0 ? 0 : Pieces.Max(piece => piece.Part) + 1);
+        Pieces.Count == 0 ? 0 : Pieces.Max(piece => piece.Part) + 1, Pieces.Count);
 
     /// <summary>Where a piece is in the log; 0 when it was not accepted.</summary>
     public long PositionOf(long number)

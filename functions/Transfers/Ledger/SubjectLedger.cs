@@ -38,20 +38,33 @@ public sealed partial class SubjectLedger(
         var exporter = records[0].Exporter;
         if (records.All(record => record.Exporter.Equals(exporter, StringComparison.Ordinal)))
         {
-            return await AppendAsync(batch.Id, batch.Part, exporter, records, cancellationToken);
+            return await AppendAsync(batch, exporter, records, cancellationToken);
+        }
+
+        if (batch.Seen is not null)
+        {
+            throw new ArgumentException("Each exporter has pieces of its own.", nameof(batch));
         }
 
         var (accepted, already, refused) = (0, 0, new List<RefusedRecord>());
         foreach (var group in records.Index().GroupBy(record => record.Item.Exporter, StringComparer.Ordinal))
         {
             var indexes = group.Select(record => record.Index).ToList();
-            var result = await AppendAsync(batch.Id, batch.Part, group.Key, [.. group.Select(record => record.Item)], cancellationToken);
+            var result = await AppendAsync(batch, group.Key, [.. group.Select(record => record.Item)], cancellationToken);
             accepted += result.Accepted;
             already += result.AlreadyAccepted;
             refused.AddRange(result.Refused.Select(record => record with { Index = indexes[record.Index] }));
         }
 
         return new(accepted, already, [.. refused.OrderBy(record => record.Index)]);
+    }
+
+    /// <summary>Begins to find out what appending would answer for an exporter, with nothing appended.</summary>
+    public async Task<LedgerTrial> BeginTrialAsync(string exporter, CancellationToken cancellationToken)
+    {
+        var ledger = For(exporter);
+        await ledger.MergeAcceptedAsync(cancellationToken);
+        return new(ledger.Header.Dictionary.Copy(), records => Cut(records, 0));
     }
 
     /// <summary>
@@ -108,11 +121,15 @@ public sealed partial class SubjectLedger(
         (await For(exporter).Entries.BatchAsync(batchId, cancellationToken))?.ToInfo();
 
     /// <summary>The ids of the records that were accepted under a batch's id, in the order of acceptance; what a sender that asks again need not send.</summary>
+    /// <param name="exporter">The exporter.</param>
+    /// <param name="batchId">The batch.</param>
+    /// <param name="seen">So many pieces are passed over, since the caller knows them.</param>
+    /// <param name="cancellationToken">Gives up.</param>
     public async IAsyncEnumerable<string> ReadRecordIdsAsync(
-        string exporter, string batchId, [EnumeratorCancellation] CancellationToken cancellationToken)
+        string exporter, string batchId, int seen, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var log = For(exporter).Entries;
-        foreach (var piece in (await log.BatchAsync(batchId, cancellationToken))?.Pieces ?? [])
+        foreach (var piece in ((await log.BatchAsync(batchId, cancellationToken))?.Pieces ?? []).Skip(seen))
         {
             if (await log.EntryAsync(piece.Position, cancellationToken) is { Chunk: not null } entry)
             {
@@ -356,24 +373,29 @@ public sealed partial class SubjectLedger(
         exporter, name => new(() => new ExporterLedger(store, name, options, predicates, time, logger))).Value;
 
     private async Task<AppendResult> AppendAsync(
-        string batchId, int part, string exporter, IReadOnlyList<SubjectTransfer> records, CancellationToken cancellationToken)
+        TransferBatch batch, string exporter, IReadOnlyList<SubjectTransfer> records, CancellationToken cancellationToken)
     {
         List<RefusedRecord> refused = [];
-        var (accepted, already) = (0, 0);
+        var (accepted, already, written) = (0, 0, 0);
         foreach (var (number, piece) in Cut(records, 0).Index())
         {
-            var (verdict, count) = await WritePieceAsync(
-                batchId, BatchPiece.NumberOf(part, number), exporter, records, piece, refused, cancellationToken);
+            var (verdict, count) = await WritePieceAsync(batch, number, exporter, records, piece, refused, cancellationToken);
             Throw(verdict);
+            if (verdict == LogVerdict.Overtaken)
+            {
+                return new(accepted, already, refused) { Pieces = written, Overtaken = records.Count - piece.Start };
+            }
+
+            written += verdict == LogVerdict.Written ? 1 : 0;
             accepted += verdict == LogVerdict.Written ? count : 0;
             already += verdict == LogVerdict.AlreadyWritten ? count : 0;
         }
 
-        return new(accepted, already, refused);
+        return new(accepted, already, refused) { Pieces = written };
     }
 
     private async Task<(LogVerdict Verdict, int Records)> WritePieceAsync(
-        string batchId, long number, string exporter, IReadOnlyList<SubjectTransfer> records, Piece piece, List<RefusedRecord> refused,
+        TransferBatch batch, int number, string exporter, IReadOnlyList<SubjectTransfer> records, PieceOfPart piece, List<RefusedRecord> refused,
         CancellationToken cancellationToken)
     {
         var (data, chunk) = (piece.Data, piece.Chunk);
@@ -382,35 +404,23 @@ public sealed partial class SubjectLedger(
         {
             try
             {
-                var entry = new LogEntry(LogEntryKind.Records, batchId) { Pieces = data, Chunk = chunk };
-                var (verdict, _) = await For(exporter).WriteAsync(new(entry, number), cancellationToken);
+                var entry = new LogEntry(LogEntryKind.Records, batch.Id) { Pieces = data, Chunk = chunk };
+                var (verdict, _) = await For(exporter).WriteAsync(
+                    new(entry, BatchPiece.NumberOf(batch.Part, number), batch.Seen + number), cancellationToken);
                 return (verdict, kept.Count);
             }
             catch (DictionaryFullException full)
             {
                 // Rare: more names than any real exporter has. What bears a new one is left out, the others go on.
                 chunk.Release();
-                foreach (var index in kept.ToList())
-                {
-                    if (ReasonOf(records[index], full) is { } reason)
-                    {
-                        refused.Add(new(index, reason));
-                        kept.Remove(index);
-                    }
-                }
-
+                LedgerTrial.LeaveOut(records, kept, full.Recipients, full.Lanes, refused);
                 (data, chunk) = ChunkCodec.Encode([.. kept.Select(index => records[index])]);
             }
         }
     }
 
-    private static LedgerRefusal? ReasonOf(SubjectTransfer record, DictionaryFullException full) =>
-        record.Facts.Any(fact => full.Recipients.Contains(fact.Recipient)) ? LedgerRefusal.TooManyRecipients
-        : record.Facts.Any(fact => full.Lanes.Contains(fact.Lane)) ? LedgerRefusal.TooManyLanes
-        : null;
-
     /// <summary>Packs records into as many rows as they need; the same records always into the same.</summary>
-    private List<Piece> Cut(IReadOnlyList<SubjectTransfer> records, int start)
+    private List<PieceOfPart> Cut(IReadOnlyList<SubjectTransfer> records, int start)
     {
         if (records.Count <= options.ChunkRecords)
         {
@@ -448,7 +458,7 @@ public sealed partial class SubjectLedger(
 
         return rows;
     }
-
-    /// <summary>Records of a part that go into one row.</summary>
-    private sealed record Piece(int Start, int Count, IReadOnlyList<byte[]> Data, Chunk Chunk);
 }
+
+/// <summary>Records of a part that go into one row.</summary>
+internal sealed record PieceOfPart(int Start, int Count, IReadOnlyList<byte[]> Data, Chunk Chunk);

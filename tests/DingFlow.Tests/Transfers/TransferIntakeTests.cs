@@ -61,15 +61,79 @@ public sealed class TransferIntakeTests
             var batch = Batch(200, 100 * round);
             var receipts = await Task.WhenAll(
                 Task.Run(() => one.Intake.RecordAsync($"batch-{round}", batch, Token)), Task.Run(() => two.Intake.RecordAsync($"batch-{round}", batch, Token)));
-            Assert.Equal(400, receipts.Sum(receipt => receipt.Accepted + receipt.Duplicates));
+            Assert.Equal((200, 200), (receipts.Sum(receipt => receipt.Accepted), receipts.Sum(receipt => receipt.Duplicates)));
         }
 
         foreach (var world in (World[])[one, two])
         {
             Assert.Equal(2100, (await world.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+            Assert.Equal(20 * 200, await KeptAsync(world.Ledger));
             Assert.True((await world.Ledger.RecountAsync(Exporter, Token)).Agrees);
         }
     }
+
+    /// <summary>A second instance takes in the same batch, or another body under its key, between any two calls of the first.</summary>
+    [Fact]
+    public Task A_batch_that_is_sent_twice_at_once_is_kept_once_whatever_comes_between() =>
+        Gen.Select(Gen.Int[1, 45], Gen.Int[1, 40], Gen.Int[1, 40], Gen.Int[0, 20]).SampleAsync(
+            async (call, records, others, from) =>
+            {
+                var memory = new LedgerMemoryStore();
+                await using var other = new World(memory);
+                TransferReceipt? between = null;
+                var store = new InterruptedStore(memory, call, async () => between = await other.Intake.RecordAsync("batch", Batch(others, from), Token));
+                await using var one = new World(store);
+
+                var receipt = await one.Intake.RecordAsync("batch", Batch(records), Token);
+                await store.EndAsync();
+                between ??= await other.Intake.RecordAsync("batch", Batch(others, from), Token);
+
+                var expected = Enumerable.Range(0, records).Union(Enumerable.Range(from, others)).Count();
+                Assert.Equal((records, others), (receipt.Accepted + receipt.Duplicates, between.Accepted + between.Duplicates));
+                Assert.Equal(expected, receipt.Accepted + between.Accepted);
+                Assert.Equal(expected, (await other.Ledger.FindBatchAsync(Exporter, "batch", Token))!.Records);
+                Assert.Equal(expected, await KeptAsync(other.Ledger));
+                Assert.Equal(expected, (await one.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+
+                await one.Ledger.VoidBatchAsync(Exporter, "batch", Token);
+                Assert.Equal((0, 0), ((await other.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects, await KeptAsync(one.Ledger)));
+                Assert.True((await other.Ledger.RecountAsync(Exporter, Token)).Agrees);
+            },
+            iter: 300);
+
+    [Fact]
+    public Task A_batch_that_is_voided_while_it_is_taken_in_counts_nothing() =>
+        Gen.Select(Gen.Int[1, 45], Gen.Int[1, 40]).SampleAsync(
+            async (call, records) =>
+            {
+                var memory = new LedgerMemoryStore();
+                await using var other = new World(memory);
+                var voided = false;
+                var store = new InterruptedStore(memory, call, async () =>
+                {
+                    if (await other.Ledger.FindBatchAsync(Exporter, "batch", Token) is not null)
+                    {
+                        await other.Ledger.VoidBatchAsync(Exporter, "batch", Token);
+                        voided = true;
+                    }
+                });
+                await using var one = new World(store);
+                try
+                {
+                    await one.Intake.RecordAsync("batch", Batch(records), Token);
+                }
+                catch (LedgerRefusalException refusal) when (voided)
+                {
+                    Assert.Equal(LedgerRefusal.BatchVoided, refusal.Reason);
+                }
+
+                await store.EndAsync();
+                var expected = voided ? 0 : records;
+                Assert.Equal((expected, expected), ((int)(await one.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects, await KeptAsync(one.Ledger)));
+                Assert.Equal(expected, (await other.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+                Assert.True((await other.Ledger.RecountAsync(Exporter, Token)).Agrees);
+            },
+            iter: 150);
 
     [Fact]
     public async Task Records_that_become_acceptable_are_recorded_when_the_same_batch_comes_again()
@@ -176,8 +240,72 @@ public sealed class TransferIntakeTests
         Assert.True((await world.Ledger.RecountAsync(Exporter, Token)).Agrees);
     }
 
+    /// <summary>How many records the evidence holds; each once.</summary>
+    private static async Task<int> KeptAsync(SubjectLedger ledger)
+    {
+        List<(string, string)> kept = [];
+        await foreach (var record in ledger.ReadRecordsAsync(Exporter, null, Token))
+        {
+            kept.Add((record.BatchId, record.RecordId));
+        }
+
+        Assert.Equal(kept.Count, kept.Distinct().Count());
+        return kept.Count;
+    }
+
     private static List<SubjectTransfer> Batch(int records, int from = 0) =>
         [.. Enumerable.Range(from, records).Select(i => LedgerScenario.Record(i))];
+
+    /// <summary>A store before one call of which something else happens.</summary>
+    private sealed class InterruptedStore(IEntityStore inner, int at, Func<Task> meanwhile) : IEntityStore
+    {
+        private readonly Lock _gate = new();
+        private Task _meanwhile = Task.CompletedTask;
+        private int _calls;
+
+        /// <summary>Waits for what happens meanwhile; from now on nothing does.</summary>
+        public Task EndAsync()
+        {
+            lock (_gate)
+            {
+                _calls = at;
+                return _meanwhile;
+            }
+        }
+
+        public async Task<Entity?> GetAsync(string table, string partitionKey, string rowKey, CancellationToken cancellationToken)
+        {
+            await StepAsync();
+            return await inner.GetAsync(table, partitionKey, rowKey, cancellationToken);
+        }
+
+        public async Task<EntityPage> QueryAsync(
+            string table, string partitionKey, RowKeyRange range, int pageSize, string? continuation, CancellationToken cancellationToken)
+        {
+            await StepAsync();
+            return await inner.QueryAsync(table, partitionKey, range, pageSize, continuation, cancellationToken);
+        }
+
+        public async Task<TransactionResult> SubmitAsync(EntityTransaction transaction, CancellationToken cancellationToken)
+        {
+            await StepAsync();
+            return await inner.SubmitAsync(transaction, cancellationToken);
+        }
+
+        public async Task<IReadOnlyList<TransactionResult>> SubmitManyAsync(IReadOnlyList<EntityTransaction> transactions, CancellationToken cancellationToken)
+        {
+            await StepAsync();
+            return await inner.SubmitManyAsync(transactions, cancellationToken);
+        }
+
+        private Task StepAsync()
+        {
+            lock (_gate)
+            {
+                return ++_calls == at ? _meanwhile = Task.Run(meanwhile) : Task.CompletedTask;
+            }
+        }
+    }
 
     /// <summary>One instance of the program's middle.</summary>
     private sealed class World : IAsyncDisposable

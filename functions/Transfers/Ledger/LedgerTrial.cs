@@ -1,0 +1,74 @@
+namespace DingFlow.Transfers.Ledger;
+
+/// <summary>
+/// Says what appending parts of one batch after another would answer, with nothing appended: which records would bear a recipient or a
+/// lane that the exporter has no numbers for any more. One part at a time.
+/// </summary>
+public sealed class LedgerTrial
+{
+    private readonly LedgerDictionary _names;
+    private readonly Func<IReadOnlyList<SubjectTransfer>, IReadOnlyList<PieceOfPart>> _cut;
+
+    /// <param name="names">The names that have numbers; those of the trial are added to it.</param>
+    /// <param name="cut">How a part is cut into rows: names are judged row by row.</param>
+    internal LedgerTrial(LedgerDictionary names, Func<IReadOnlyList<SubjectTransfer>, IReadOnlyList<PieceOfPart>> cut) => (_names, _cut) = (names, cut);
+
+    /// <summary>What <see cref="SubjectLedger.AppendAsync(TransferBatch, CancellationToken)"/> would answer to records of the exporter.</summary>
+    public AppendResult Append(IReadOnlyList<SubjectTransfer> records)
+    {
+        ArgumentNullException.ThrowIfNull(records);
+        // Lists of facts are shared among records.
+        var facts = records.Select(record => record.Facts).Distinct().SelectMany(facts => facts).ToList();
+        if (_names.Overflow(facts) is null)
+        {
+            // Nearly always: everything fits, however it is cut.
+            Learn(facts);
+            return new(records.Count, 0, []);
+        }
+
+        List<RefusedRecord> refused = [];
+        var accepted = 0;
+        foreach (var piece in _cut(records))
+        {
+            var (kept, chunk) = (Enumerable.Range(piece.Start, piece.Count).ToList(), piece.Chunk);
+            while (_names.Overflow(chunk.Facts) is { } full)
+            {
+                chunk.Release();
+                LeaveOut(records, kept, full.Recipients, full.Lanes, refused);
+                (_, chunk) = ChunkCodec.Encode([.. kept.Select(index => records[index])]);
+            }
+
+            Learn(chunk.Facts);
+            chunk.Release();
+            accepted += kept.Count;
+        }
+
+        return new(accepted, 0, refused);
+    }
+
+    /// <summary>Takes those records out of a row that bear a name beyond the limits.</summary>
+    internal static void LeaveOut(
+        IReadOnlyList<SubjectTransfer> records, List<int> kept, IReadOnlySet<string> recipients, IReadOnlySet<Lane> lanes, List<RefusedRecord> refused)
+    {
+        foreach (var index in kept.ToList())
+        {
+            LedgerRefusal? reason = records[index].Facts.Any(fact => recipients.Contains(fact.Recipient)) ? LedgerRefusal.TooManyRecipients
+                : records[index].Facts.Any(fact => lanes.Contains(fact.Lane)) ? LedgerRefusal.TooManyLanes
+                : null;
+            if (reason is { } why)
+            {
+                refused.Add(new(index, why));
+                kept.Remove(index);
+            }
+        }
+    }
+
+    private void Learn(IEnumerable<TransferFact> facts)
+    {
+        foreach (var fact in facts)
+        {
+            _names.Add(fact.Recipient);
+            _names.Add(fact.Lane);
+        }
+    }
+}
