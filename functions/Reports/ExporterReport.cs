@@ -59,6 +59,9 @@ public sealed record ExporterReport
     /// <summary>Counts from before DingFlow, which are in no number above.</summary>
     public required IReadOnlyList<OpeningBalance> OpeningBalances { get; init; }
 
+    /// <summary>Incidents that were discovered in the year, the last reported first.</summary>
+    public required IReadOnlyList<Incident> Incidents { get; init; }
+
     /// <summary>Where the main counters stood at the end of each day that was looked at.</summary>
     public required IReadOnlyList<ReportDay> Days { get; init; }
 

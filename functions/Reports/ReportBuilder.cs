@@ -7,7 +7,7 @@ namespace DingFlow.Reports;
 
 /// <summary>Gathers a report from the ledger's exact counters, what was observed of their days, and the records that are kept.</summary>
 public sealed class ReportBuilder(
-    TransfersOptions options, SubjectLedger ledger, CounterHistory history, RuleEngine engine, ThresholdReader thresholds, TierLatch latch,
+    TransfersOptions options, SubjectLedger ledger, CounterHistory history, RuleEngine engine, ThresholdReader thresholds, TierLatch latch, IncidentStore incidentStore,
     Lazy<FieldClassifier> classifier, TimeProvider time)
 {
     private const string General = "cn.counted.general";
@@ -42,9 +42,11 @@ public sealed class ReportBuilder(
         var days = await history.ReadAsync(exporter.Id, year, cancellationToken);
         var daysBefore = await history.ReadAsync(exporter.Id, year - 1, cancellationToken);
         var numbers = new Numbers(counters.Counters, before.Counters, days, daysBefore, LegalTime.DayOf(asOf), isPresent);
+        IReadOnlyList<Incident> incidents =
+            [.. (await incidentStore.ListAsync(exporter.Id, cancellationToken)).Where(incident => LegalTime.YearOf(incident.DiscoveredAt) == year)];
         var standing = isPresent
             ? await thresholds.ReadAsync(exporter, cancellationToken)
-            : engine.Evaluate(exporter, counters.Counters, asOf);
+            : engine.Evaluate(exporter, counters.Counters, asOf, null, IncidentSize.Largest(incidents));
         var latched = await latch.ListAsync(exporter.Id, cancellationToken);
         var records = await ReadRecordsAsync(exporter.Id, year, cancellationToken);
         return new()
@@ -73,6 +75,7 @@ public sealed class ReportBuilder(
             Records = records.Count,
             Notices = records.Notices,
             OpeningBalances = [.. (await ledger.ReadOpeningBalancesAsync(exporter.Id, cancellationToken)).Where(balance => balance.Year == year)],
+            Incidents = incidents,
             Days = [.. days.Select(static day => new ReportDay(day.Day, day.Counters.GetValueOrDefault(General), day.Counters.GetValueOrDefault(Sensitive)))],
             Filings = ReportTexts.Default.Filings(language),
         };

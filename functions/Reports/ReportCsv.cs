@@ -69,6 +69,17 @@ internal static class ReportCsv
             Row("openingBalances", opening.Counter, opening.Source, "persons", opening.Count);
         }
 
+        foreach (var incident in report.Incidents)
+        {
+            Row("incidents", incident.Reference, incident.Description, "persons", incident.Persons);
+            Row("incidents", incident.Reference, null, "sensitivePersons", incident.SensitivePersons);
+            Row("incidents", incident.Reference, null, "eeaPersons", incident.EeaPersons);
+            Row("incidents", incident.Reference, null, "records", incident.Records);
+            Row("incidents", incident.Reference, null, "categories", string.Join("; ", incident.Categories));
+            Row("incidents", incident.Reference, null, "discoveredAt", incident.DiscoveredAt.ToString("O", CultureInfo.InvariantCulture));
+            Row("incidents", incident.Reference, incident.Closed?.Reason, "closedAt", incident.Closed?.At.ToString("O", CultureInfo.InvariantCulture));
+        }
+
         foreach (var day in report.Days)
         {
             Row("days", Cell(day.Day), null, "general", day.General);
@@ -92,7 +103,9 @@ internal static class ReportCsv
             Row("report", "exporter", exporter.Name, "creditCode", exporter.CreditCode);
             Row("report", "exporter", exporter.Name, "ciio", exporter.Ciio);
             Row("report", "exporter", exporter.Name, "freeTradeZone", exporter.FreeTradeZone);
+            Row("report", "exporter", exporter.Name, "importantData", exporter.ImportantData);
             Row("report", "exporter", exporter.Name, "processedPersons", exporter.ProcessedPersons);
+            Row("report", "exporter", exporter.Name, "storedFaces", exporter.StoredFaces);
             Row("report", "year", null, "year", report.Year);
             Row("report", "window", null, "from", report.Window.From);
             Row("report", "window", null, "to", report.Window.To);

@@ -58,6 +58,7 @@ internal static class ReportPage
             Fields();
             Notices();
             OpeningBalances();
+            Incidents();
             Filings();
             Foot();
             return _html.Append("</body></html>").ToString();
@@ -194,6 +195,20 @@ internal static class ReportPage
                 Heading("openingBalances");
                 Table(["kind", "persons:n", "source"], report.OpeningBalances.Select(balance => (false, (IReadOnlyList<string>)
                     [ReportTexts.Default.Find("counter." + balance.Counter, language) ?? balance.Counter, N(balance.Count), balance.Source])));
+            }
+        }
+
+        private void Incidents()
+        {
+            if (report.Incidents.Count > 0)
+            {
+                Heading("incidents");
+                Table(["incident:k", "discovered:k", "persons:n", "sensitive:n", "incident.about", "incident.end"], report.Incidents.Select(incident => (false, (IReadOnlyList<string>)
+                [
+                    incident.Reference, Moment(incident.DiscoveredAt), N(incident.Persons), N(incident.SensitivePersons),
+                    string.Join(" – ", new[] { incident.Description, string.Join(", ", incident.Categories.Select(category => T("class." + category))) }.Where(static text => text.Length > 0)),
+                    incident.Closed is { } closed ? $"{Moment(closed.At)} {closed.Reason}" : T("incident.open"),
+                ])));
             }
         }
 

@@ -35,13 +35,14 @@ public sealed class PreviewTransfers(
             var preview = await ledger.PreviewAsync(facts, context.RequestAborted);
             var after = preview.Counters.Counters;
             var before = after.ToDictionary(counter => counter.Key, counter => counter.Value - preview.Changes.GetValueOrDefault(counter.Key), StringComparer.Ordinal);
+            // Incidents are no matter of a batch: with or without them it crosses the same rules.
             var was = engine.Evaluate(exporter, before, now);
             var would = await thresholds.PreviewAsync(exporter, preview.Counters, now, context.RequestAborted);
             exporters.Add(new(
                 exporter.Id, facts.Year, preview.Counters.Subjects,
                 new SortedDictionary<string, long>(after.Where(counter => counter.Key != "subjects").ToDictionary(StringComparer.Ordinal), StringComparer.Ordinal),
                 new SortedDictionary<string, long>(preview.Changes.ToDictionary(StringComparer.Ordinal), StringComparer.Ordinal),
-                [.. would.Rules.Where(rule => rule.Reached && !was.Rules.Any(old => old.Rule == rule.Rule && old.Reached)).Select(rule => rule.Rule)],
+                [.. would.Rules.Where(rule => rule.Reached && rule.Predicate is not null && !was.Rules.Any(old => old.Rule == rule.Rule && old.Reached)).Select(rule => rule.Rule)],
                 would));
         }
 

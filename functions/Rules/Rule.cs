@@ -22,6 +22,9 @@ public enum RuleMeasure
 
     /// <summary>Persons whose sensitive information one incident hit.</summary>
     IncidentSensitivePersons,
+
+    /// <summary>Persons hit by one incident to whom the GDPR applies.</summary>
+    IncidentEeaPersons,
 }
 
 /// <summary>Whether a rule is law on a given day.</summary>

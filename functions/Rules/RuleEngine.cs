@@ -9,13 +9,19 @@ namespace DingFlow.Rules;
 /// <param name="lower">The number.</param>
 public delegate ThresholdForecast ForecastCrossing(string predicate, long count, long lower);
 
-/// <summary>Numbers that do not come from the ledger's counters.</summary>
-/// <param name="IncidentPersons">Persons hit by the incident at hand.</param>
-/// <param name="IncidentSensitivePersons">Persons whose sensitive information it hit.</param>
-public sealed record IncidentSize(long IncidentPersons = 0, long IncidentSensitivePersons = 0)
+/// <summary>How many persons one incident hit. Rules on incidents look at one by itself.</summary>
+/// <param name="Persons">Persons hit.</param>
+/// <param name="SensitivePersons">Those whose sensitive information it hit.</param>
+/// <param name="EeaPersons">Those to whom the GDPR applies.</param>
+public sealed record IncidentSize(long Persons = 0, long SensitivePersons = 0, long EeaPersons = 0)
 {
     /// <summary>There is no incident.</summary>
     public static IncidentSize None { get; } = new();
+
+    /// <summary>The largest of each number: each rule then stands as it does for the incident that matters to it most.</summary>
+    public static IncidentSize Largest(IEnumerable<Incident> incidents) => incidents.Aggregate(
+        None, static (size, incident) => new(
+            Math.Max(size.Persons, incident.Persons), Math.Max(size.SensitivePersons, incident.SensitivePersons), Math.Max(size.EeaPersons, incident.EeaPersons)));
 }
 
 /// <summary>Compares counters with the rules. Pure: the same numbers give the same answer.</summary>
@@ -60,7 +66,7 @@ public sealed class RuleEngine
     /// <param name="counters">The ledger's counters of the calendar year of <paramref name="asOf"/> in Asia/Shanghai, by predicate; absent is 0.</param>
     /// <param name="asOf">The moment.</param>
     /// <param name="forecast">Says when a bound will be reached; without it no forecast is made.</param>
-    /// <param name="incident">The incident at hand.</param>
+    /// <param name="incident">The incident at hand; of several, the largest (<see cref="IncidentSize.Largest"/>).</param>
     public Thresholds Evaluate(
         Exporter exporter, IReadOnlyDictionary<string, long> counters, DateTimeOffset asOf, ForecastCrossing? forecast = null,
         IncidentSize? incident = null)
@@ -99,6 +105,17 @@ public sealed class RuleEngine
         }
 
         return new(exporter.Id, LegalTime.Of(asOf), someInForce ? inForce : any, tiers, rules);
+    }
+
+    /// <summary>How one incident stands against every rule on incidents, those of all sets.</summary>
+    public IReadOnlyList<ThresholdRule> EvaluateIncident(Exporter exporter, IncidentSize incident, DateTimeOffset asOf)
+    {
+        ArgumentNullException.ThrowIfNull(exporter);
+        var numbers = new Numbers(exporter, new Dictionary<string, long>(), incident);
+        var day = LegalTime.DayOf(asOf);
+        return [.. _ruleSets.SelectMany(static entry => entry.Set.Rules)
+            .Where(static rule => rule.When.Measure is RuleMeasure.IncidentPersons or RuleMeasure.IncidentSensitivePersons or RuleMeasure.IncidentEeaPersons)
+            .Select(rule => Evaluate(rule, numbers, day, null))];
     }
 
     private ThresholdRule Evaluate(Rule rule, Numbers numbers, DateOnly day, ForecastCrossing? forecast)
@@ -163,8 +180,9 @@ public sealed class RuleEngine
             RuleMeasure.ProcessedPersons => Exporter.ProcessedPersons ?? 0,
             RuleMeasure.StoredFaces => Exporter.StoredFaces ?? 0,
             RuleMeasure.ImportantData => Exporter.ImportantData ? 1 : 0,
-            RuleMeasure.IncidentPersons => Incident.IncidentPersons,
-            _ => Incident.IncidentSensitivePersons,
+            RuleMeasure.IncidentPersons => Incident.Persons,
+            RuleMeasure.IncidentEeaPersons => Incident.EeaPersons,
+            _ => Incident.SensitivePersons,
         };
     }
 }

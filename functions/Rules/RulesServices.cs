@@ -23,9 +23,14 @@ public static class RulesServices
             .AddSingleton(static provider => RuleEngine.Create(provider.GetRequiredService<TransfersOptions>(), new SettingsFaults()))
             .AddSingleton<ThresholdReader>()
             .AddSingleton<TierLatch>()
+            .AddSingleton<IncidentStore>()
             .AddFunction<PreviewTransfers>(Roles.TransfersWrite)
             .AddFunction<GetThresholds>(Roles.ComplianceRead)
             .AddFunction<ListLatchedTiers>(Roles.ComplianceRead)
-            .AddFunction<ReviewTier>(Roles.ComplianceWrite);
+            .AddFunction<ReviewTier>(Roles.ComplianceWrite)
+            .AddFunction<PutIncident>(Roles.ComplianceWrite)
+            .AddFunction<CloseIncident>(Roles.ComplianceWrite)
+            .AddFunction<GetIncident>(Roles.ComplianceRead)
+            .AddFunction<ListIncidents>(Roles.ComplianceRead);
     }
 }

@@ -3,8 +3,8 @@ using DingFlow.Transfers.Ledger;
 
 namespace DingFlow.Rules;
 
-/// <summary>Says how an exporter stands, from the ledger's exact counters and what was observed of their days.</summary>
-public sealed class ThresholdReader(RuleEngine engine, SubjectLedger ledger, CounterHistory history, TimeProvider time)
+/// <summary>Says how an exporter stands, from the ledger's exact counters, what was observed of their days, and the incidents that are open.</summary>
+public sealed class ThresholdReader(RuleEngine engine, SubjectLedger ledger, CounterHistory history, IncidentStore incidents, TimeProvider time)
 {
     /// <summary>How an exporter stands now. Everything that was accepted before the call is counted.</summary>
     public async Task<Thresholds> ReadAsync(Exporter exporter, CancellationToken cancellationToken)
@@ -34,6 +34,7 @@ public sealed class ThresholdReader(RuleEngine engine, SubjectLedger ledger, Cou
         var today = LegalTime.DayOf(now);
         var days = await history.ReadAsync(exporter.Id, counters.Year, cancellationToken);
         IReadOnlyList<CounterDay> full = [.. days.Where(day => day.Day < today)];
+        var incident = await incidents.LargestOpenAsync(exporter.Id, cancellationToken);
         return engine.Evaluate(exporter, counters.Counters, now, (predicate, count, lower) =>
         {
             var (known, atEnd) = DailyHistory.Of(full, predicate);
@@ -41,7 +42,7 @@ public sealed class ThresholdReader(RuleEngine engine, SubjectLedger ledger, Cou
                 ? new(null, "fewer than three full days of data")
                 // A correction since then lowers the point from which it goes on.
                 : CrossingForecast.Project(known, Math.Min(atEnd, count), lower, count);
-        });
+        }, incident);
     }
 }
 

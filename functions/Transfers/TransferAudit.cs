@@ -1,5 +1,7 @@
+using System.Globalization;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Transfers.Ledger;
 
 namespace DingFlow.Transfers;
 
@@ -31,6 +33,17 @@ internal static class TransferAudit
 
     /// <summary>Identifiers are united.</summary>
     public static AuditKind SubjectsUnited { get; } = new("transfers.subjects_united", AuditRetention.Legal, "Somebody said that identifiers belong to one data subject.");
+
+    /// <summary>The event that an exporter's ledger was recounted, with what was found.</summary>
+    public static AuditEvent RecountOf(RecountReport report, AuditEvent recounted) => recounted with
+    {
+        Exporter = report.Exporter,
+        Outcome = report.Agrees ? AuditOutcome.Succeeded : AuditOutcome.Failed,
+        Details = new Dictionary<string, string>
+        {
+            ["subjects"] = report.Subjects.ToString(CultureInfo.InvariantCulture), ["differences"] = report.Differences.Count.ToString(CultureInfo.InvariantCulture),
+        },
+    };
 
     /// <summary>
     /// An event of a caller's doing. It is in the trail before the thing is done: what cannot be audited is not done. Bodies that name a

@@ -15,27 +15,30 @@ public sealed class RecountTransfers(TransfersOptions options, LedgerProof proof
             context.Features.Get<RequestTimeLimit>()?.Lift();
             var report = await proof.RecountAsync(exporter.Id, context.RequestAborted);
             await trail.AppendAsync(
-                TransferAudit.By(context, TransferAudit.Recounted, new("exporter", exporter.Id)) with
-                {
-                    Exporter = exporter.Id,
-                    Outcome = report.Agrees ? AuditOutcome.Succeeded : AuditOutcome.Failed,
-                    Details = new Dictionary<string, string> { ["subjects"] = report.Subjects.ToString(System.Globalization.CultureInfo.InvariantCulture) },
-                },
-                context.RequestAborted);
+                TransferAudit.RecountOf(report, TransferAudit.By(context, TransferAudit.Recounted, new("exporter", exporter.Id))), context.RequestAborted);
             await context.WriteJsonAsync(report, TransfersJson.Default.RecountReport);
         }
     });
 }
 
 /// <summary>The same for every exporter, weekly.</summary>
-public sealed class ProveTransferCounters(TransfersOptions options, LedgerProof proof) : ITimerFunction
+public sealed class ProveTransferCounters(TransfersOptions options, LedgerProof proof, IAuditTrail trail) : ITimerFunction
 {
     /// <inheritdoc/>
     public async Task InvokeAsync(TimerTick tick, CancellationToken cancellationToken)
     {
         foreach (var exporter in options.Exporters.Values)
         {
-            await proof.RecountAsync(exporter.Id, cancellationToken);
+            var report = await proof.RecountAsync(exporter.Id, cancellationToken);
+            await trail.AppendAsync(
+                TransferAudit.RecountOf(report, new()
+                {
+                    Kind = TransferAudit.Recounted,
+                    Actor = AuditActor.System(nameof(ProveTransferCounters)),
+                    Payload = PayloadHash.None,
+                    On = new("exporter", exporter.Id),
+                }),
+                cancellationToken);
         }
     }
 }

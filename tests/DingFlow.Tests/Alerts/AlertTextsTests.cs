@@ -122,7 +122,7 @@ public sealed partial class AlertTextsTests
     private static IEnumerable<string> PlaceholdersOf(string line) => Placeholder().Matches(line).Select(static match => match.Groups[1].Value);
 
     [GeneratedRegex("""
-        "((?:offboarding|intake|hr|messaging|alerts|thresholds|transfers|approvals|moderation|posture|audit|signals|console)\.[a-z][a-z_]*)"
+        "((?:offboarding|intake|hr|messaging|alerts|thresholds|transfers|approvals|moderation|posture|audit|signals|console|incidents)\.[a-z][a-z_]*)"
         """)]
     private static partial Regex TypeLiteral();
 

@@ -52,6 +52,8 @@ internal sealed class ThresholdDriver : IAsyncDisposable
 
     public TierLatch Latch => new(_store, new TestTrail(_store), Time);
 
+    public IncidentStore Incidents => new(_store, new TestTrail(_store));
+
     public IEntityStore Store => _store;
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
@@ -83,7 +85,7 @@ internal sealed class ThresholdDriver : IAsyncDisposable
     /// <summary>The timer fires in a process that sees the store so.</summary>
     public Task CheckAsync(IEntityStore store) => new CheckThresholds(
         Transfers with { Exporters = new Dictionary<string, Exporter> { [Exporter.Id] = Exporter } }, Options,
-        new ThresholdReader(RuleEngine.Create(Transfers, new SettingsFaults()), _ledger, new CounterHistory(store, Time), Time),
+        new ThresholdReader(RuleEngine.Create(Transfers, new SettingsFaults()), _ledger, new CounterHistory(store, Time), new IncidentStore(store, new TestTrail(store)), Time),
         new TierLatch(store, new TestTrail(store), Time), new ThresholdMemory(store), new AlertStore(store, new TestTrail(store)), new AlertSender(Queue), new ThresholdMetrics(Meters), Time, NullLogger<CheckThresholds>.Instance)
         .InvokeAsync(new TimerTick(false), Token);
 
@@ -111,7 +113,7 @@ internal sealed class ThresholdDriver : IAsyncDisposable
 
     /// <summary>How the exporter stands, as the route shows it.</summary>
     public Task<Thresholds> StandingAsync() => new ThresholdReader(
-        RuleEngine.Create(Transfers, new SettingsFaults()), _ledger, new CounterHistory(_store, Time), Time).ReadAsync(Exporter, Token);
+        RuleEngine.Create(Transfers, new SettingsFaults()), _ledger, new CounterHistory(_store, Time), Incidents, Time).ReadAsync(Exporter, Token);
 
     public async Task<StoredAlert> StoredAsync(string name) =>
         (await Alerts.ListAsync(alert => Name(new(alert.Key, alert.Alert, 1)) == name, 1, null, Token)).Alerts.Single();
@@ -122,7 +124,7 @@ internal sealed class ThresholdDriver : IAsyncDisposable
         var engine = RuleEngine.Create(Transfers, new SettingsFaults());
         var history = new CounterHistory(_store, Time);
         return new ReportBuilder(
-            Transfers, _ledger, history, engine, new ThresholdReader(engine, _ledger, history, Time), Latch,
+            Transfers, _ledger, history, engine, new ThresholdReader(engine, _ledger, history, Incidents, Time), Latch, Incidents,
             new(() => FieldClassifier.Load(Transfers.Profile, Transfers.FieldMap, static (_, _) => { })), Time).BuildAsync(Exporter, year, language, Token);
     }
 

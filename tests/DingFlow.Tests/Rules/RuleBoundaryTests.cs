@@ -101,13 +101,15 @@ public sealed class RuleBoundaryTests
     }
 
     [Theory]
-    [InlineData(999_999, 0, "EU-33")]
-    [InlineData(1_000_000, 0, "CN25-INC-PI,EU-33")]
-    [InlineData(1, 99_999, "EU-33")]
-    [InlineData(1, 100_000, "CN25-INC-SPI,EU-33")]
-    public void Rules_on_an_incident_turn_at_its_size(long persons, long sensitive, string reached)
+    [InlineData(999_999, 0, 0, "")]
+    [InlineData(1_000_000, 0, 0, "CN25-INC-PI")]
+    [InlineData(1_000_000, 0, 1, "CN25-INC-PI,EU-33")]
+    [InlineData(99_999, 99_999, 0, "")]
+    [InlineData(100_000, 100_000, 0, "CN25-INC-SPI")]
+    [InlineData(1, 0, 1, "EU-33")]
+    public void Rules_on_an_incident_turn_at_its_size(long persons, long sensitive, long eea, string reached)
     {
-        var thresholds = Engine().Evaluate(Acme, Counters(), Today, null, new(persons, sensitive));
+        var thresholds = Engine().Evaluate(Acme, Counters(), Today, null, new(persons, sensitive, eea));
 
         Assert.Equal(reached, string.Join(',', thresholds.Rules.Where(static rule => rule.Reached && rule.RuleSet is not "cn-2024").Select(static rule => rule.Rule).Order()));
     }

@@ -49,7 +49,7 @@ public sealed class RuleTableTests
         { "MO-05-T", "Law 8/2005 arts. 19-20", "2006-02-18", null, null, RuleMeasure.DistinctSubjects, "any", Year, 1, null, "MO_TRANSFER_CONDITION", null },
         { "HK-33", "PDPO s. 33", null, null, null, RuleMeasure.DistinctSubjects, "any", Year, 1, null, "HK_ADVISORY", null },
         { "EU-44", "GDPR arts. 44-49", "2018-05-25", null, null, RuleMeasure.DistinctSubjects, "any", Year, 1, null, "EU_MECHANISM", null },
-        { "EU-33", "GDPR art. 33", "2018-05-25", null, null, RuleMeasure.IncidentPersons, "any", Stock, 1, null, "EU_BREACH_NOTICE", null },
+        { "EU-33", "GDPR art. 33", "2018-05-25", null, null, RuleMeasure.IncidentEeaPersons, "any", Stock, 1, null, "EU_BREACH_NOTICE", null },
     };
 
     [Theory]

@@ -30,6 +30,12 @@ public sealed class CorrectionTests(TransfersProgram program) : IClassFixture<Tr
         resent.IsProblem(409, "conflict");
         (await PostAsync("/api/transfers/batches/00000000000000000000000000000000/void", new() { ["reason"] = "None." })).IsProblem(404, "not-found");
         (await program.Sender.Client.AskAsync(HttpMethod.Post, $"/api/transfers/batches/{id}/void", """{"reason":"May I?"}""")).IsProblem(403, "forbidden");
+
+        var recorded = Assert.Single(await program.AuditAsync("transfers.batch_recorded", id));
+        Assert.Equal(("key:sender", "2", "0"), ((string?)recorded["actor"]!["id"], (string?)recorded["details"]!["accepted"], (string?)recorded["details"]!["rejected"]));
+        var voids = await program.AuditAsync("transfers.batch_voided", id);
+        Assert.Equal(2, voids.Count);
+        Assert.All(voids, entry => Assert.Equal(("key:compliance", "The wrong file was sent."), ((string?)entry["actor"]!["id"], (string?)entry["reason"])));
     }
 
     [Fact]
@@ -57,6 +63,9 @@ public sealed class CorrectionTests(TransfersProgram program) : IClassFixture<Tr
         Assert.Equal(204, removed.Status);
         Assert.Empty((await program.Compliance.Client.AskAsync(HttpMethod.Get, $"/api/transfers/opening-balances?exporter={exporter}")).Json["openingBalances"]!);
         (await program.Compliance.Client.AskAsync(HttpMethod.Delete, $"/api/transfers/opening-balances?exporter={exporter}&counter=cn.counted.sensitive")).IsProblem(404, "not-found");
+        var on = $"{exporter}/{year}/cn.counted.sensitive";
+        Assert.Equal(["4321", "4400"], (await program.AuditAsync("transfers.opening_balance_set", on)).Select(entry => (string?)entry["details"]!["count"]));
+        Assert.Equal(exporter, (string?)Assert.Single(await program.AuditAsync("transfers.opening_balance_removed", on))["exporter"]);
     }
 
     [Fact]
@@ -83,6 +92,23 @@ public sealed class CorrectionTests(TransfersProgram program) : IClassFixture<Tr
         Assert.Equal(1, (int)(await program.Compliance.CountersAsync(exporter))["subjects"]!);
         (await PostAsync("/api/subjects/unite", new() { ["exporter"] = exporter, ["reason"] = "Only one.", ["subjects"] = new JArray(new JObject { ["type"] = "employeeId", ["id"] = "E1" }) }))
             .IsProblem(422, "invalid");
+        var told = Assert.Single(await program.AuditAsync("transfers.subjects_united"), entry => (string?)entry["exporter"] == exporter);
+        Assert.Equal(("key:compliance", "The HR file has both."), ((string?)told["actor"]!["id"], (string?)told["reason"]));
+        Assert.DoesNotContain("one@", told.ToString(), StringComparison.OrdinalIgnoreCase);
+    }
+
+    [Fact]
+    public async Task A_recount_is_audited_with_what_it_found()
+    {
+        var exporter = program.NewExporter();
+        await program.Sender.PostAsync(TransferSender.Record("t-1", "E1", exporter));
+        using var operations = program.Program.CreateOperator(TransfersProgram.OperationsKey);
+
+        var report = await operations.AskAsync(HttpMethod.Post, $"/api/transfers/recount?exporter={exporter}");
+
+        Assert.True((bool)report.Json["agrees"]!, report.Text);
+        var entry = Assert.Single(await program.AuditAsync("transfers.recounted"), entry => (string?)entry["exporter"] == exporter);
+        Assert.Equal("key:operations", (string?)entry["actor"]!["id"]);
     }
 
     [Fact]
@@ -110,6 +136,9 @@ public sealed class CorrectionTests(TransfersProgram program) : IClassFixture<Tr
         Assert.Empty(nobody.Json["exporters"]!);
         Assert.DoesNotContain("4711", program.Program.Output + program.Program.Errors, StringComparison.OrdinalIgnoreCase);
         (await program.Sender.Client.AskAsync(HttpMethod.Post, "/api/subjects/lookup", request.ToString())).IsProblem(403, "forbidden");
+        var looks = (await program.AuditAsync("transfers.subject_looked_up")).Where(entry => (string?)entry["reason"] == "Access request of 20 November.").ToList();
+        Assert.Equal(2, looks.Count);
+        Assert.All(looks, entry => Assert.DoesNotContain("4711", entry.ToString(), StringComparison.Ordinal));
     }
 
     [Fact]

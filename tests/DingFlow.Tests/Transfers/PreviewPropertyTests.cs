@@ -1,6 +1,7 @@
 using System.Text;
 using CsCheck;
-using DingFlow.Hosting;
+using DingFlow.Settings;
+using DingFlow.Tests.Audit;
 using DingFlow.Rules;
 using DingFlow.Transfers;
 using DingFlow.Transfers.Ledger;
@@ -103,7 +104,7 @@ public sealed class PreviewPropertyTests
             _identities = new(_store, Key);
             _intake = new(
                 Options, new(() => FieldClassifier.Load(ClassificationProfile.Conservative, Options.FieldMap, (_, _) => { })), Key, _identities, _ledger, _bulk, time);
-            _thresholds = new(RuleEngine.Create(Options, new SettingsFaults()), _ledger, new CounterHistory(_store, time), time);
+            _thresholds = new(RuleEngine.Create(Options, new SettingsFaults()), _ledger, new CounterHistory(_store, time), new IncidentStore(_store, new TestTrail(_store)), time);
         }
 
         public async Task<TransferReceipt> RecordAsync(string key, IEnumerable<JObject> records)

@@ -15,6 +15,7 @@ public sealed class TransfersProgram : IAsyncLifetime
     internal const string ConfinedKey = "confined-key-of-the-transfer-tests-0123456789";
     internal const string ComplianceKey = "compliance-key-of-the-transfer-tests-0123456789";
     internal const string OperationsKey = "operations-key-of-the-transfer-tests-0123456789";
+    internal const string AuditorKey = "auditor-key-of-the-transfer-tests-0123456789";
     private const int Exporters = 60;
 
     private DingFlowProcess? _program;
@@ -27,6 +28,15 @@ public sealed class TransfersProgram : IAsyncLifetime
 
     /// <summary>Looks at counters and corrects them.</summary>
     internal TransferSender Compliance { get; private set; } = null!;
+
+    /// <summary>The audit trail's entries of a kind, as an auditor reads them; those about one thing where it is named.</summary>
+    internal async Task<List<JToken>> AuditAsync(string kind, string? on = null)
+    {
+        using var auditor = Program.CreateOperator(AuditorKey);
+        var answer = await auditor.AskAsync(HttpMethod.Get, $"/api/audit?kind={kind}&limit=1000");
+        Assert.True(answer.Status == 200, answer.Text);
+        return [.. answer.Json["items"]!.Where(entry => on is null || (string?)entry["on"]!["id"] == on)];
+    }
 
     /// <summary>A registered exporter that no other test uses.</summary>
     internal string NewExporter() => string.Create(CultureInfo.InvariantCulture, $"exporter-{Interlocked.Increment(ref _next) + 9}");
@@ -44,6 +54,8 @@ public sealed class TransfersProgram : IAsyncLifetime
             ["Auth:ApiKeys:compliance:Roles"] = "compliance.read,compliance.write,subjects.read",
             ["Auth:ApiKeys:operations:Hash"] = ConfiguredProgram.HashOf(OperationsKey),
             ["Auth:ApiKeys:operations:Roles"] = "operations.read",
+            ["Auth:ApiKeys:auditor:Hash"] = ConfiguredProgram.HashOf(AuditorKey),
+            ["Auth:ApiKeys:auditor:Roles"] = "audit.read",
             ["Recipients:acme-hk:Country"] = "HK",
         };
         for (var i = 1; i <= Exporters; i++)
