@@ -19,11 +19,12 @@ public sealed class SqliteDatabase(string directory) : IDisposable
 
     /// <summary>The file of intake, cases and queues.</summary>
     /// <exception cref="SettingsException">The directory cannot be used, another process has it, or the file is no database of ours.</exception>
-    public SqliteFile Main => Open(ref _main, "dingflow.db", SqliteSchema.Main);
+    public SqliteFile Main => Open(ref _main, "dingflow.db", SqliteSchema.Main, cacheKilobytes: 16 * 1024);
 
     /// <summary>The file of the subject ledger.</summary>
     /// <exception cref="SettingsException">As for <see cref="Main"/>.</exception>
-    public SqliteFile Ledger => Open(ref _ledger, "ledger.db", SqliteSchema.Ledger);
+    /// <remarks>Its rows are long and read once, into the ledger's own memory: what the writer needs of it again are the keys.</remarks>
+    public SqliteFile Ledger => Open(ref _ledger, "ledger.db", SqliteSchema.Ledger, cacheKilobytes: 4 * 1024);
 
     /// <summary>Finishes what was accepted, closes the files and gives the directory free.</summary>
     public void Dispose()
@@ -39,7 +40,7 @@ public sealed class SqliteDatabase(string directory) : IDisposable
 
     private static SettingsException Fault(string fault) => new([$"{Setting}: {fault}"]);
 
-    private SqliteFile Open(ref SqliteFile? file, string name, IReadOnlyList<string> schema)
+    private SqliteFile Open(ref SqliteFile? file, string name, IReadOnlyList<string> schema, int cacheKilobytes)
     {
         if (Volatile.Read(ref file) is { } open)
         {
@@ -52,7 +53,7 @@ public sealed class SqliteDatabase(string directory) : IDisposable
             try
             {
                 _lock ??= Lock();
-                return file ??= SqliteFile.Open(Path.Combine(directory, name), schema);
+                return file ??= SqliteFile.Open(Path.Combine(directory, name), schema, cacheKilobytes);
             }
             catch (Exception exception) when (exception is SqliteFileException or IOException or UnauthorizedAccessException)
             {

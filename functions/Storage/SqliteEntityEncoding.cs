@@ -11,7 +11,9 @@ namespace DingFlow.Storage;
 internal static class SqliteEntityEncoding
 {
     private const byte Version = 1;
-    private const int LargestKeptBuffer = 256 * 1024;
+
+    /// <summary>Bytes of a row from which on its memory is borrowed: the rows of the ledger would be large objects, each for a moment.</summary>
+    private const int LongestOwned = 16 * 1024;
 
     [ThreadStatic]
     private static ArrayBufferWriter<byte>? t_buffer;
@@ -29,10 +31,30 @@ internal static class SqliteEntityEncoding
         Bytes = 9,
     }
 
-    public static byte[] Encode(EntityProperties properties)
+    /// <summary>The row's bytes; long ones lie in borrowed memory, to be given back with <see cref="SqliteEncodedRow.Release"/>.</summary>
+    public static SqliteEncodedRow Encode(EntityProperties properties)
     {
+        var binary = 0L;
+        foreach (var (_, value) in properties)
+        {
+            binary += value is byte[] bytes ? bytes.Length : 0;
+        }
+
+        if (binary > LongestOwned)
+        {
+            var borrowed = new BorrowedBuffer((int)binary + LongestOwned);
+            Write(borrowed, properties);
+            return borrowed.Row;
+        }
+
         var buffer = t_buffer ??= new ArrayBufferWriter<byte>(1024);
         buffer.ResetWrittenCount();
+        Write(buffer, properties);
+        return new(buffer.WrittenSpan.ToArray());
+    }
+
+    private static void Write(IBufferWriter<byte> buffer, EntityProperties properties)
+    {
         buffer.GetSpan(1)[0] = Version;
         buffer.Advance(1);
         foreach (var (name, value) in properties)
@@ -43,14 +65,6 @@ internal static class SqliteEntityEncoding
                 WriteValue(buffer, value);
             }
         }
-
-        var encoded = buffer.WrittenSpan.ToArray();
-        if (buffer.Capacity > LargestKeptBuffer)
-        {
-            t_buffer = null;
-        }
-
-        return encoded;
     }
 
     /// <exception cref="InvalidDataException">The row is damaged or was written by a newer version.</exception>
@@ -78,7 +92,7 @@ internal static class SqliteEntityEncoding
         }
     }
 
-    private static void WriteValue(ArrayBufferWriter<byte> buffer, object value)
+    private static void WriteValue(IBufferWriter<byte> buffer, object value)
     {
         switch (value)
         {
@@ -162,25 +176,25 @@ internal static class SqliteEntityEncoding
         throw new InvalidDataException("The row has a length that no property can have.");
     }
 
-    private static void WriteType(ArrayBufferWriter<byte> buffer, ValueType type)
+    private static void WriteType(IBufferWriter<byte> buffer, ValueType type)
     {
         buffer.GetSpan(1)[0] = (byte)type;
         buffer.Advance(1);
     }
 
-    private static void WriteLong(ArrayBufferWriter<byte> buffer, long value)
+    private static void WriteLong(IBufferWriter<byte> buffer, long value)
     {
         BinaryPrimitives.WriteInt64LittleEndian(buffer.GetSpan(sizeof(long)), value);
         buffer.Advance(sizeof(long));
     }
 
-    private static void WriteText(ArrayBufferWriter<byte> buffer, string text)
+    private static void WriteText(IBufferWriter<byte> buffer, string text)
     {
         WriteLength(buffer, Encoding.UTF8.GetByteCount(text));
         Encoding.UTF8.GetBytes(text, buffer);
     }
 
-    private static void WriteLength(ArrayBufferWriter<byte> buffer, int length)
+    private static void WriteLength(IBufferWriter<byte> buffer, int length)
     {
         while (length >= 0x80)
         {
@@ -191,5 +205,56 @@ internal static class SqliteEntityEncoding
 
         buffer.GetSpan(1)[0] = (byte)length;
         buffer.Advance(1);
+    }
+
+    /// <summary>Writes into borrowed memory.</summary>
+    private sealed class BorrowedBuffer(int capacity) : IBufferWriter<byte>
+    {
+        private byte[] _bytes = ArrayPool<byte>.Shared.Rent(capacity);
+        private int _written;
+
+        public SqliteEncodedRow Row => new(_bytes, _written);
+
+        public void Advance(int count) => _written += count;
+
+        public Memory<byte> GetMemory(int sizeHint = 0)
+        {
+            Reserve(sizeHint);
+            return _bytes.AsMemory(_written);
+        }
+
+        public Span<byte> GetSpan(int sizeHint = 0)
+        {
+            Reserve(sizeHint);
+            return _bytes.AsSpan(_written);
+        }
+
+        private void Reserve(int bytes)
+        {
+            if (_bytes.Length - _written < Math.Max(bytes, 1))
+            {
+                var larger = ArrayPool<byte>.Shared.Rent(Math.Max(_bytes.Length * 2, _written + bytes));
+                _bytes.AsSpan(0, _written).CopyTo(larger);
+                ArrayPool<byte>.Shared.Return(_bytes);
+                _bytes = larger;
+            }
+        }
+    }
+}
+
+/// <summary>The bytes of a row, in an array of their own or in a borrowed one.</summary>
+internal sealed class SqliteEncodedRow(byte[] bytes, int? borrowed = null)
+{
+    private byte[]? _bytes = bytes;
+
+    public ReadOnlySpan<byte> Bytes => (_bytes ?? throw new ObjectDisposedException(nameof(SqliteEncodedRow))).AsSpan(0, borrowed ?? _bytes.Length);
+
+    /// <summary>Gives the memory back, when nobody reads it any more.</summary>
+    public void Release()
+    {
+        if (borrowed is not null && Interlocked.Exchange(ref _bytes, null) is { } array)
+        {
+            ArrayPool<byte>.Shared.Return(array);
+        }
     }
 }

@@ -4,7 +4,7 @@ namespace DingFlow.Storage;
 internal sealed record SqliteEntityTransaction(string Table, string PartitionKey, SqliteEntityOperation[] Operations);
 
 /// <summary>One operation; <paramref name="IfMatch"/> -1 matches no row.</summary>
-internal readonly record struct SqliteEntityOperation(EntityOperationKind Kind, string RowKey, long? IfMatch, byte[]? Properties);
+internal readonly record struct SqliteEntityOperation(EntityOperationKind Kind, string RowKey, long? IfMatch, SqliteEncodedRow? Properties);
 
 /// <summary>
 /// The entities of one database file. ETags are numbers that only grow: each process reserves them in blocks, in the same commit as its
@@ -87,15 +87,29 @@ internal sealed class SqliteEntityFile(SqliteFile file, TimeProvider time)
     public async Task<TransactionResult[]> SubmitAsync(IReadOnlyList<SqliteEntityTransaction> transactions, CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow().ToUnixTimeMilliseconds();
-        var written = await file.WriteAsync(
-            connection =>
+        try
+        {
+            var written = await file.WriteAsync(
+                connection =>
+                {
+                    var reserved = Reserve(connection, transactions.Sum(t => (long)t.Operations.Length));
+                    return new Written([.. transactions.Select(t => Apply(connection, t, now))], reserved);
+                },
+                committed => _reservedETags = Math.Max(_reservedETags, committed.Reserved),
+                cancellationToken);
+            return written.Results;
+        }
+        finally
+        {
+            // Answered, or never taken by the writer.
+            foreach (var transaction in transactions)
             {
-                var reserved = Reserve(connection, transactions.Sum(t => (long)t.Operations.Length));
-                return new Written([.. transactions.Select(t => Apply(connection, t, now))], reserved);
-            },
-            committed => _reservedETags = Math.Max(_reservedETags, committed.Reserved),
-            cancellationToken);
-        return written.Results;
+                foreach (var operation in transaction.Operations)
+                {
+                    operation.Properties?.Release();
+                }
+            }
+        }
     }
 
     private static Entity EntityOf(SqliteStatement row, string partitionKey, string rowKey, int column) => new(partitionKey, rowKey)
@@ -184,7 +198,7 @@ internal sealed class SqliteEntityFile(SqliteFile file, TimeProvider time)
             {
                 var number = _nextETag++;
                 etag = SqliteETag.Text(number);
-                write.Bind(4, number).Bind(5, now).Bind(6, operation.Properties);
+                write.Bind(4, number).Bind(5, now).Bind(6, operation.Properties!.Bytes);
                 if (operation.IfMatch is { } match)
                 {
                     write.Bind(7, match);

@@ -40,8 +40,11 @@ public sealed class SqliteFile : IDisposable
     /// Opens or creates the file (mode 0600) and brings its schema up to date: <paramref name="schema"/> holds a script for each
     /// version, and <c>user_version</c> says how many of them the file has seen.
     /// </summary>
+    /// <param name="path">The file.</param>
+    /// <param name="schema">The scripts.</param>
+    /// <param name="cacheKilobytes">Pages that the writer keeps in memory: as many as its largest transaction changes, and what it looks keys up in.</param>
     /// <exception cref="SqliteFileException">The file cannot be opened, or was written by a newer version.</exception>
-    public static SqliteFile Open(string path, IReadOnlyList<string> schema)
+    public static SqliteFile Open(string path, IReadOnlyList<string> schema, int cacheKilobytes = 16 * 1024)
     {
         CreatePrivate(path);
         var writer = new SqliteConnection(path, readOnly: false);
@@ -56,8 +59,9 @@ public sealed class SqliteFile : IDisposable
             }
 
             // fullfsync: on macOS a plain sync leaves the data in the drive's cache; it means nothing elsewhere.
-            writer.Script(
-                "PRAGMA synchronous=FULL; PRAGMA fullfsync=ON; PRAGMA cache_size=-16384; PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;");
+            writer.Script(string.Create(
+                System.Globalization.CultureInfo.InvariantCulture,
+                $"PRAGMA synchronous=FULL; PRAGMA fullfsync=ON; PRAGMA cache_size=-{cacheKilobytes}; PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;"));
             Upgrade(writer, path, schema);
             return new SqliteFile(path, writer);
         }

@@ -26,6 +26,11 @@ internal sealed class FactSpace(CompiledPredicates predicates, LedgerDictionary 
     /// <summary>The number of a state.</summary>
     public int Intern(YearFacts[] years)
     {
+        if (_states.Count == SubjectEntry.MostStates && !_numbers.ContainsKey(years))
+        {
+            throw new InvalidOperationException("The exporter's subjects are in more distinct states than the ledger numbers.");
+        }
+
         ref var number = ref CollectionsMarshal.GetValueRefOrAddDefault(_numbers, years, out var known);
         if (!known)
         {
@@ -119,6 +124,19 @@ internal sealed class FactSpace(CompiledPredicates predicates, LedgerDictionary 
         }
 
         return Intern(years);
+    }
+
+    /// <summary>Reads past a state.</summary>
+    public static void Skip(ref PackedReader reader)
+    {
+        for (var years = reader.Count(); years > 0; years--)
+        {
+            reader.Int();
+            for (var facts = reader.Count(); facts > 0; facts--)
+            {
+                reader.Number();
+            }
+        }
     }
 
     private static YearFacts[] Merge(YearFacts[] left, YearFacts[] right)

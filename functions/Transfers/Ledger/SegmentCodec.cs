@@ -33,31 +33,35 @@ internal sealed record Segment(long Version, uint Writer, byte Level, long From,
 internal sealed class SegmentCodec(FactSpace space)
 {
     private const byte Version = 1;
-    private const int PartEntries = 32 * 1024;
+
+    /// <summary>Entries in one row. Rows of earlier versions hold up to twice as many.</summary>
+    private const int PartEntries = 16 * 1024;
+
     private const int PartBytes = LedgerLimits.RowBytes - (PartEntries * SubjectKey.Size);
 
     private readonly Dictionary<int, int> _local = [];
     private readonly PackedWriter _states = new(256);
     private readonly PackedWriter _places = new(4096);
-    private readonly PackedWriter _keys = new(65536);
+    private readonly PackedWriter _keys = new(16384);
+    private readonly PackedWriter _row = new(16384);
     private int _count;
 
-    /// <summary>Packs the entries at these places into as many parts as they need.</summary>
-    public List<byte[]> Write(ShardMap map, IReadOnlyList<int> places)
+    /// <summary>Packs the entries at these places into as many parts as they need, each in pieces that are properties of a row.</summary>
+    public List<IReadOnlyList<byte[]>> Write(ShardMap map, List<int> places)
     {
-        List<byte[]> parts = [];
+        List<IReadOnlyList<byte[]>> parts = [];
         Clear();
         foreach (var place in places)
         {
-            var state = map.StateAt(place);
-            if (!_local.TryGetValue(state, out var local))
+            ref var entry = ref map.At(place);
+            if (!_local.TryGetValue(entry.State, out var local))
             {
-                _local.Add(state, local = _local.Count);
-                space.Write(_states, state);
+                _local.Add(entry.State, local = _local.Count);
+                space.Write(_states, entry.State);
             }
 
             _places.Number(local);
-            _keys.Key(map.KeyAt(place));
+            _keys.Key(entry.Key);
             if (++_count == PartEntries || _states.Length + _places.Length > PartBytes)
             {
                 parts.Add(Finish());
@@ -75,12 +79,7 @@ internal sealed class SegmentCodec(FactSpace space)
     /// <summary>Takes the entries into the map, at a level. Returns how many there were.</summary>
     public int Read(ReadOnlySpan<byte> bytes, ShardMap map, byte level)
     {
-        var reader = new PackedReader(bytes);
-        if (reader.Byte() != Version)
-        {
-            throw PackedReader.Damaged();
-        }
-
+        var reader = Open(bytes);
         var states = new int[reader.Count()];
         for (var i = 0; i < states.Length; i++)
         {
@@ -98,25 +97,49 @@ internal sealed class SegmentCodec(FactSpace space)
         map.Reserve(count);
         for (var i = 0; i < count; i++)
         {
-            var place = map.FindOrAdd(reader.Key(), out _);
-            map.StateAt(place) = places[i];
-            map.LevelAt(place) = level;
+            ref var entry = ref map.At(map.FindOrAdd(reader.Key(), out _));
+            (entry.State, entry.Level) = (places[i], level);
         }
 
         return count;
     }
 
-    private byte[] Finish()
+    /// <summary>Whose entries a part holds.</summary>
+    public static SubjectKey[] Keys(ReadOnlySpan<byte> bytes)
     {
-        var writer = new PackedWriter(_states.Length + _places.Length + _keys.Length + 16);
-        writer.Byte(Version);
-        writer.Number(_local.Count);
-        writer.Bytes(_states.Written);
-        writer.Number(_count);
-        writer.Bytes(_places.Written);
-        writer.Bytes(_keys.Written);
+        var reader = Open(bytes);
+        for (var states = reader.Count(); states > 0; states--)
+        {
+            FactSpace.Skip(ref reader);
+        }
+
+        var keys = new SubjectKey[reader.Count()];
+        for (var i = 0; i < keys.Length; i++)
+        {
+            reader.Number();
+        }
+
+        reader.Keys(keys);
+        return keys;
+    }
+
+    private static PackedReader Open(ReadOnlySpan<byte> bytes)
+    {
+        var reader = new PackedReader(bytes);
+        return reader.Byte() == Version ? reader : throw PackedReader.Damaged();
+    }
+
+    private IReadOnlyList<byte[]> Finish()
+    {
+        _row.Clear();
+        _row.Byte(Version);
+        _row.Number(_local.Count);
+        _row.Bytes(_states.Written);
+        _row.Number(_count);
+        _row.Bytes(_places.Written);
+        _row.Bytes(_keys.Written);
         Clear();
-        return writer.ToArray();
+        return LedgerRows.Pieces(_row.Written);
     }
 
     private void Clear()

@@ -51,7 +51,7 @@ internal sealed partial class Shard
         {
             var stored = await context.Store.GetAsync(LedgerRows.ShardTable, Partition, LedgerRows.CounterRow, cancellationToken);
             var row = await RowOfAsync(stored, cancellationToken);
-            _map = new();
+            _map = new(context.Pages, number);
             if (row.Segments.Count > 0 && !await ReadSegmentsAsync(row, cancellationToken))
             {
                 continue;
@@ -82,7 +82,7 @@ internal sealed partial class Shard
             {
                 if (wanted.Remove(part.RowKey, out var level))
                 {
-                    _codec.Read(LedgerRows.Take(part.Properties), _map, (byte)(ShardMap.Level.Tail + level));
+                    _codec.Read(LedgerRows.Take(part.Properties), _map, ShardMap.Level.OfSegment(level));
                 }
                 else if (LedgerRows.VersionOf(part.RowKey) <= row.Version)
                 {
@@ -118,7 +118,7 @@ internal sealed partial class Shard
 
         foreach (var (segment, bytes) in parts)
         {
-            _codec.Read(bytes, _map, (byte)(ShardMap.Level.Tail + segment.Level));
+            _codec.Read(bytes, _map, ShardMap.Level.OfSegment(segment.Level));
         }
 
         Adopt(row);

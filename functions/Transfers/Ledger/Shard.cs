@@ -9,6 +9,8 @@ internal sealed record ShardContext(
 {
     public FactSpace Space => field ??= new(Predicates, Log.Header.Dictionary);
 
+    public ShardPages Pages { get; } = new();
+
     public SegmentCodec Codec => field ??= new(Space);
 
     /// <summary>Tells the rows of this process from those of another.</summary>
@@ -27,11 +29,14 @@ internal sealed partial class Shard(ShardContext context, int number)
     /// <summary>Operations that one commit spends on segments: what is written and what is removed.</summary>
     private const int SegmentOperations = EntityLimits.OperationsPerTransaction - 2;
 
+    /// <summary>Each shard has these lists: after a large commit they do not stay as large.</summary>
+    private const int KeptCapacity = 4096;
+
     private readonly SegmentCodec _codec = context.Codec;
     private readonly Dictionary<long, int> _transitions = [];
-    private readonly List<(int Place, int State, byte Level)> _undo = [];
-    private readonly List<int> _written = [];
-    private ShardMap _map = new();
+    private List<(int Place, int State, byte Level)> _undo = [];
+    private List<int> _written = [];
+    private ShardMap _map = new(context.Pages, number);
     private CounterTable _counters = new();
     private ShardRow _row = new();
     private bool _loaded;
@@ -65,9 +70,8 @@ internal sealed partial class Shard(ShardContext context, int number)
     /// <summary>Forgets what is in memory.</summary>
     public void Unload()
     {
-        (_map, _counters, _row, _loaded, _recounted) = (new(), new(), new(), false, false);
-        _undo.Clear();
-        _written.Clear();
+        (_map, _counters, _row, _loaded, _recounted) = (new(context.Pages, number), new(), new(), false, false);
+        Clear();
     }
 
     /// <summary>Makes room for so many subjects, which must be done before a change.</summary>
@@ -76,7 +80,7 @@ internal sealed partial class Shard(ShardContext context, int number)
         if (!_map.HasRoom(subjects))
         {
             // Places change: what refers to them follows the keys.
-            var keys = _undo.ConvertAll(change => _map.KeyAt(change.Place));
+            var keys = _undo.ConvertAll(change => _map.At(change.Place).Key);
             _map.Reserve(subjects);
             for (var i = 0; i < keys.Count; i++)
             {
@@ -89,24 +93,27 @@ internal sealed partial class Shard(ShardContext context, int number)
     public int StateOf(SubjectKey key)
     {
         var place = _map.Find(key);
-        return place < 0 ? FactSpace.Empty : _map.StateAt(place);
+        return place < 0 ? FactSpace.Empty : _map.At(place).State;
     }
 
     /// <summary>Adds facts to a subject.</summary>
     public void Add(SubjectKey key, int facts)
     {
         var place = _map.FindOrAdd(key, out var added);
-        ref var state = ref _map.StateAt(place);
+        ref var entry = ref _map.At(place);
         if (added)
         {
             _undo.Add((place, FactSpace.Empty, ShardMap.Level.Absent));
-            state = facts;
+            entry.State = facts;
         }
-        else if (state != facts)
+        else if (entry.State != facts)
         {
-            Change(place, context.Space.Union(state, facts));
+            Change(ref entry, place, context.Space.Union(entry.State, facts));
         }
     }
+
+    /// <summary>See <see cref="ShardMap.Fetch"/>.</summary>
+    public uint Fetch(SubjectKey key) => _map.Fetch(key);
 
     /// <summary>Gives a subject another state.</summary>
     public void Set(SubjectKey key, int state)
@@ -119,7 +126,7 @@ internal sealed partial class Shard(ShardContext context, int number)
         var place = _map.Find(key);
         if (place >= 0)
         {
-            Change(place, state);
+            Change(ref _map.At(place), place, state);
         }
     }
 
@@ -172,7 +179,7 @@ internal sealed partial class Shard(ShardContext context, int number)
     {
         foreach (var place in _written)
         {
-            _map.LevelAt(place) = commit.Level;
+            _map.At(place).Level = commit.Level;
         }
 
         Garbage.AddRange(commit.Removed.Skip(SegmentOperations - commit.Segments.Count));
@@ -192,8 +199,8 @@ internal sealed partial class Shard(ShardContext context, int number)
         for (var i = _undo.Count - 1; i >= 0; i--)
         {
             var (place, state, level) = _undo[i];
-            _map.StateAt(place) = state;
-            _map.LevelAt(place) = level;
+            ref var entry = ref _map.At(place);
+            (entry.State, entry.Level) = (state, level);
         }
 
         Clear();
@@ -204,12 +211,12 @@ internal sealed partial class Shard(ShardContext context, int number)
     {
         var table = new CounterTable();
         Dictionary<int, long> states = [];
-        var levels = _map.Levels;
-        for (var place = 0; place < levels.Length; place++)
+        for (var place = 0; place < _map.Capacity; place++)
         {
-            if (levels[place] != ShardMap.Level.Free)
+            var entry = _map.At(place);
+            if (entry.Level != ShardMap.Level.Free)
             {
-                CollectionsMarshal.GetValueRefOrAddDefault(states, _map.StateAt(place), out _)++;
+                CollectionsMarshal.GetValueRefOrAddDefault(states, entry.State, out _)++;
             }
         }
 
@@ -228,10 +235,9 @@ internal sealed partial class Shard(ShardContext context, int number)
     public long Subjects()
     {
         var count = 0L;
-        var levels = _map.Levels;
-        for (var place = 0; place < levels.Length; place++)
+        for (var place = 0; place < _map.Capacity; place++)
         {
-            count += levels[place] != ShardMap.Level.Free && _map.StateAt(place) != FactSpace.Empty ? 1 : 0;
+            count += _map.At(place).State != FactSpace.Empty ? 1 : 0;
         }
 
         return count;
@@ -242,28 +248,28 @@ internal sealed partial class Shard(ShardContext context, int number)
     {
         for (var place = 0; place < _map.Capacity; place++)
         {
-            if (_map.LevelAt(place) != ShardMap.Level.Free && _map.StateAt(place) != FactSpace.Empty)
+            var entry = _map.At(place);
+            if (entry.State != FactSpace.Empty)
             {
-                yield return (_map.KeyAt(place), _map.StateAt(place));
+                yield return (entry.Key, entry.State);
             }
         }
     }
 
-    private void Change(int place, int state)
+    private void Change(ref SubjectEntry entry, int place, int state)
     {
-        if (_map.StateAt(place) == state)
+        if (entry.State == state)
         {
             return;
         }
 
-        ref var level = ref _map.LevelAt(place);
-        if (level != ShardMap.Level.Changed)
+        if (entry.Level != ShardMap.Level.Changed)
         {
-            _undo.Add((place, _map.StateAt(place), level));
-            level = ShardMap.Level.Changed;
+            _undo.Add((place, entry.State, entry.Level));
+            entry.Level = ShardMap.Level.Changed;
         }
 
-        _map.StateAt(place) = state;
+        entry.State = state;
     }
 
     /// <summary>Drops changes that came to nothing, and counts the others by kind.</summary>
@@ -274,10 +280,11 @@ internal sealed partial class Shard(ShardContext context, int number)
         for (var i = 0; i < _undo.Count; i++)
         {
             var (place, before, level) = _undo[i];
-            var after = _map.StateAt(place);
+            ref var entry = ref _map.At(place);
+            var after = entry.State;
             if (after == before)
             {
-                _map.LevelAt(place) = level;
+                entry.Level = level;
                 continue;
             }
 
@@ -299,9 +306,18 @@ internal sealed partial class Shard(ShardContext context, int number)
 
     private void Clear()
     {
-        _undo.Clear();
         _transitions.Clear();
+        _undo.Clear();
         _written.Clear();
+        if (_undo.Capacity > KeptCapacity)
+        {
+            _undo = [];
+        }
+
+        if (_written.Capacity > KeptCapacity)
+        {
+            _written = [];
+        }
     }
 
     /// <summary>The commit with its entries in the counter row; <see langword="null"/> when they are too many or too large.</summary>
@@ -312,30 +328,31 @@ internal sealed partial class Shard(ShardContext context, int number)
             return null;
         }
 
-        Collect(ShardMap.Level.Tail);
+        CollectTail();
         if (_written.Count > context.Options.TailEntries)
         {
             return null;
         }
 
-        var parts = _written.Count == 0 ? [[]] : _codec.Write(_map, _written);
-        if (parts.Count > 1 || parts[0].Length > EntityLimits.BinaryLength / 2)
+        var parts = _codec.Write(_map, _written);
+        if (parts.Count > 1 || parts[0].Count > 1 || parts[0][0].Length > EntityLimits.BinaryLength / 2)
         {
             return null;
         }
 
-        row = row with { Tail = parts[0] };
-        return new(row, row.ToRow(Partition, context.Options, _counters), [], [], ShardMap.Level.Tail, false, parts[0].Length + 1024);
+        row = row with { Tail = _written.Count == 0 ? [] : parts[0][0] };
+        return new(row, row.ToRow(Partition, context.Options, _counters), [], [], ShardMap.Level.Tail, false, row.Tail.Length + 1024);
     }
 
     private ShardCommit WriteSegment(ShardRow row, bool purge)
     {
-        var level = purge ? (byte)(row.Segments.Select(segment => segment.Level).DefaultIfEmpty().Max() + 1) : NextLevel(row.Segments);
-        var replaced = row.Segments.Where(segment => segment.Level < level).ToList();
-        Collect((byte)(ShardMap.Level.Tail + level - 1));
+        // A purge writes all there is into one segment, which may stay at the level that it has.
+        var level = purge ? row.Segments.Select(segment => segment.Level).DefaultIfEmpty((byte)1).Max() : NextLevel(row.Segments);
+        var replaced = purge ? row.Segments : [.. row.Segments.Where(segment => segment.Level < level)];
+        Collect(purge ? level : level - 1);
         if (purge)
         {
-            _written.RemoveAll(place => _map.StateAt(place) == FactSpace.Empty);
+            _written.RemoveAll(place => _map.At(place).State == FactSpace.Empty);
         }
 
         var parts = _codec.Write(_map, _written);
@@ -343,7 +360,7 @@ internal sealed partial class Shard(ShardContext context, int number)
             row.Version, context.Writer, level, replaced.Count > 0 ? replaced[0].From : row.TailFrom, row.Version, parts.Count);
         row = row with
         {
-            Segments = [.. row.Segments.Where(kept => kept.Level >= level), segment],
+            Segments = [.. row.Segments.Except(replaced), segment],
             Tail = [],
             TailFrom = row.Version,
         };
@@ -358,7 +375,7 @@ internal sealed partial class Shard(ShardContext context, int number)
             .ToList();
         return new(
             row, row.ToRow(Partition, context.Options, _counters), rows, removed,
-            (byte)(ShardMap.Level.Tail + level), purge, parts.Sum(part => part.Length) + 1024);
+            ShardMap.Level.OfSegment(level), purge, parts.Sum(part => part.Sum(piece => piece.Length)) + 1024);
     }
 
     /// <summary>
@@ -376,21 +393,35 @@ internal sealed partial class Shard(ShardContext context, int number)
         return level;
     }
 
-    /// <summary>The places of entries up to a level, those not stored yet included.</summary>
-    private void Collect(byte level)
+    /// <summary>The places of entries in segments up to a level, of those in the counter row, and of those not stored yet.</summary>
+    private void Collect(int level)
+    {
+        if (level == 0)
+        {
+            CollectTail();
+            return;
+        }
+
+        _written.Clear();
+        _map.Collect(ShardMap.Level.OfSegment(level), _written);
+    }
+
+    /// <summary>The same for the counter row alone. Both are known without a look at the whole shard.</summary>
+    private void CollectTail()
     {
         _written.Clear();
-        var levels = _map.Levels;
-        for (var from = 0; ;)
+        foreach (var (place, _, _) in _undo)
         {
-            var next = levels[from..].IndexOfAnyInRange(ShardMap.Level.Changed, level);
-            if (next < 0)
-            {
-                return;
-            }
+            _written.Add(place);
+        }
 
-            _written.Add(from + next);
-            from += next + 1;
+        foreach (var key in _row.Tail.Length == 0 ? [] : SegmentCodec.Keys(_row.Tail))
+        {
+            var place = _map.Find(key);
+            if (place >= 0 && _map.At(place).Level == ShardMap.Level.Tail)
+            {
+                _written.Add(place);
+            }
         }
     }
 }

@@ -216,7 +216,11 @@ internal sealed class ShardSet(ShardContext context, LedgerHeader header)
     /// <summary>The records of one entry of the log, by shard.</summary>
     private sealed class Part
     {
+        /// <summary>Subjects whose places are fetched at once: about as many as the processor can wait for.</summary>
+        private const int FetchedAhead = 16;
+
         private readonly Chunk _chunk;
+        private uint _fetched;
         private readonly SubjectKey[]? _resolved;
         private readonly int[] _states;
         private readonly int[] _order;
@@ -275,9 +279,23 @@ internal sealed class ShardSet(ShardContext context, LedgerHeader header)
             shard.Reserve(mine.Length);
             var keys = Keys;
             var additions = _chunk.Additions;
-            foreach (var i in mine)
+            while (!mine.IsEmpty)
             {
-                shard.Add(keys[i], _states[additions[i]]);
+                var some = mine[..Math.Min(FetchedAhead, mine.Length)];
+                var fetched = 0u;
+                foreach (var i in some)
+                {
+                    fetched += shard.Fetch(keys[i]);
+                }
+
+                // Asked for nothing but to be there.
+                _fetched = fetched;
+                foreach (var i in some)
+                {
+                    shard.Add(keys[i], _states[additions[i]]);
+                }
+
+                mine = mine[some.Length..];
             }
         }
     }

@@ -103,7 +103,16 @@ internal static class LedgerBenchmark
         waits.Sort();
         return Report("ledger", workload.Records, clock.Elapsed, Environment.CpuUsage.TotalTime - processor, string.Create(
             CultureInfo.InvariantCulture,
-            $"append p50 {waits[waits.Count / 2]:F1} ms, p99 {waits[waits.Count * 99 / 100]:F1} ms, max {waits[^1]:F1} ms (first {first:F0} ms); peak memory {PeakMemory():F0} MB; on disk {world.Bytes() / 1e6:F0} MB"));
+            $"append p50 {waits[waits.Count / 2]:F1} ms, p99 {waits[waits.Count * 99 / 100]:F1} ms, max {waits[^1]:F1} ms (first {first:F0} ms); peak memory {PeakMemory():F0} MB; on disk {world.Bytes() / 1e6:F0} MB; {MemoryNow()}"));
+    }
+
+    /// <summary>What the process holds now, by kind.</summary>
+    private static string MemoryNow()
+    {
+        var heap = GC.GetGCMemoryInfo(GCKind.Any);
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"now anonymous {Status("RssAnon"):F0} MB, of files {Status("RssFile"):F0} MB; heap {heap.HeapSizeBytes / 1e6:F0} MB of {heap.TotalCommittedBytes / 1e6:F0} MB committed, large objects {heap.GenerationInfo[3].SizeAfterBytes / 1e6:F0} MB; SQLite {SQLitePCL.raw.sqlite3_memory_used() / 1e6:F0} MB; collections {GC.CollectionCount(0)}/{GC.CollectionCount(1)}/{GC.CollectionCount(2)}");
     }
 
     private static async Task ImportAsync(SubjectLedger ledger, IEnumerable<List<SubjectTransfer>> batches, string id, List<double> waits)
@@ -124,11 +133,12 @@ internal static class LedgerBenchmark
     private static async Task GrowthAsync(long most)
     {
         // What is compiled at its first use is compiled before.
-        await MeasureGrowthAsync(SmallestGrowth, 5);
+        await MeasureGrowthAsync(SmallestGrowth * 10, 1);
+        await MeasureGrowthAsync(SmallestGrowth, 2);
         Growth? first = null;
         for (var subjects = SmallestGrowth; subjects <= most; subjects *= 10)
         {
-            var (growth, waits) = await MeasureGrowthAsync(subjects, (int)Math.Clamp(1_000_000 / subjects, 1, 10));
+            var (growth, waits) = await MeasureGrowthAsync(subjects, (int)Math.Clamp(3_000_000 / subjects, 1, 10));
             first ??= growth;
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
@@ -220,9 +230,11 @@ internal static class LedgerBenchmark
         }
     }
 
-    private static double PeakMemory()
+    private static double PeakMemory() => Status("VmHWM");
+
+    private static double Status(string name)
     {
-        var line = File.ReadLines("/proc/self/status").First(line => line.StartsWith("VmHWM", StringComparison.Ordinal));
+        var line = File.ReadLines("/proc/self/status").First(line => line.StartsWith(name, StringComparison.Ordinal));
         return long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1000.0;
     }
 
