@@ -121,6 +121,9 @@ public sealed record MailChannel : AlertChannel
     /// <summary>Who gets it.</summary>
     public required IReadOnlyList<string> To { get; init; }
 
+    /// <summary>Only <c>Mail.Send</c> was granted: the mailbox is not read, and a mail whose answer is lost may come twice.</summary>
+    public bool SendOnly { get; init; }
+
     /// <inheritdoc/>
     protected override string Receiver => $"{From}|{string.Join(',', To)}";
 }

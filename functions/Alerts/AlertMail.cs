@@ -1,13 +1,18 @@
 using DingFlow.Entra;
+using DingFlow.Remote;
 
 namespace DingFlow.Alerts;
 
 /// <summary>
-/// Sends e-mail through Microsoft Graph (<c>sendMail</c>, permission <c>Mail.Send</c>). Graph knows no repetition: an attempt whose
-/// answer is lost may have sent it, and the next sends it once more under the same message id. Whether a mailbox folds the two is its own business.
+/// Sends e-mail through Microsoft Graph. Graph knows no repetition, so a message is kept in the mailbox's drafts before it is sent, and
+/// whoever does not know whether it was sent asks the mailbox (<see cref="EntraDirectory.SendMailOnceAsync"/>). A channel that may only send
+/// (<see cref="MailChannel.SendOnly"/>) cannot ask: an answer that is lost may double its mail.
 /// </summary>
 public sealed class AlertMail(EntraDirectory directory) : IAlertChannelSender
 {
+    /// <summary>A mailbox files what it sends within seconds; until then a message that was sent may still look like a draft.</summary>
+    private static readonly TimeSpan Filing = TimeSpan.FromMinutes(2);
+
     /// <inheritdoc/>
     public AlertChannelType Type => AlertChannelType.Mail;
 
@@ -18,13 +23,14 @@ public sealed class AlertMail(EntraDirectory directory) : IAlertChannelSender
     public async Task<AlertAttempt> SendAsync(AlertChannel channel, AlertNotice notice, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(notice);
-        var mail = (MailChannel)channel;
-        var text = AlertWording.Of(notice, mail.Language);
-        var sent = await directory.SendMailAsync(
-            new(mail.From, mail.To, $"DingFlow: {AlertWording.Title(text)}", AlertWording.Plain(text), $"<{notice.Id}.{mail.Name}@dingflow.alerts>"),
-            cancellationToken);
+        var receiver = (MailChannel)channel;
+        var text = AlertWording.Of(notice, receiver.Language);
+        var mail = new EntraMail(
+            receiver.From, receiver.To, $"DingFlow: {AlertWording.Title(text)}", AlertWording.Plain(text), $"{notice.Id}.{receiver.Name}@dingflow.alerts");
+        var sent = await (receiver.SendOnly ? directory.SendMailAsync(mail, cancellationToken) : directory.SendMailOnceAsync(mail, cancellationToken));
+        var asked = sent.Status == RemoteStatus.Unavailable && !receiver.SendOnly && !(sent.RetryAfter > Filing) ? Filing : sent.RetryAfter;
         return sent.IsOk
             ? new(AlertAttemptOutcome.Delivered, "accepted")
-            : new(AlertAttemptOutcome.Failed, $"{sent.Status} {sent.Code}", sent.RetryAfter);
+            : new(AlertAttemptOutcome.Failed, $"{sent.Status} {sent.Code}", asked);
     }
 }

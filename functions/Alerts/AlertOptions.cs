@@ -220,7 +220,7 @@ public sealed record AlertOptions
             reader.Fault("To", "must be at most 50 e-mail addresses");
         }
 
-        return from.Length == 0 ? null : new() { Name = name.ToLowerInvariant(), From = from, To = to };
+        return from.Length == 0 ? null : new() { Name = name.ToLowerInvariant(), From = from, To = to, SendOnly = reader.Boolean("SendOnly", false) };
     }
 
     private static void CheckAddress(SettingsReader reader, Uri? url)

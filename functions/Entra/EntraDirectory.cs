@@ -6,7 +6,7 @@ namespace DingFlow.Entra;
 
 /// <summary>
 /// Microsoft Entra ID through Microsoft Graph. Remote trouble is a result, never an exception. Application permissions:
-/// <c>User.Read.All</c>, <c>User.EnableDisableAccount.All</c>, <c>User.RevokeSessions.All</c>; <c>Mail.Send</c> for those who send mail.
+/// <c>User.Read.All</c>, <c>User.EnableDisableAccount.All</c>, <c>User.RevokeSessions.All</c>; <c>Mail.ReadWrite</c> and <c>Mail.Send</c> for those who send mail.
 /// </summary>
 public sealed partial class EntraDirectory(EntraOptions options, Lazy<TokenCredential> credential, TimeProvider time, ILogger<EntraDirectory> logger)
     : IDisposable
@@ -84,13 +84,42 @@ public sealed partial class EntraDirectory(EntraOptions options, Lazy<TokenCrede
         Graph.RevokeSessionsAsync(Id(id), cancellationToken);
 
     /// <summary>
-    /// Sends an e-mail; Ok means that it was accepted. It is not repeated when the answer is lost: Unavailable then means that it may have
-    /// been sent.
+    /// Sends an e-mail in one call (<c>sendMail</c>, permission <c>Mail.Send</c> alone); Ok means that it was accepted. It is not repeated when
+    /// the answer is lost: Unavailable then means that it may have been sent, and sending it again may double it.
     /// </summary>
     public Task<RemoteResult> SendMailAsync(EntraMail mail, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(mail);
         return Graph.SendMailAsync(mail, cancellationToken);
+    }
+
+    /// <summary>
+    /// Sends an e-mail once, however often it is called: the message is first put into the mailbox's drafts under its key, then sent, and
+    /// before each the mailbox is asked what it has under that key (permissions <c>Mail.ReadWrite</c> and <c>Mail.Send</c>). Ok means that
+    /// it was sent, now or before. With another answer it may have been; calling it again finds out.
+    /// </summary>
+    public async Task<RemoteResult> SendMailOnceAsync(EntraMail mail, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(mail);
+        var known = await Graph.FindMailAsync(mail.From, mail.Key, cancellationToken);
+        List<MailCopy> copies = [.. known.Value ?? []];
+        if (known.IsOk && copies.Count == 0)
+        {
+            var draft = await Graph.CreateDraftAsync(mail, cancellationToken);
+            if (!draft.IsOk)
+            {
+                return draft;
+            }
+
+            // Another instance may have made one at the same time: then both see both, and choose the same.
+            copies.Add(draft.Value!);
+            known = await Graph.FindMailAsync(mail.From, mail.Key, cancellationToken);
+            copies.AddRange(known.Value ?? []);
+        }
+
+        return !known.IsOk || copies.Exists(static copy => !copy.IsDraft)
+            ? known
+            : await Graph.SendDraftAsync(mail.From, copies.Select(static copy => copy.Id).Order(StringComparer.Ordinal).First(), cancellationToken);
     }
 
     /// <summary>Closes the connections.</summary>

@@ -5,5 +5,7 @@ namespace DingFlow.Entra;
 /// <param name="To">The addresses that get it.</param>
 /// <param name="Subject">One line.</param>
 /// <param name="Body">Plain text.</param>
-/// <param name="MessageId">Its <c>Message-ID</c>, in angle brackets: the same with every attempt.</param>
-public sealed record EntraMail(string From, IReadOnlyList<string> To, string Subject, string Body, string MessageId);
+/// <param name="Key">
+/// Names the message, the same with every attempt: its <c>Message-ID</c> without the angle brackets, so of the form <c>left@right</c>.
+/// </param>
+public sealed record EntraMail(string From, IReadOnlyList<string> To, string Subject, string Body, string Key);

@@ -3,7 +3,6 @@ using Azure.Identity;
 using DingFlow.Remote;
 using Microsoft.Graph;
 using Microsoft.Graph.Models;
-using Microsoft.Graph.Users.Item.SendMail;
 using Microsoft.Kiota.Abstractions.Authentication;
 using Microsoft.Kiota.Authentication.Azure;
 
@@ -158,26 +157,6 @@ internal sealed partial class GraphCalls : IDisposable
                 request => request.Options.Add(exchange), token);
             return answer?.Value == true ? Done.Value : null;
         }, cancellationToken));
-
-    /// <summary>Sends an e-mail.</summary>
-    public async Task<RemoteResult> SendMailAsync(EntraMail mail, CancellationToken cancellationToken) => Plain(await CallAsync(
-        "users.sendMail", ["Mail.Send"], async (exchange, token) =>
-        {
-            await _graph.Users[mail.From].SendMail.PostAsync(
-                new SendMailPostRequestBody
-                {
-                    Message = new Message
-                    {
-                        Subject = mail.Subject,
-                        Body = new ItemBody { ContentType = BodyType.Text, Content = mail.Body },
-                        ToRecipients = [.. mail.To.Select(static address => new Recipient { EmailAddress = new EmailAddress { Address = address } })],
-                        InternetMessageId = mail.MessageId,
-                    },
-                    SaveToSentItems = true,
-                },
-                request => request.Options.Add(exchange), token);
-            return Done.Value;
-        }, cancellationToken, CallKind.Once));
 
     /// <summary>Makes a call. What answers nothing is not done.</summary>
     private async Task<RemoteResult<T>> CallAsync<T>(

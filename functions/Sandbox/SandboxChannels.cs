@@ -3,14 +3,16 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 
 namespace DingFlow.Sandbox;
 
 /// <summary>
-/// The ways by which people get messages: the custom robot and work notices of DingTalk's older interface, and Graph's <c>sendMail</c>.
+/// The ways by which people get messages: the custom robot and work notices of DingTalk's older interface, and Graph's <c>sendMail</c>,
+/// drafts and their sending.
 /// Paths, fields, codes and limits as in the references of the calls.
 /// </summary>
-internal static class SandboxChannels
+internal static partial class SandboxChannels
 {
     private const int NoticeBytes = 2048;
     private const int MostUsers = 100;
@@ -27,6 +29,10 @@ internal static class SandboxChannels
     [
         new(SandboxOperations.GraphSendMail, SandboxApi.Graph, "POST", "v1.0/users/{}/sendMail", SendMail) { NeedsToken = false },
         new(SandboxOperations.GraphSendMail, SandboxApi.Graph, "POST", "v1.0/users/{}/microsoft.graph.sendMail", SendMail) { NeedsToken = false },
+        new(SandboxOperations.GraphMessages, SandboxApi.Graph, "GET", "v1.0/users/{}/messages", FindMessages) { NeedsToken = false },
+        new(SandboxOperations.GraphCreateMessage, SandboxApi.Graph, "POST", "v1.0/users/{}/messages", CreateMessage) { NeedsToken = false },
+        new(SandboxOperations.GraphSendMessage, SandboxApi.Graph, "POST", "v1.0/users/{}/messages/{}/send", SendMessage) { NeedsToken = false },
+        new(SandboxOperations.GraphSendMessage, SandboxApi.Graph, "POST", "v1.0/users/{}/messages/{}/microsoft.graph.send", SendMessage) { NeedsToken = false },
     ];
 
     private static SandboxAnswer SendByRobot(SandboxCall call)
@@ -129,28 +135,85 @@ internal static class SandboxChannels
 
     private static SandboxAnswer SendMail(SandboxCall call)
     {
-        if (call.Directory.FindInEntra(call.Segments[0]) is not { Entra.DeletedAt: null })
+        if (NoMailbox(call) is { } refusal)
         {
-            return GraphApi.Error(call.World, 404, "ErrorInvalidUser", $"The requested user '{call.Segments[0]}' is invalid.");
+            return refusal;
         }
 
-        var message = Child(call.Body, "message");
-        var receivers = Child(message, "toRecipients") is JsonArray list
-            ? list.Select(static receiver => Text(Child(receiver, "emailAddress"), "address")).OfType<string>().ToImmutableArray()
-            : [];
-        if (message is null || receivers.IsEmpty)
+        if (MailOf(Child(call.Body, "message"), SandboxOperations.GraphSendMail) is not { } mail)
         {
             return GraphApi.Error(call.World, 400, "ErrorInvalidRecipients", "At least one recipient isn't valid.");
         }
 
         if (call.Fault != SandboxFaultKind.DoNothing)
         {
-            call.World.Outbox.TakeMail(
-                Text(message, "internetMessageId") ?? "", receivers, Text(message, "subject") ?? "", Text(Child(message, "body"), "content") ?? "");
+            call.World.Outbox.TakeMail(mail);
         }
 
         return new SandboxAnswer(StatusCodes.Status202Accepted);
     }
+
+    private static SandboxAnswer FindMessages(SandboxCall call)
+    {
+        if (NoMailbox(call) is { } refusal)
+        {
+            return refusal;
+        }
+
+        if (PropertyFilter().Match(call.Text("$filter") ?? "") is not { Success: true } filter)
+        {
+            return GraphApi.Error(call.World, 400, "ErrorInvalidUrlQueryFilter", "The query filter contains one or more invalid nodes.");
+        }
+
+        var found = call.World.Outbox.MessagesWith(Mailbox(call), filter.Groups["id"].Value, filter.Groups["value"].Value.Replace("''", "'", StringComparison.Ordinal));
+        return SandboxAnswer.Json(200, new()
+        {
+            ["value"] = new JsonArray([.. found.Select(static message => new JsonObject { ["id"] = message.Id, ["isDraft"] = message.IsDraft })]),
+        });
+    }
+
+    private static SandboxAnswer CreateMessage(SandboxCall call)
+    {
+        if (NoMailbox(call) is { } refusal)
+        {
+            return refusal;
+        }
+
+        if (MailOf(call.Body, SandboxOperations.GraphSendMessage) is not { } mail)
+        {
+            return GraphApi.Error(call.World, 400, "ErrorInvalidRecipients", "At least one recipient isn't valid.");
+        }
+
+        var properties = (Child(call.Body, "singleValueExtendedProperties") as JsonArray ?? [])
+            .Select(static property => (Text(property, "id") ?? "", Text(property, "value") ?? "")).ToImmutableArray();
+        var id = call.Fault == SandboxFaultKind.DoNothing ? "AAMkAGI0" : call.World.Outbox.TakeDraft(Mailbox(call), mail, properties);
+        return SandboxAnswer.Json(201, new() { ["id"] = id, ["isDraft"] = true, ["internetMessageId"] = mail.Id, ["subject"] = mail.Title });
+    }
+
+    private static SandboxAnswer SendMessage(SandboxCall call) =>
+        NoMailbox(call)
+        ?? (call.Fault == SandboxFaultKind.DoNothing || call.World.Outbox.SendDraft(Mailbox(call), call.Segments[1])
+            ? new SandboxAnswer(StatusCodes.Status202Accepted)
+            : GraphApi.Error(call.World, 404, "ErrorItemNotFound", "The specified object was not found in the store."));
+
+    private static SandboxAnswer? NoMailbox(SandboxCall call) => call.Directory.FindInEntra(call.Segments[0]) is { Entra.DeletedAt: null }
+        ? null
+        : GraphApi.Error(call.World, 404, "ErrorInvalidUser", $"The requested user '{call.Segments[0]}' is invalid.");
+
+    private static string Mailbox(SandboxCall call) => call.Directory.FindInEntra(call.Segments[0])!.Entra!.ObjectId;
+
+    private static SandboxMessage? MailOf(JsonNode? message, string operation)
+    {
+        var receivers = Child(message, "toRecipients") is JsonArray list
+            ? list.Select(static receiver => Text(Child(receiver, "emailAddress"), "address")).OfType<string>().ToImmutableArray()
+            : [];
+        return receivers.IsEmpty ? null : new(
+            default, operation, Text(message, "internetMessageId") ?? "", receivers, Text(message, "subject") ?? "", Text(Child(message, "body"), "content") ?? "");
+    }
+
+    /// <summary>The one filter on extended properties that Graph documents.</summary>
+    [GeneratedRegex(@"^singleValueExtendedProperties/any\(ep: ?ep/id eq '(?<id>(?:[^']|'')+)' and ep/value eq '(?<value>(?:[^']|'')*)'\)$", RegexOptions.IgnoreCase)]
+    private static partial Regex PropertyFilter();
 
     // Microsoft's client library writes "Message" and "SaveToSentItems"; Graph reads names in any case here.
     private static JsonNode? Child(JsonNode? parent, string name) =>

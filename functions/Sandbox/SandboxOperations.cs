@@ -69,6 +69,15 @@ public static class SandboxOperations
     /// <summary><c>POST /users/{id}/sendMail</c> of Graph</summary>
     public const string GraphSendMail = "users.sendMail";
 
+    /// <summary><c>GET /users/{id}/messages</c> of Graph</summary>
+    public const string GraphMessages = "messages.list";
+
+    /// <summary><c>POST /users/{id}/messages</c> of Graph</summary>
+    public const string GraphCreateMessage = "messages.create";
+
+    /// <summary><c>POST /users/{id}/messages/{id}/send</c> of Graph</summary>
+    public const string GraphSendMessage = "messages.send";
+
     /// <summary><c>DELETE /groups/{id}/members/{id}/$ref</c> of Graph</summary>
     public const string GraphRemoveMember = "groups.members.remove";
 

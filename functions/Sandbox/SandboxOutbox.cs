@@ -4,13 +4,17 @@ namespace DingFlow.Sandbox;
 
 /// <summary>A message that reached people.</summary>
 /// <param name="At">When.</param>
-/// <param name="Operation">By which call: <c>robot.send</c>, <c>corpconversation.asyncsend_v2</c> or <c>users.sendMail</c>.</param>
+/// <param name="Operation">By which call: <c>robot.send</c>, <c>corpconversation.asyncsend_v2</c>, <c>users.sendMail</c> or <c>messages.send</c>.</param>
 /// <param name="Id">The sender's own id of it (<c>msgUuid</c>, <c>Message-ID</c>), or the task id of a work notice.</param>
 /// <param name="Receivers">Who got it; for a robot, its group.</param>
 /// <param name="Title">Its title or subject.</param>
 /// <param name="Text">Its text.</param>
 public sealed record SandboxMessage(
     DateTimeOffset At, string Operation, string Id, ImmutableArray<string> Receivers, string Title, string Text);
+
+/// <summary>A message in a mailbox.</summary>
+internal sealed record SandboxMailboxMessage(
+    string Mailbox, string Id, bool IsDraft, SandboxMessage Mail, ImmutableArray<(string Id, string Value)> Properties);
 
 /// <summary>What happens to a work notice after it was taken.</summary>
 public enum SandboxNoticeFate
@@ -37,9 +41,11 @@ public sealed class SandboxOutbox(TimeProvider timeProvider)
     private readonly HashSet<string> _robotIds = new(StringComparer.Ordinal);
     private readonly HashSet<(DateOnly Day, string UserId, string Content)> _noticesOfDays = [];
     private readonly Dictionary<long, (ImmutableArray<string> Reached, ImmutableArray<string> Unknown, ImmutableArray<string> Forbidden)> _notices = [];
+    private readonly List<SandboxMailboxMessage> _mailboxes = [];
     private ImmutableList<SandboxMessage> _messages = [];
     private DateTimeOffset _robotBannedUntil;
     private long _lastTask = 456_000;
+    private long _lastMessage;
 
     /// <summary>What happens to work notices from now on.</summary>
     public SandboxNoticeFate NoticeFate { get; set; }
@@ -66,6 +72,7 @@ public sealed class SandboxOutbox(TimeProvider timeProvider)
             _robotIds.Clear();
             _noticesOfDays.Clear();
             _notices.Clear();
+            _mailboxes.Clear();
             _robotBannedUntil = default;
             NoticeFate = SandboxNoticeFate.Delivered;
         }
@@ -133,13 +140,52 @@ public sealed class SandboxOutbox(TimeProvider timeProvider)
     }
 
     /// <summary>Takes an e-mail. Graph accepts the same message as often as it is sent.</summary>
-    internal void TakeMail(string id, ImmutableArray<string> receivers, string subject, string text)
+    internal void TakeMail(SandboxMessage mail)
     {
         lock (_lock)
         {
-            Keep(new(timeProvider.GetUtcNow(), SandboxOperations.GraphSendMail, id, receivers, subject, text));
+            Keep(mail with { At = timeProvider.GetUtcNow() });
         }
     }
+
+    /// <summary>Puts a message into the drafts of a mailbox, as often as it is asked to, and returns its id.</summary>
+    internal string TakeDraft(string mailbox, SandboxMessage mail, ImmutableArray<(string Id, string Value)> properties)
+    {
+        lock (_lock)
+        {
+            var id = NewId();
+            _mailboxes.Add(new(mailbox, id, IsDraft: true, mail, properties));
+            return id;
+        }
+    }
+
+    /// <summary>Sends a draft; it is in Sent Items then, under another id. <see langword="false"/>: there is no such draft.</summary>
+    internal bool SendDraft(string mailbox, string id)
+    {
+        lock (_lock)
+        {
+            var at = _mailboxes.FindIndex(message => message.IsDraft && message.Mailbox == mailbox && message.Id == id);
+            if (at < 0)
+            {
+                return false;
+            }
+
+            _mailboxes[at] = _mailboxes[at] with { Id = NewId(), IsDraft = false };
+            Keep(_mailboxes[at].Mail with { At = timeProvider.GetUtcNow() });
+            return true;
+        }
+    }
+
+    /// <summary>The messages of a mailbox, in any folder, that have an extended property of this value.</summary>
+    internal ImmutableArray<SandboxMailboxMessage> MessagesWith(string mailbox, string property, string value)
+    {
+        lock (_lock)
+        {
+            return [.. _mailboxes.Where(message => message.Mailbox == mailbox && message.Properties.Contains((property, value)))];
+        }
+    }
+
+    private string NewId() => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"AAMkAGI{++_lastMessage:D8}");
 
     private void Keep(SandboxMessage message) =>
         _messages = _messages.Count < Capacity ? _messages.Add(message) : _messages.RemoveAt(0).Add(message);

@@ -304,18 +304,63 @@ public sealed class AlertChannelTests : IAsyncLifetime
         Assert.EndsWith("…", message.Text, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task A_mail_goes_to_everybody_with_a_message_id_that_stays()
+    [Theory]
+    [InlineData(SandboxFaultKind.LostAfter, SandboxOperations.GraphMessages, 0)]
+    [InlineData(SandboxFaultKind.LostAfter, SandboxOperations.GraphMessages, 1)]
+    [InlineData(SandboxFaultKind.LostAfter, SandboxOperations.GraphCreateMessage, 0)]
+    [InlineData(SandboxFaultKind.LostAfter, SandboxOperations.GraphSendMessage, 0)]
+    [InlineData(SandboxFaultKind.LostBefore, SandboxOperations.GraphCreateMessage, 0)]
+    [InlineData(SandboxFaultKind.LostBefore, SandboxOperations.GraphSendMessage, 0)]
+    [InlineData(SandboxFaultKind.MalformedJson, SandboxOperations.GraphCreateMessage, 0)]
+    [InlineData(SandboxFaultKind.MalformedJson, SandboxOperations.GraphSendMessage, 0)]
+    [InlineData(SandboxFaultKind.Throttled, SandboxOperations.GraphSendMessage, 0)]
+    [InlineData(SandboxFaultKind.Unavailable, SandboxOperations.GraphSendMessage, 0)]
+    public async Task A_mail_comes_once_whatever_answer_is_lost(SandboxFaultKind kind, string operation, int skip)
     {
-        Fault(SandboxFaultKind.LostAfter, SandboxOperations.GraphSendMail, 1);
+        _sandbox.Faults.Set([new SandboxFault { Kind = kind, Operation = operation, Skip = skip, Count = 1 }]);
         await SendAsync([Mail()], Parked("p-1", "x"));
-        await PassAsync(TimeSpan.FromSeconds(5), [Mail()]);
+        foreach (var wait in (int[])[2, 5, 30])
+        {
+            await PassAsync(TimeSpan.FromMinutes(wait), [Mail()]);
+        }
 
-        // Graph promises nothing: the mail whose answer was lost is sent twice, under one id.
+        var mail = Assert.Single(_sandbox.Outbox.Messages);
+        Assert.Equal(["legal@acme.example", "dpo@acme.example"], mail.Receivers);
+        Assert.Matches("^<[0-9a-f]+-1\\.legal@dingflow\\.alerts>$", mail.Id);
+        Assert.Contains("Reason: x", mail.Text, StringComparison.Ordinal);
+        Assert.Equal(NoticeState.Delivered, (await DeliveryAsync("p-1", "legal")).State);
+        Assert.True(await IsReadyAsync(Mail()));
+    }
+
+    [Fact]
+    public async Task A_mail_comes_once_when_two_answers_in_a_row_are_lost()
+    {
+        _sandbox.Faults.Set(
+        [
+            new SandboxFault { Kind = SandboxFaultKind.LostAfter, Operation = SandboxOperations.GraphCreateMessage, Count = 1 },
+            new SandboxFault { Kind = SandboxFaultKind.LostAfter, Operation = SandboxOperations.GraphSendMessage, Count = 1 },
+        ]);
+        await SendAsync([Mail()], Parked("p-1", "x"));
+        foreach (var wait in (int[])[2, 5, 30])
+        {
+            await PassAsync(TimeSpan.FromMinutes(wait), [Mail()]);
+        }
+
+        Assert.Single(_sandbox.Outbox.Messages);
+        Assert.Equal(NoticeState.Delivered, (await DeliveryAsync("p-1", "legal")).State);
+    }
+
+    [Fact]
+    public async Task A_channel_that_may_only_send_may_double_a_mail_under_one_message_id()
+    {
+        var sendOnly = Mail() with { SendOnly = true };
+        Fault(SandboxFaultKind.LostAfter, SandboxOperations.GraphSendMail, 1);
+        await SendAsync([sendOnly], Parked("p-1", "x"));
+        await PassAsync(TimeSpan.FromSeconds(5), [sendOnly]);
+
         Assert.Equal(2, _sandbox.Outbox.Messages.Length);
         Assert.Single(_sandbox.Outbox.Messages.Select(static message => message.Id).Distinct());
-        Assert.Equal(["legal@acme.example", "dpo@acme.example"], _sandbox.Outbox.Messages[0].Receivers);
-        Assert.Contains("Reason: x", _sandbox.Outbox.Messages[0].Text, StringComparison.Ordinal);
+        Assert.DoesNotContain(_sandbox.Journal.Entries, static entry => entry.Operation is SandboxOperations.GraphMessages or SandboxOperations.GraphCreateMessage);
     }
 
     [Fact]
@@ -325,7 +370,7 @@ public sealed class AlertChannelTests : IAsyncLifetime
         await SendAsync([nobody], Parked("p-1", "x"));
         Assert.False(await IsReadyAsync(nobody));
 
-        Fault(SandboxFaultKind.Denied, SandboxOperations.GraphSendMail, 1);
+        Fault(SandboxFaultKind.Denied, SandboxOperations.GraphSendMessage, 1);
         await SendAsync([Mail()], Parked("p-2", "x"));
         Assert.False(await IsReadyAsync(Mail()));
     }
