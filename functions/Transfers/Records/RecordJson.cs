@@ -21,13 +21,25 @@ internal sealed class RecordJson(RecordPools pools)
 
     private readonly byte[] _unescaped = new byte[Unescaped];
 
+    private int _nameAt;
+
     /// <summary>Which property was refused; empty when it was the record itself.</summary>
     public string Property { get; private set; } = "";
+
+    /// <summary>Where the record's id stands in the text that was read last.</summary>
+    public PlainText IdAt { get; private set; }
+
+    /// <summary>Where the moment stands in it.</summary>
+    public PlainText OccurredAtAt { get; private set; }
+
+    /// <summary>Where the subject's identifier stands in it.</summary>
+    public PlainText SubjectIdAt { get; private set; }
 
     /// <summary>Reads a record, or with <paramref name="cloudEvent"/> the CloudEvent around it.</summary>
     public RefusalReason Read(ReadOnlySpan<byte> json, RecordDraft draft, bool cloudEvent)
     {
         Property = "";
+        (IdAt, OccurredAtAt, SubjectIdAt) = (default, default, default);
         if (!Utf8.IsValid(json))
         {
             return RefusalReason.MalformedJson;
@@ -135,6 +147,7 @@ internal sealed class RecordJson(RecordPools pools)
     {
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
+            _nameAt = (int)reader.TokenStartIndex;
             var property = PropertyOf(Text(ref reader));
             if ((draft.Seen & property) != 0)
             {
@@ -187,6 +200,7 @@ internal sealed class RecordJson(RecordPools pools)
 
         if (property == RecordProperties.OccurredAt)
         {
+            OccurredAtAt = PlaceOf(ref reader);
             return TryTime(ref reader, out draft.OccurredAt) ? RefusalReason.None : RefusalReason.InvalidTime;
         }
 
@@ -200,6 +214,7 @@ internal sealed class RecordJson(RecordPools pools)
         switch (property)
         {
             case RecordProperties.Id:
+                IdAt = PlaceOf(ref reader);
                 draft.Id = global::System.Text.Encoding.UTF8.GetString(text);
                 break;
             case RecordProperties.Exporter:
@@ -241,6 +256,7 @@ internal sealed class RecordJson(RecordPools pools)
 
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
+            _nameAt = (int)reader.TokenStartIndex;
             var name = Text(ref reader);
             var property = name.SequenceEqual("type"u8) ? RecordProperties.SubjectType
                 : name.SequenceEqual("id"u8) ? RecordProperties.SubjectId
@@ -295,6 +311,9 @@ internal sealed class RecordJson(RecordPools pools)
                 case RecordProperties.SubjectId when !draft.TrySetSubjectId(text):
                 case RecordProperties.SubjectScope when !draft.TrySetSubjectScope(text):
                     return RefusalReason.InvalidSubject;
+                case RecordProperties.SubjectId:
+                    SubjectIdAt = PlaceOf(ref reader);
+                    break;
             }
         }
 
@@ -495,6 +514,10 @@ internal sealed class RecordJson(RecordPools pools)
 
         return reader.ValueSpan.Length > _unescaped.Length ? [] : _unescaped.AsSpan(0, reader.CopyString(_unescaped));
     }
+
+    /// <summary>Where the value stands that was just read, unless it is escaped: then it cannot be told by its bytes.</summary>
+    private PlainText PlaceOf(ref Utf8JsonReader reader) =>
+        reader.ValueIsEscaped ? default : new(_nameAt, (int)reader.TokenStartIndex + 1, reader.ValueSpan.Length);
 
     private RefusalReason Refuse(RefusalReason reason, RecordProperties property)
     {

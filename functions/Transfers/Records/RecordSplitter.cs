@@ -83,6 +83,9 @@ internal abstract class RecordSplitter(int maximumBytes)
 /// <summary>Records on lines of their own. Blank lines are none.</summary>
 internal sealed class LineSplitter(int maximumBytes) : RecordSplitter(maximumBytes)
 {
+    /// <summary>What a blank line may hold.</summary>
+    public static ReadOnlySpan<byte> Blanks => " \t\r"u8;
+
     public override SplitOutcome Next(ref ReadOnlySequence<byte> buffer, bool isLast, out ReadOnlySequence<byte> record)
     {
         while (true)
@@ -123,7 +126,7 @@ internal sealed class LineSplitter(int maximumBytes) : RecordSplitter(maximumByt
     {
         foreach (var segment in line)
         {
-            if (segment.Span.ContainsAnyExcept(" \t\r"u8))
+            if (segment.Span.ContainsAnyExcept(Blanks))
             {
                 return false;
             }

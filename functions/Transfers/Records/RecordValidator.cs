@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
 using System.Runtime.InteropServices;
+using System.Text;
 
 namespace DingFlow.Transfers;
 
@@ -40,9 +41,19 @@ internal sealed class RecordValidator(
     private readonly Dictionary<TransferCircumstances, TransferCircumstances> _circumstances = new(SameCircumstances.Instance);
     private readonly Dictionary<FieldClass[], string[]> _fieldLists = new(SameFields.Instance);
     private readonly Dictionary<ClaimKey, ExemptionVerdict> _verdicts = [];
+    private readonly PlainTime _times = new();
+    private DateTimeOffset _latest;
+    private int _thisYear;
 
     /// <summary>Which property was refused; empty when none in particular.</summary>
     public string Property { get; private set; } = "";
+
+    /// <summary>Reads the clock, which holds for the records that are judged until it is read again: to be called for every part of a batch.</summary>
+    public void Begin()
+    {
+        var now = timeProvider.GetUtcNow();
+        (_latest, _thisYear) = (now + ClockTolerance, LegalTime.YearOf(now));
+    }
 
     /// <summary>Judges a draft; on <see cref="RefusalReason.None"/> the transfer is there.</summary>
     public RefusalReason Judge(RecordDraft draft, out SubjectTransfer? transfer)
@@ -65,7 +76,7 @@ internal sealed class RecordValidator(
         }
 
         var notices = TransferNotices.None;
-        if (JudgeTime(draft, ref notices) is not RefusalReason.None and var late)
+        if (JudgeTime(draft.OccurredAt, ref notices) is not RefusalReason.None and var late)
         {
             return Refuse(late, "occurredAt");
         }
@@ -100,21 +111,60 @@ internal sealed class RecordValidator(
         return RefusalReason.None;
     }
 
-    private RefusalReason JudgeTime(RecordDraft draft, ref TransferNotices notices)
+    /// <summary>
+    /// Judges a record of a shape that is known, by the values in which it differs. <see langword="false"/> says nothing about it but
+    /// that it is to be read in full.
+    /// </summary>
+    public bool TryJudge(
+        RecordShape shape, ReadOnlySpan<byte> id, ReadOnlySpan<byte> moment, ReadOnlySpan<byte> subjectId, [NotNullWhen(true)] out SubjectTransfer? transfer)
     {
-        var now = timeProvider.GetUtcNow();
-        if (draft.OccurredAt > now + ClockTolerance)
+        transfer = null;
+        var notices = TransferNotices.None;
+        if (id.Length is 0 or > RecordJson.LongestId || !_times.TryRead(moment, out var occurredAt)
+            || JudgeTime(occurredAt, ref notices) != RefusalReason.None
+            || !pseudonymizer.TryPseudonymize(shape.SubjectType, shape.CanonicalPrefix, subjectId, out var subject))
+        {
+            return false;
+        }
+
+        var minor = shape.SaidToBeMinor || (shape.SubjectType == SubjectType.IdCard && IsMinor(subjectId, occurredAt));
+        if (shape.FactsOn(minor) is not { } facts || shape.CircumstancesOf(notices != TransferNotices.None) is not { } circumstances)
+        {
+            return false;
+        }
+
+        transfer = new(Encoding.ASCII.GetString(id), shape.Exporter, resolver.Resolve(subject), occurredAt, facts, circumstances);
+        return true;
+    }
+
+    /// <summary>The shape of a draft that was accepted, without what differs from record to record.</summary>
+    public RecordShape ShapeOf(RecordDraft draft, SubjectTransfer transfer, RecordValue[] order) => new()
+    {
+        Order = order,
+        Exporter = transfer.Exporter,
+        SubjectType = draft.SubjectType,
+        CanonicalPrefix = CanonicalSubject.Prefix(draft.SubjectType, ScopeOf(draft, draft.Exporter!.Exporter!)),
+        SaidToBeMinor = draft.Minor,
+    };
+
+    /// <summary>Teaches a shape what a record of it was found to say.</summary>
+    public static void Teach(RecordShape shape, RecordDraft draft, SubjectTransfer transfer) => shape.Learn(
+        draft.Minor || IsMinor(draft), (TransferFact[])transfer.Facts, transfer.Circumstances);
+
+    private RefusalReason JudgeTime(DateTimeOffset occurredAt, ref TransferNotices notices)
+    {
+        if (occurredAt > _latest)
         {
             return RefusalReason.InTheFuture;
         }
 
-        var (thisYear, year) = (LegalTime.YearOf(now), LegalTime.YearOf(draft.OccurredAt));
-        if (year < thisYear)
+        var year = LegalTime.YearOf(occurredAt);
+        if (year < _thisYear)
         {
             notices |= TransferNotices.LastYear;
         }
 
-        return year < thisYear - options.RetentionYears ? RefusalReason.TooOld : RefusalReason.None;
+        return year < _thisYear - options.RetentionYears ? RefusalReason.TooOld : RefusalReason.None;
     }
 
     /// <summary>
@@ -191,21 +241,23 @@ internal sealed class RecordValidator(
         }
     }
 
-    private bool TrySubject(RecordDraft draft, Exporter exporter, out SubjectPseudonym subject)
-    {
-        var scope = draft.SubjectScope;
-        if (scope.IsEmpty)
-        {
-            scope = SubjectTypes.DefaultScope(draft.SubjectType, exporter);
-        }
+    private bool TrySubject(RecordDraft draft, Exporter exporter, out SubjectPseudonym subject) =>
+        pseudonymizer.TryPseudonymize(draft.SubjectType, draft.SubjectId, ScopeOf(draft, exporter), out subject);
 
-        return pseudonymizer.TryPseudonymize(draft.SubjectType, draft.SubjectId, scope, out subject);
-    }
+    private static ReadOnlySpan<char> ScopeOf(RecordDraft draft, Exporter exporter) =>
+        draft.SubjectScope is { IsEmpty: false } scope ? scope : SubjectTypes.DefaultScope(draft.SubjectType, exporter);
 
     /// <summary>By the birth date that an identity number tells, at the time of the transfer.</summary>
-    private static bool IsMinor(RecordDraft draft) =>
-        CanonicalSubject.BirthDate(draft.SubjectType, draft.SubjectId) is { } birth
-        && birth.AddYears(MinorUnder) > LegalTime.DayOf(draft.OccurredAt);
+    private static bool IsMinor(RecordDraft draft) => IsMinor(draft.SubjectType, draft.SubjectId, draft.OccurredAt);
+
+    private static bool IsMinor(SubjectType type, ReadOnlySpan<char> identifier, DateTimeOffset occurredAt) =>
+        CanonicalSubject.BirthDate(type, identifier) is { } birth && birth.AddYears(MinorUnder) > LegalTime.DayOf(occurredAt);
+
+    private static bool IsMinor(ReadOnlySpan<byte> idCard, DateTimeOffset occurredAt)
+    {
+        Span<char> text = stackalloc char[CanonicalSubject.LongestIdentifier];
+        return IsMinor(SubjectType.IdCard, text[..Encoding.ASCII.GetChars(idCard, text)], occurredAt);
+    }
 
     private static TransferNotices NoticesOn(RecordDraft draft) => draft.Recipient!.Recipient switch
     {

@@ -60,6 +60,7 @@ public sealed class TransferReader : IDisposable
     private readonly RecordPools _pools;
     private readonly RecordJson _json;
     private readonly RecordValidator _validator;
+    private readonly RecordShapes _shapes = new();
     private readonly RecordDraft _draft = new();
     private readonly byte[] _contiguous;
     private List<SubjectTransfer> _transfers = [];
@@ -101,6 +102,7 @@ public sealed class TransferReader : IDisposable
         while (true)
         {
             var result = await body.ReadAsync(cancellationToken);
+            _validator.Begin();
             var buffer = result.Buffer;
             if (isStart && !TrySkipByteOrderMark(ref buffer, result.IsCompleted))
             {
@@ -137,11 +139,20 @@ public sealed class TransferReader : IDisposable
     {
         // Room for as many as there mostly are; twice as much would be an object of the large kind, whose collection stops everybody.
         (_records, _transfers, _refusals) = (0, new(ChunkSize), []);
-        var splitter = RecordSplitter.For(TransferFormat.NdJson, _options.MaxRecordBytes);
-        var buffer = new ReadOnlySequence<byte>(lines);
-        while (Fill(splitter, TransferFormat.NdJson, ref buffer, isLast: true) is SplitOutcome.Record or SplitOutcome.TooLarge)
+        _validator.Begin();
+        for (var rest = lines.Span; !rest.IsEmpty;)
         {
-            // Parts are as long as the caller made them.
+            var end = rest.IndexOf((byte)'\n');
+            var line = end < 0 ? rest : rest[..end];
+            rest = end < 0 ? [] : rest[(end + 1)..];
+            if (line.Length > _options.MaxRecordBytes)
+            {
+                _refusals.Add(Refusal(_records++, RefusalReason.RecordTooLarge, ""));
+            }
+            else if (line.ContainsAnyExcept(LineSplitter.Blanks))
+            {
+                Judge(line, cloudEvent: false);
+            }
         }
 
         return Cut(null);
@@ -153,6 +164,7 @@ public sealed class TransferReader : IDisposable
     {
         ArgumentNullException.ThrowIfNull(record);
         _draft.Clear();
+        _validator.Begin();
         try
         {
             var reason = Fill(record, out var property);
@@ -218,21 +230,33 @@ public sealed class TransferReader : IDisposable
 
     private void Judge(in ReadOnlySequence<byte> record, bool cloudEvent)
     {
-        ReadOnlySpan<byte> json;
         if (record.IsSingleSegment)
         {
-            json = record.FirstSpan;
+            Judge(record.FirstSpan, cloudEvent);
         }
         else
         {
             record.CopyTo(_contiguous);
-            json = _contiguous.AsSpan(0, (int)record.Length);
+            Judge(_contiguous.AsSpan(0, (int)record.Length), cloudEvent);
+        }
+    }
+
+    private void Judge(ReadOnlySpan<byte> json, bool cloudEvent)
+    {
+        if (!cloudEvent && _shapes.TryFind(json, out var shape)
+            && _validator.TryJudge(
+                shape, _shapes.PlaceOf(shape, RecordValue.Id).Of(json), _shapes.PlaceOf(shape, RecordValue.OccurredAt).Of(json),
+                _shapes.PlaceOf(shape, RecordValue.SubjectId).Of(json), out var transfer))
+        {
+            _transfers.Add(transfer);
+            _records++;
+            return;
         }
 
         _draft.Clear();
         var reason = _json.Read(json, _draft, cloudEvent);
         var property = _json.Property;
-        SubjectTransfer? transfer = null;
+        transfer = null;
         if (reason == RefusalReason.None)
         {
             reason = _validator.Judge(_draft, out transfer);
@@ -242,6 +266,10 @@ public sealed class TransferReader : IDisposable
         if (transfer is not null)
         {
             _transfers.Add(transfer);
+            if (!cloudEvent)
+            {
+                Learn(json, transfer);
+            }
         }
         else
         {
@@ -249,6 +277,16 @@ public sealed class TransferReader : IDisposable
         }
 
         _records++;
+    }
+
+    private void Learn(ReadOnlySpan<byte> json, SubjectTransfer transfer)
+    {
+        var shape = _shapes.Learn(
+            json, _json.IdAt, _json.OccurredAtAt, _json.SubjectIdAt, order => _validator.ShapeOf(_draft, transfer, order));
+        if (shape is not null)
+        {
+            RecordValidator.Teach(shape, _draft, transfer);
+        }
     }
 
     private TransferChunk Cut(string? fault)

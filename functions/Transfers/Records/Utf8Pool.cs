@@ -14,7 +14,7 @@ internal sealed class Utf8Pool<T>
     private const int Capacity = 4096;
 
     private readonly Func<string, T> _create;
-    private readonly Dictionary<byte[], T> _items = new(new Comparer());
+    private readonly Dictionary<byte[], T> _items = new(Utf8Comparer.Instance);
     private readonly Dictionary<byte[], T>.AlternateLookup<ReadOnlySpan<byte>> _lookup;
 
     public Utf8Pool(Func<string, T> create)
@@ -38,23 +38,23 @@ internal sealed class Utf8Pool<T>
 
         return item;
     }
+}
 
+/// <summary>Bytes by their content, to be looked up without an array of their own.</summary>
+internal sealed class Utf8Comparer : IEqualityComparer<byte[]>, IAlternateEqualityComparer<ReadOnlySpan<byte>, byte[]>
+{
+    /// <summary>Seeded, so that nobody can choose texts that fall together.</summary>
     private static readonly long Seed = Random.Shared.NextInt64();
 
-    private sealed class Comparer : IEqualityComparer<byte[]>, IAlternateEqualityComparer<ReadOnlySpan<byte>, byte[]>
-    {
-        public bool Equals(byte[]? x, byte[]? y) => x.AsSpan().SequenceEqual(y);
+    public static Utf8Comparer Instance { get; } = new();
 
-        public bool Equals(ReadOnlySpan<byte> alternate, byte[] other) => alternate.SequenceEqual(other);
+    public bool Equals(byte[]? x, byte[]? y) => x.AsSpan().SequenceEqual(y);
 
-        public int GetHashCode([DisallowNull] byte[] obj) => GetHashCode(obj.AsSpan());
+    public bool Equals(ReadOnlySpan<byte> alternate, byte[] other) => alternate.SequenceEqual(other);
 
-        public int GetHashCode(ReadOnlySpan<byte> alternate)
-        {
-            // Seeded, so that nobody can choose texts that fall together.
-            return (int)XxHash3.HashToUInt64(alternate, Seed);
-        }
+    public int GetHashCode([DisallowNull] byte[] obj) => GetHashCode(obj.AsSpan());
 
-        public byte[] Create(ReadOnlySpan<byte> alternate) => alternate.ToArray();
-    }
+    public int GetHashCode(ReadOnlySpan<byte> alternate) => (int)XxHash3.HashToUInt64(alternate, Seed);
+
+    public byte[] Create(ReadOnlySpan<byte> alternate) => alternate.ToArray();
 }

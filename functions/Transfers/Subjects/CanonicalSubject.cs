@@ -65,6 +65,42 @@ public static class CanonicalSubject
         return true;
     }
 
+    /// <summary>What stands before the identifier in the canonical form, for a scope that <see cref="TryWrite"/> takes.</summary>
+    internal static byte[] Prefix(SubjectType type, ReadOnlySpan<char> scope)
+    {
+        Span<char> place = stackalloc char[LongestIdentifier];
+        return TryScope(type, scope, place, out var length)
+            ? [.. SubjectTypes.TagOf(type), (byte)'\n', .. Encoding.UTF8.GetBytes(place[..length].ToArray()), (byte)'\n']
+            : throw new ArgumentException("The scope is malformed.", nameof(scope));
+    }
+
+    /// <summary>Writes what follows <see cref="Prefix"/>, for an identifier of printable ASCII characters.</summary>
+    /// <returns>The identifier is well formed.</returns>
+    internal static bool TryWriteIdentifier(SubjectType type, ReadOnlySpan<byte> identifier, Span<byte> destination, out int written)
+    {
+        var clean = identifier.Trim((byte)' ');
+        written = clean.Length;
+        if (clean.IsEmpty || identifier.Length > LongestIdentifier)
+        {
+            return false;
+        }
+
+        switch (type)
+        {
+            case SubjectType.EmployeeId:
+                return Ascii.ToUpper(clean, destination, out _) == OperationStatus.Done;
+            case SubjectType.DingTalkUserId or SubjectType.UnionId or SubjectType.CustomerId or SubjectType.Opaque:
+                clean.CopyTo(destination);
+                return true;
+            default:
+                Span<char> text = stackalloc char[LongestIdentifier];
+                Span<char> canonical = stackalloc char[LongestIdentifier + CountryCodeDigits];
+                var length = Canonicalise(type, text[..Encoding.ASCII.GetChars(clean, text)], canonical);
+                written = Encoding.UTF8.GetBytes(canonical[..length], destination);
+                return length > 0;
+        }
+    }
+
     /// <summary>The date of birth that a mainland identity number tells; <see langword="null"/> for other kinds and malformed numbers.</summary>
     public static DateOnly? BirthDate(SubjectType type, ReadOnlySpan<char> identifier)
     {

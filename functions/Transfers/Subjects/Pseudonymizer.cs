@@ -64,6 +64,7 @@ public sealed class PseudonymKey
 public sealed class Pseudonymizer : IDisposable
 {
     private readonly IncrementalHash _hash;
+    private readonly byte[] _canonical = new byte[CanonicalSubject.MaximumBytes];
 
     internal Pseudonymizer(IncrementalHash hash) => _hash = hash;
 
@@ -75,18 +76,31 @@ public sealed class Pseudonymizer : IDisposable
     public bool TryPseudonymize(
         SubjectType type, ReadOnlySpan<char> identifier, ReadOnlySpan<char> scope, out SubjectPseudonym pseudonym)
     {
-        Span<byte> canonical = stackalloc byte[CanonicalSubject.MaximumBytes];
-        if (!CanonicalSubject.TryWrite(type, identifier, scope, canonical, out var length))
-        {
-            pseudonym = default;
-            return false;
-        }
+        pseudonym = default;
+        return CanonicalSubject.TryWrite(type, identifier, scope, _canonical, out var length) && Digest(length, out pseudonym);
+    }
 
+    /// <summary>The same for an identifier of printable ASCII characters, when kind and scope are written already.</summary>
+    /// <param name="type">The kind of identifier.</param>
+    /// <param name="prefix">What stands before the identifier (<see cref="CanonicalSubject.Prefix"/>).</param>
+    /// <param name="identifier">The identifier as sent.</param>
+    /// <param name="pseudonym">The pseudonym.</param>
+    internal bool TryPseudonymize(SubjectType type, ReadOnlySpan<byte> prefix, ReadOnlySpan<byte> identifier, out SubjectPseudonym pseudonym)
+    {
+        pseudonym = default;
+        prefix.CopyTo(_canonical);
+        return CanonicalSubject.TryWriteIdentifier(type, identifier, _canonical.AsSpan(prefix.Length), out var length)
+            && Digest(prefix.Length + length, out pseudonym);
+    }
+
+    private bool Digest(int length, out SubjectPseudonym pseudonym)
+    {
         Span<byte> digest = stackalloc byte[SubjectPseudonym.Size];
-        _hash.AppendData(canonical[..length]);
+        var canonical = _canonical.AsSpan(0, length);
+        _hash.AppendData(canonical);
         _hash.GetHashAndReset(digest);
         pseudonym = new(digest);
-        canonical[..length].Clear();
+        canonical.Clear();
         return true;
     }
 

@@ -1,0 +1,197 @@
+using System.Buffers.Binary;
+
+namespace DingFlow.Transfers;
+
+/// <summary>
+/// Shapes of records that were read before. A sender writes a million records that are the same bytes but for three values, so what
+/// surrounds the values is looked up instead of being read, and was judged before. One thread at a time.
+/// </summary>
+/// <remarks>
+/// <para>Whatever is done here to find the values may err: a shape is taken only when every byte around the three values, and where they
+/// stand in it, is that of a record which was read in full and accepted. The values are plain (<see cref="PlainText"/>), so the text
+/// has the same structure. Nothing is refused here; what does not fit is read in full.</para>
+/// <para>Bounded: when there are too many shapes they are forgotten, and when they were of little use none is learnt any more.
+/// <c>docs/decisions/0022-records-by-shape.md</c> has the reasons.</para>
+/// </remarks>
+internal sealed class RecordShapes
+{
+    /// <summary>Bytes of the longest record that has a shape.</summary>
+    private const int LongestRecord = 4096;
+
+    /// <summary>Bytes of the longest name, with what stands between it and its value.</summary>
+    private const int LongestMarker = 64;
+
+    private const int Values = 3;
+    private const int KeyHead = Values * sizeof(ushort);
+    private const int MostWritings = 4;
+    private const int MostShapes = 512;
+
+    /// <summary>Uses of each shape that make learning it worth while.</summary>
+    private const int LeastUse = 4;
+
+    private readonly List<byte[][]> _writings = [];
+    private readonly Dictionary<byte[], RecordShape> _shapes = new(Utf8Comparer.Instance);
+    private readonly Dictionary<byte[], RecordShape>.AlternateLookup<ReadOnlySpan<byte>> _lookup;
+    private readonly byte[] _key = new byte[KeyHead + LongestRecord];
+    private readonly PlainText[] _found = new PlainText[Values];
+    private long _uses;
+    private bool _gaveUp;
+
+    public RecordShapes() => _lookup = _shapes.GetAlternateLookup<ReadOnlySpan<byte>>();
+
+    /// <summary>Whether the record is of a shape that is known; where its values stand then follows from <see cref="PlaceOf"/>.</summary>
+    public bool TryFind(ReadOnlySpan<byte> json, out RecordShape shape)
+    {
+        shape = null!;
+        if (json.Length > LongestRecord)
+        {
+            return false;
+        }
+
+        for (var i = 0; i < _writings.Count; i++)
+        {
+            if (TryCut(json, _writings[i]) && _lookup.TryGetValue(KeyOf(json), out shape!))
+            {
+                if (i > 0)
+                {
+                    // The next record is mostly written like this one.
+                    (_writings[0], _writings[i]) = (_writings[i], _writings[0]);
+                }
+
+                _uses++;
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Where a value of the record stands that was found last.</summary>
+    public PlainText PlaceOf(RecordShape shape, RecordValue value) => _found[Array.IndexOf(shape.Order, value)];
+
+    /// <summary>The shape of a record that was read in full and accepted, to be taught; <see langword="null"/> when it is not worth while.</summary>
+    /// <param name="json">The record.</param>
+    /// <param name="id">Where its id stands.</param>
+    /// <param name="occurredAt">Where its moment stands.</param>
+    /// <param name="subjectId">Where its subject's identifier stands.</param>
+    /// <param name="create">Makes a shape, given the order of the values.</param>
+    public RecordShape? Learn(
+        ReadOnlySpan<byte> json, PlainText id, PlainText occurredAt, PlainText subjectId, Func<RecordValue[], RecordShape> create)
+    {
+        if (_gaveUp || json.Length > LongestRecord || !id.IsThere || !occurredAt.IsThere || !subjectId.IsThere)
+        {
+            return null;
+        }
+
+        (_found[0], _found[1], _found[2]) = (id, occurredAt, subjectId);
+        RecordValue[] order = [RecordValue.Id, RecordValue.OccurredAt, RecordValue.SubjectId];
+        Array.Sort(_found, order, Comparer<PlainText>.Create(static (x, y) => x.Start.CompareTo(y.Start)));
+        if (_found.Any(place => place.Start - place.Name > LongestMarker))
+        {
+            return null;
+        }
+
+        Remember(json);
+        var key = KeyOf(json);
+        if (!_lookup.TryGetValue(key, out var shape) && HasRoom())
+        {
+            _shapes.Add(key.ToArray(), shape = create(order));
+        }
+
+        return shape;
+    }
+
+    /// <summary>Remembers how the values are introduced, which is how they are found again.</summary>
+    private void Remember(ReadOnlySpan<byte> json)
+    {
+        foreach (var known in _writings)
+        {
+            if (Introduces(known, json))
+            {
+                return;
+            }
+        }
+
+        if (_writings.Count < MostWritings)
+        {
+            var markers = new byte[Values][];
+            for (var i = 0; i < Values; i++)
+            {
+                markers[i] = json[_found[i].Name.._found[i].Start].ToArray();
+            }
+
+            _writings.Add(markers);
+        }
+    }
+
+    private bool Introduces(byte[][] markers, ReadOnlySpan<byte> json)
+    {
+        for (var i = 0; i < Values; i++)
+        {
+            if (!json[_found[i].Name.._found[i].Start].SequenceEqual(markers[i]))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private bool HasRoom()
+    {
+        if (_shapes.Count == MostShapes)
+        {
+            _gaveUp = _uses < MostShapes * LeastUse;
+            _shapes.Clear();
+            _writings.Clear();
+            _uses = 0;
+        }
+
+        return !_gaveUp;
+    }
+
+    /// <summary>Looks for the three values where they are introduced as in a record before.</summary>
+    private bool TryCut(ReadOnlySpan<byte> json, byte[][] markers)
+    {
+        var at = 0;
+        for (var i = 0; i < Values; i++)
+        {
+            var marker = markers[i];
+            var name = json[at..].IndexOf(marker);
+            if (name < 0)
+            {
+                return false;
+            }
+
+            var start = at + name + marker.Length;
+            var length = PlainText.LengthAt(json[start..]);
+            if (length < 0)
+            {
+                return false;
+            }
+
+            _found[i] = new(at + name, start, length);
+            at = start + length;
+        }
+
+        return true;
+    }
+
+    /// <summary>What surrounds the values: how long each part of it is, then the parts.</summary>
+    private ReadOnlySpan<byte> KeyOf(ReadOnlySpan<byte> json)
+    {
+        var (from, length) = (0, KeyHead);
+        for (var i = 0; i < Values; i++)
+        {
+            var part = json[from.._found[i].Start];
+            BinaryPrimitives.WriteUInt16LittleEndian(_key.AsSpan(i * sizeof(ushort)), (ushort)part.Length);
+            part.CopyTo(_key.AsSpan(length));
+            length += part.Length;
+            from = _found[i].End;
+        }
+
+        var tail = json[from..];
+        tail.CopyTo(_key.AsSpan(length));
+        return _key.AsSpan(0, length + tail.Length);
+    }
+}
