@@ -91,10 +91,10 @@ internal sealed class RecordShapes
             return null;
         }
 
-        Remember(json);
         var key = KeyOf(json);
         if (!_lookup.TryGetValue(key, out var shape) && HasRoom())
         {
+            Remember(json);
             _shapes.Add(key.ToArray(), shape = create(order));
         }
 

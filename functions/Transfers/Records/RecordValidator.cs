@@ -138,7 +138,7 @@ internal sealed class RecordValidator(
     }
 
     /// <summary>The shape of a draft that was accepted, without what differs from record to record.</summary>
-    public RecordShape ShapeOf(RecordDraft draft, SubjectTransfer transfer, RecordValue[] order) => new()
+    public static RecordShape ShapeOf(RecordDraft draft, SubjectTransfer transfer, RecordValue[] order) => new()
     {
         Order = order,
         Exporter = transfer.Exporter,

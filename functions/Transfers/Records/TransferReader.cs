@@ -282,7 +282,7 @@ public sealed class TransferReader : IDisposable
     private void Learn(ReadOnlySpan<byte> json, SubjectTransfer transfer)
     {
         var shape = _shapes.Learn(
-            json, _json.IdAt, _json.OccurredAtAt, _json.SubjectIdAt, order => _validator.ShapeOf(_draft, transfer, order));
+            json, _json.IdAt, _json.OccurredAtAt, _json.SubjectIdAt, order => RecordValidator.ShapeOf(_draft, transfer, order));
         if (shape is not null)
         {
             RecordValidator.Teach(shape, _draft, transfer);
