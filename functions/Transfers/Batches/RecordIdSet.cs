@@ -14,6 +14,9 @@ internal sealed class RecordIdSet
     private const int LongestKept = 15;
     private const byte Hashed = 0xFF;
 
+    /// <summary>Ids that are looked for at the same time.</summary>
+    private const int SideBySide = 16;
+
     // Open addressing with linear probing. The last byte of a key is its length, or Hashed: never 0, so that 0 is an empty place.
     private UInt128[] _keys = new UInt128[SmallestCapacity];
     private int _count;
@@ -21,21 +24,41 @@ internal sealed class RecordIdSet
     /// <summary>Adds an id; <see langword="false"/> when it was there.</summary>
     public bool Add(string id)
     {
-        if (_count >= _keys.Length / 4 * 3)
+        GrowFor(1);
+        return TryPut(KeyOf(id));
+    }
+
+    /// <summary>Adds the ids of records and returns the records whose ids were not there, in their order.</summary>
+    public List<SubjectTransfer> AddNew(IReadOnlyList<SubjectTransfer> records)
+    {
+        var fresh = new List<SubjectTransfer>(records.Count);
+        Span<UInt128> keys = stackalloc UInt128[SideBySide];
+        Span<bool> taken = stackalloc bool[SideBySide];
+        for (var from = 0; from < records.Count; from += SideBySide)
         {
-            Grow();
+            var count = Math.Min(SideBySide, records.Count - from);
+            GrowFor(count);
+            for (var i = 0; i < count; i++)
+            {
+                keys[i] = KeyOf(records[from + i].RecordId);
+            }
+
+            // A set of millions is far larger than any cache: memory is asked for all of these places before the first is needed.
+            for (var i = 0; i < count; i++)
+            {
+                taken[i] = _keys[HomeOf(_keys, keys[i])] != 0;
+            }
+
+            for (var i = 0; i < count; i++)
+            {
+                if (TryPut(keys[i]))
+                {
+                    fresh.Add(records[from + i]);
+                }
+            }
         }
 
-        var key = KeyOf(id);
-        var place = PlaceOf(_keys, key);
-        if (_keys[place] == key)
-        {
-            return false;
-        }
-
-        _keys[place] = key;
-        _count++;
-        return true;
+        return fresh;
     }
 
     /// <summary>Whether an id is there.</summary>
@@ -66,8 +89,26 @@ internal sealed class RecordIdSet
         }
     }
 
-    private void Grow()
+    private bool TryPut(UInt128 key)
     {
+        var place = PlaceOf(_keys, key);
+        if (_keys[place] == key)
+        {
+            return false;
+        }
+
+        _keys[place] = key;
+        _count++;
+        return true;
+    }
+
+    private void GrowFor(int more)
+    {
+        if (_count + more <= _keys.Length / 4 * 3)
+        {
+            return;
+        }
+
         var larger = new UInt128[_keys.Length * 2];
         foreach (var key in _keys)
         {
@@ -83,10 +124,7 @@ internal sealed class RecordIdSet
     /// <summary>Where a key is, or belongs.</summary>
     private static int PlaceOf(UInt128[] keys, UInt128 key)
     {
-        // Ids of a batch often differ in a few digits only: both halves are mixed.
-        var mixed = ((ulong)key * 0x9E3779B97F4A7C15) ^ ((ulong)(key >> 64) * 0xC2B2AE3D27D4EB4F);
-        mixed = (mixed ^ (mixed >> 32)) * 0xD6E8FEB86659FD93;
-        for (var place = (int)(mixed >> 33) & (keys.Length - 1); ; place = (place + 1) & (keys.Length - 1))
+        for (var place = HomeOf(keys, key); ; place = (place + 1) & (keys.Length - 1))
         {
             if (keys[place] == 0 || keys[place] == key)
             {
@@ -95,23 +133,34 @@ internal sealed class RecordIdSet
         }
     }
 
+    /// <summary>Where a key is first looked for.</summary>
+    private static int HomeOf(UInt128[] keys, UInt128 key)
+    {
+        // Ids of a batch often differ in a few digits only: both halves are mixed.
+        var mixed = ((ulong)key * 0x9E3779B97F4A7C15) ^ ((ulong)(key >> 64) * 0xC2B2AE3D27D4EB4F);
+        mixed = (mixed ^ (mixed >> 32)) * 0xD6E8FEB86659FD93;
+        return (int)(mixed >> 33) & (keys.Length - 1);
+    }
+
     private static UInt128 KeyOf(string id)
     {
-        Span<byte> text = stackalloc byte[3 * RecordJson.LongestId];
         Span<byte> key = stackalloc byte[LongestKept + 1];
-        var length = Encoding.UTF8.GetBytes(id, text);
-        if (length is > 0 and <= LongestKept)
+        if (Encoding.UTF8.TryGetBytes(id, key[..LongestKept], out var length) && length > 0)
         {
-            text[..length].CopyTo(key);
-            key[length..LongestKept].Clear();
             key[LongestKept] = (byte)length;
         }
         else
         {
-            XxHash128.Hash(text[..length], key);
-            key[LongestKept] = Hashed;
+            Hash(id, key);
         }
 
         return BinaryPrimitives.ReadUInt128LittleEndian(key);
+    }
+
+    private static void Hash(string id, Span<byte> key)
+    {
+        Span<byte> text = stackalloc byte[3 * RecordJson.LongestId];
+        XxHash128.Hash(text[..Encoding.UTF8.GetBytes(id, text)], key);
+        key[LongestKept] = Hashed;
     }
 }

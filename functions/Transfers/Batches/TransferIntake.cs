@@ -223,15 +223,7 @@ internal sealed class BatchUnderWay(
             await part.ReadOnAsync(ledger, exporter, batchId, null, cancellationToken);
         }
 
-        var fresh = new List<SubjectTransfer>(records.Count);
-        foreach (var record in records)
-        {
-            if (part.Ids.Add(record.RecordId))
-            {
-                fresh.Add(record);
-            }
-        }
-
+        var fresh = part.Ids.AddNew(records);
         _duplicates += records.Count - fresh.Count;
         while (fresh.Count > 0)
         {

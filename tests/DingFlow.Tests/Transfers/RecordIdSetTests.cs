@@ -38,6 +38,21 @@ public sealed class RecordIdSetTests
     }
 
     [Fact]
+    public void Records_are_new_once_whether_their_ids_come_together_or_one_by_one()
+    {
+        var id = Gen.Int[0, 18].SelectMany(length => Gen.String[Gen.Char["ab"], length, length]);
+        id.List[0, 50].List[1, 20].Sample(parts =>
+        {
+            var (known, ids) = (new HashSet<string>(StringComparer.Ordinal), new RecordIdSet());
+            foreach (var part in parts)
+            {
+                var records = part.ConvertAll(text => new SubjectTransfer(text, "", default, default, [], TransferCircumstances.Unknown));
+                Assert.Equal(records.Where(record => known.Add(record.RecordId)), ids.AddNew(records), ReferenceEqualityComparer.Instance);
+            }
+        }, iter: 200);
+    }
+
+    [Fact]
     public void A_hundred_thousand_ids_that_differ_in_a_digit_are_all_kept()
     {
         var ids = new RecordIdSet();
