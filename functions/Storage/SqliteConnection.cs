@@ -80,6 +80,30 @@ internal sealed class SqliteConnection : IDisposable
     /// <summary>Runs statements that are needed once, such as those of the schema.</summary>
     public void Script(string sql) => Check(sqlite3_exec(_handle, sql));
 
+    /// <summary>Pages written into the write-ahead log since this was last asked for.</summary>
+    public int TakePagesWritten()
+    {
+        Check(sqlite3_db_status(_handle, SQLITE_DBSTATUS_CACHE_WRITE, out var pages, out _, 1));
+        return pages;
+    }
+
+    /// <summary>
+    /// Moves pages from the write-ahead log into the file, as far as readers allow, while others read and write.
+    /// </summary>
+    /// <param name="pages">How many pages the log holds, moved ones included.</param>
+    /// <returns><see langword="false"/> when somebody else is at it.</returns>
+    public bool Checkpoint(out int pages)
+    {
+        var code = sqlite3_wal_checkpoint_v2(_handle, "main", SQLITE_CHECKPOINT_PASSIVE, out pages, out _);
+        if (code == SQLITE_BUSY)
+        {
+            return false;
+        }
+
+        Check(code);
+        return true;
+    }
+
     /// <summary>Throws unless the code says success.</summary>
     public void Check(int code)
     {

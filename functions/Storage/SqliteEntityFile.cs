@@ -96,7 +96,8 @@ internal sealed class SqliteEntityFile(SqliteFile file, TimeProvider time)
                     return new Written([.. transactions.Select(t => Apply(connection, t, now))], reserved);
                 },
                 committed => _reservedETags = Math.Max(_reservedETags, committed.Reserved),
-                cancellationToken);
+                cancellationToken,
+                transactions.Sum(transaction => transaction.Operations.Sum(operation => (long)(operation.Properties?.Bytes.Length ?? 0))));
             return written.Results;
         }
         finally

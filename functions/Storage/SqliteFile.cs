@@ -9,6 +9,8 @@ namespace DingFlow.Storage;
 /// <para>Callers queue units of work. The writer takes all that wait, runs each within a savepoint of one transaction, commits once and
 /// answers them: while one group is being synced to disk the next one gathers, so many callers share a sync and a lone caller waits
 /// for nobody. A unit that throws undoes itself alone.</para>
+/// <para>Long units (<see cref="LongUnit"/>) go few at a time, and short ones pass them: nobody waits for more than about <see cref="GroupBytes"/>.
+/// Moving the log into the file is another thread's work (<see cref="SqliteCheckpointer"/>).</para>
 /// <para>The journal is a write-ahead log with <c>synchronous=FULL</c>: a unit that was answered is on disk. Readers see a snapshot with
 /// everything that was answered before they began.</para>
 /// </remarks>
@@ -16,12 +18,19 @@ public sealed class SqliteFile : IDisposable
 {
     private const int PooledReaders = 16;
 
+    /// <summary>Bytes from which on a unit is long.</summary>
+    private const int LongUnit = 64 * 1024;
+
+    /// <summary>Bytes of long units in one commit, unless the first has more.</summary>
+    private const int GroupBytes = 1024 * 1024;
+
     private readonly string _path;
     private readonly SqliteConnection _writer;
+    private readonly SqliteCheckpointer _checkpoints;
     private readonly Thread _thread;
     private readonly object _gate = new();
     private readonly ConcurrentStack<SqliteConnection> _readers = new();
-    private List<Unit> _waiting = [];
+    private readonly List<Unit> _waiting = [];
     private bool _closing;
     private long _commits;
 
@@ -29,6 +38,7 @@ public sealed class SqliteFile : IDisposable
     {
         _path = path;
         _writer = writer;
+        _checkpoints = new(path);
         _thread = new Thread(Write) { IsBackground = true, Name = $"Writer of {Path.GetFileName(path)}" };
         _thread.Start();
     }
@@ -61,7 +71,7 @@ public sealed class SqliteFile : IDisposable
             // fullfsync: on macOS a plain sync leaves the data in the drive's cache; it means nothing elsewhere.
             writer.Script(string.Create(
                 System.Globalization.CultureInfo.InvariantCulture,
-                $"PRAGMA synchronous=FULL; PRAGMA fullfsync=ON; PRAGMA cache_size=-{cacheKilobytes}; PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;"));
+                $"PRAGMA synchronous=FULL; PRAGMA fullfsync=ON; PRAGMA cache_size=-{cacheKilobytes}; PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=67108864;"));
             Upgrade(writer, path, schema);
             return new SqliteFile(path, writer);
         }
@@ -79,14 +89,15 @@ public sealed class SqliteFile : IDisposable
     /// <param name="unit">Runs on the writer's thread inside the transaction; what it throws undoes it and reaches the caller.</param>
     /// <param name="committed">Runs on the writer's thread after the commit, in the order of the units; it must be short and not throw.</param>
     /// <param name="cancellationToken">Gives up while waiting for the writer.</param>
-    internal Task<T> WriteAsync<T>(Func<SqliteConnection, T> unit, Action<T>? committed, CancellationToken cancellationToken)
+    /// <param name="bytes">About how many bytes it writes.</param>
+    internal Task<T> WriteAsync<T>(Func<SqliteConnection, T> unit, Action<T>? committed, CancellationToken cancellationToken, long bytes = 0)
     {
         if (cancellationToken.IsCancellationRequested)
         {
             return Task.FromCanceled<T>(cancellationToken);
         }
 
-        var waiting = new Unit<T>(unit, committed);
+        var waiting = new Unit<T>(unit, committed) { Bytes = bytes };
         waiting.CancelWith(cancellationToken);
         lock (_gate)
         {
@@ -152,6 +163,7 @@ public sealed class SqliteFile : IDisposable
         }
 
         _thread.Join();
+        _checkpoints.Dispose();
         CloseReaders();
         _writer.Dispose();
     }
@@ -222,15 +234,60 @@ public sealed class SqliteFile : IDisposable
                     return;
                 }
 
-                (group, _waiting) = (_waiting, group);
+                TakeGroup(_waiting, group);
             }
 
             group.RemoveAll(static unit => !unit.Take());
             if (group.Count > 0)
             {
                 WriteGroup(group);
-                group.Clear();
+                AfterCommit();
             }
+
+            group.Clear();
+        }
+    }
+
+    /// <summary>Takes the units of one commit, in their order, and leaves those that wait for the next.</summary>
+    private static void TakeGroup(List<Unit> waiting, List<Unit> group)
+    {
+        var (bytes, left) = (0L, 0);
+        foreach (var unit in waiting)
+        {
+            if (unit.Bytes <= LongUnit)
+            {
+                group.Add(unit);
+            }
+            else if (left == 0 && (bytes == 0 || bytes + unit.Bytes <= GroupBytes))
+            {
+                group.Add(unit);
+                bytes += unit.Bytes;
+            }
+            else
+            {
+                left++;
+            }
+        }
+
+        // What was left are the long ones from the first that did not fit.
+        var longs = left == 0 ? [] : waiting.FindAll(static unit => unit.Bytes > LongUnit);
+        waiting.Clear();
+        waiting.AddRange(longs.TakeLast(left));
+    }
+
+    private void AfterCommit()
+    {
+        try
+        {
+            _checkpoints.Written(_writer.TakePagesWritten());
+            if (_checkpoints.FinishDue)
+            {
+                _checkpoints.Finish(_writer);
+            }
+        }
+        catch (SqliteFileException)
+        {
+            // What was committed is in the log, and callers have their answers; the next pass tries again.
         }
     }
 
@@ -313,6 +370,9 @@ public sealed class SqliteFile : IDisposable
         private const int Cancelled = 2;
 
         private int _state;
+
+        /// <summary>About how many bytes it writes.</summary>
+        public long Bytes { get; init; }
 
         /// <summary>Claims the unit for the writer; <see langword="false"/> when its caller has given up.</summary>
         public bool Take() => Interlocked.CompareExchange(ref _state, Taken, Waiting) == Waiting;

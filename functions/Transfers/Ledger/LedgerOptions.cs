@@ -72,11 +72,11 @@ internal static class LedgerLimits
     /// <summary>Bytes in one row: ten binary properties, 850 KB as they travel in base64.</summary>
     public const int RowBytes = 640 * 1024;
 
-    /// <summary>Bytes of rows in one transaction: 2.7 MB as they travel in base64.</summary>
-    public const int TransactionBytes = 2 * 1024 * 1024;
+    /// <summary>Bytes of rows in one transaction, so that none holds up others for long; 1.4 MB as they travel in base64.</summary>
+    public const int TransactionBytes = 1024 * 1024;
 
     /// <summary>Bytes handed to the store at once, so that no write holds up another for long.</summary>
-    public const int SubmitBytes = 1024 * 1024;
+    public const int SubmitBytes = 512 * 1024;
 
     /// <summary>Accepted records that may wait for merging before senders wait too.</summary>
     public const int PendingRecords = 256 * 1024;

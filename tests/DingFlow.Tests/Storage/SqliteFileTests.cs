@@ -112,6 +112,94 @@ public sealed class SqliteFileTests : IDisposable
     }
 
     [Fact]
+    public async Task Long_units_go_few_at_a_time_and_short_ones_pass_them()
+    {
+        using var file = SqliteFile.Open(DatabasePath, Numbers);
+        List<int> order = [];
+        var before = file.Commits;
+
+        await WithWriterHeldAsync(file, () =>
+        [
+            Long(1, 600), Long(2, 600), Short(100), Long(3, 300), Long(4, 2000), Short(101), Long(5, 10),
+        ]);
+
+        // 1 with all that is short, 2 with 3, 4 by itself, since it alone is more than a commit is to have.
+        Assert.Equal([1, 100, 101, 5, 2, 3, 4], order);
+        Assert.Equal(before + 1 + 3, file.Commits);
+        Assert.Equal(7, Count(file));
+
+        Task<bool> Long(int number, int kilobytes) =>
+            file.WriteAsync(connection => Add(connection, number), _ => order.Add(number), Token, kilobytes * 1024L);
+
+        Task<bool> Short(int number) => Long(number, 1);
+    }
+
+    [Fact]
+    public async Task The_log_is_moved_into_the_file_beside_the_writer_and_does_not_grow_for_ever()
+    {
+        using var file = SqliteFile.Open(DatabasePath, ["CREATE TABLE blobs(n INTEGER PRIMARY KEY, b BLOB)"]);
+        const int writes = 400;
+
+        // 400 kB each, 160 MB in all: without a rest, so that no pass ever meets a log at whose end nothing is added.
+        for (var i = 0; i < writes; i++)
+        {
+            await file.WriteAsync(
+                connection =>
+                {
+                    using var insert = connection.Statement("INSERT OR REPLACE INTO blobs VALUES(?1, zeroblob(400000))").Bind(1, i % 20);
+                    return insert.Step();
+                },
+                null,
+                Token);
+        }
+
+        Assert.InRange(new FileInfo(DatabasePath + "-wal").Length, 1, 80_000_000);
+        Assert.InRange(new FileInfo(DatabasePath).Length, 20 * 400_000, 30_000_000);
+        Assert.Equal(20, Scalar(file, "SELECT count(*) FROM blobs"));
+    }
+
+    [Fact]
+    public async Task What_was_answered_is_there_when_the_process_dies_in_the_middle_of_a_checkpoint()
+    {
+        using var file = SqliteFile.Open(DatabasePath, ["CREATE TABLE blobs(n INTEGER PRIMARY KEY, b BLOB)"]);
+        for (var i = 0; i < 60; i++)
+        {
+            await file.WriteAsync(
+                connection =>
+                {
+                    using var insert = connection.Statement("INSERT INTO blobs VALUES(?1, randomblob(300000))").Bind(1, i);
+                    return insert.Step();
+                },
+                null,
+                Token);
+            if (i % 6 == 5)
+            {
+                // A snapshot at one moment, as of a machine that stops: the log, then the file, which has at least what the log began without.
+                using var left = new DataDirectory();
+                var copy = Path.Combine(left.Path, "test.db");
+                await file.WriteAsync(
+                    _ =>
+                    {
+                        File.Copy(DatabasePath + "-wal", copy + "-wal");
+                        File.Copy(DatabasePath, copy);
+                        return true;
+                    },
+                    null,
+                    Token);
+                using var again = SqliteFile.Open(copy, ["CREATE TABLE blobs(n INTEGER PRIMARY KEY, b BLOB)"]);
+                Assert.Equal(i + 1, Scalar(again, "SELECT count(*) FROM blobs WHERE length(b) = 300000"));
+                again.Read(connection =>
+                {
+                    using var check = connection.Statement("PRAGMA integrity_check");
+                    Assert.True(check.Step());
+                    Assert.Equal("ok", check.Text(0));
+                    return true;
+                });
+            }
+        }
+    }
+
+    [Fact]
     public async Task Closing_finishes_what_was_accepted_and_refuses_what_comes_later()
     {
         var file = SqliteFile.Open(DatabasePath, Numbers);
