@@ -73,14 +73,14 @@ internal static class CaseConclusion
         ],
     };
 
-    /// <summary>A verified case with accounts that can sign in again: their steps are to be done anew.</summary>
-    public static OffboardingCase Reopen(OffboardingCase c, IReadOnlyList<CaseAccount> alive, DateTimeOffset dueAt) =>
-        c.State != CaseState.Verified || c.Superseded ? c : c with
+    /// <summary>A verified case with accounts that can sign in again: their steps are to be done anew, and the clock begins anew. A breach before that stays on the case.</summary>
+    public static OffboardingCase Reopen(OffboardingCase c, IReadOnlyList<CaseAccount> alive, DateTimeOffset now, OffboardingOptions options) =>
+        c.State != CaseState.Verified || c.Superseded ? c : CaseClock.Begin(c, now, options) with
         {
             State = CaseState.Running,
             VerifiedAt = null,
-            DueAt = dueAt,
             OverdueAt = null,
+            EarlierBreachAt = c.EarlierBreachAt ?? c.OverdueAt ?? (c.IsBreached ? c.DueAt : null),
             Steps =
             [
                 .. c.Steps.Select(s => alive.Any(a => a.Target == s.Target && a.Tenant == s.Tenant)

@@ -41,7 +41,7 @@ internal static class CaseDates
     /// The case with the date that follows from its signals. A case on which no step was tried yet goes back to waiting when its date moves
     /// ahead, also one that is held or waits for people; a case that waits starts when its date is no longer ahead.
     /// </summary>
-    public static OffboardingCase Apply(OffboardingCase c, TimeSpan target, DateTimeOffset now)
+    public static OffboardingCase Apply(OffboardingCase c, OffboardingOptions options, DateTimeOffset now)
     {
         if (Of(c.Signals) is not { } date || c.Superseded || !(c.IsOpen || c.NeedsAttention))
         {
@@ -54,11 +54,10 @@ internal static class CaseDates
             var stays = waits ? c.ScheduledFor == date.LeavesAt : c.Steps.Any(s => s.Attempts > 0);
             return stays
                 ? c
-                : c with
+                : CaseClock.Begin(c, date.LeavesAt, options) with
                 {
                     State = CaseState.Scheduled,
                     ScheduledFor = date.LeavesAt,
-                    DueAt = date.LeavesAt + target,
                     NextAttemptAt = date.LeavesAt,
                     AdmittedAt = waits ? c.AdmittedAt : null,
                     Quarantine = null,
@@ -71,11 +70,10 @@ internal static class CaseDates
 
         return c.State != CaseState.Scheduled || c.ScheduledFor <= date.LeavesAt
             ? c
-            : c with
+            : CaseClock.Begin(c, date.LeavesAt, options) with
             {
                 State = CaseState.Running,
-                ScheduledFor = null,
-                DueAt = date.LeavesAt + target,
+                ScheduledFor = date.LeavesAt > c.ReceivedAt ? date.LeavesAt : null, // The clock begins there, not when HR first spoke of a later day.
                 NextAttemptAt = now,
                 LookUpAgain = true,
             };

@@ -221,7 +221,7 @@ public sealed partial class CaseEvents(
         };
 
         // What waits for people may go on with what this event adds; its clock runs on.
-        var dated = CaseDates.Apply(joined, options.Target, time.GetUtcNow());
+        var dated = CaseDates.Apply(joined, options, time.GetUtcNow());
         return dated.NeedsAttention ? CaseConclusion.TakenUp(dated) : dated;
     }
 

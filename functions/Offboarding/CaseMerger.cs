@@ -119,6 +119,9 @@ public sealed partial class CaseMerger(
             return c;
         }
 
+        // Whose clock began earlier, by this case's own target.
+        var (target, begunElsewhere) = (CaseClock.TargetOf(c, options), other.DueAt - CaseClock.TargetOf(other, options));
+
         // A person whom the brake let pass under the other case does not count, nor wait, again under this one.
         var passes = c.State == CaseState.Quarantined && other.AdmittedAt is not null;
         var absorbed = c with
@@ -133,11 +136,11 @@ public sealed partial class CaseMerger(
             AdmittedAt = c.AdmittedAt ?? other.AdmittedAt,
             State = passes ? CaseState.Running : c.State,
             Quarantine = passes ? null : c.Quarantine,
-            DueAt = other.DueAt < c.DueAt ? other.DueAt : c.DueAt,
+            DueAt = begunElsewhere + target < c.DueAt ? begunElsewhere + target : c.DueAt,
         };
 
         // Of two dates the earlier counts.
-        return CaseDates.Apply(absorbed, options.Target, time.GetUtcNow());
+        return CaseDates.Apply(absorbed, options, time.GetUtcNow());
     }
 
     /// <summary>The keys of the accounts that were found, sorted.</summary>

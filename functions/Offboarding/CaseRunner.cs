@@ -385,11 +385,16 @@ public sealed partial class CaseRunner(
         }
 
         var now = time.GetUtcNow();
+        if ((alive.Count > 0 || current.Case.LookUpAgain) && current.Case is { IsBreached: true, OverdueAt: null })
+        {
+            await alerts.OverdueAsync(current.Case, cancellationToken); // The sweeper sees the new clock only.
+        }
+
         if (alive.Count > 0)
         {
             Log.AliveAgain(logger, current.Case.CaseId, alive.Count);
             await alerts.AliveAgainAsync(current.Case, cancellationToken);
-            var reopened = await cases.UpdateAsync(current, c => CaseConclusion.Reopen(c, alive, now + options.Target), cancellationToken);
+            var reopened = await cases.UpdateAsync(current, c => CaseConclusion.Reopen(c, alive, now, options), cancellationToken);
             if (reopened.Case.State == CaseState.Running)
             {
                 await FreezeAsync(reopened, cancellationToken);
@@ -403,7 +408,7 @@ public sealed partial class CaseRunner(
         else if (current.Case.LookUpAgain)
         {
             // An event named the person by further identifiers: they may lead to accounts that nobody has looked at.
-            var reopened = await cases.UpdateAsync(current, c => CaseConclusion.Reopen(c, [], c.DueAt), cancellationToken);
+            var reopened = await cases.UpdateAsync(current, c => CaseConclusion.Reopen(c, [], now, options), cancellationToken);
             await FreezeAsync(reopened, cancellationToken);
         }
         else
@@ -428,9 +433,8 @@ public sealed partial class CaseRunner(
         var steps = kept.SelectMany(a => a.Status == AccountStatus.Found
             ? plan.Steps.Where(s => s.Step.IsFor(a)).Select(s => CaseConclusion.Planned(c, s, a))
             : CaseConclusion.Settled(c, a, options));
-        return c with
+        return CaseClock.WithPlan(c, plans.Of(plan), options, time.GetUtcNow()) with
         {
-            Plan = plans.Of(plan),
             Accounts = kept,
             Steps = [.. steps],
             LookUpAgain = accounts.Any(a => a.Status == AccountStatus.Unknown) || c.Identifiers.Count != identifiersAsked,

@@ -41,6 +41,9 @@ public sealed record CaseView
     /// <inheritdoc cref="OffboardingCase.OverdueAt"/>
     public required DateTimeOffset? OverdueAt { get; init; }
 
+    /// <inheritdoc cref="OffboardingCase.EarlierBreachAt"/>
+    public required DateTimeOffset? EarlierBreachAt { get; init; }
+
     /// <inheritdoc cref="OffboardingCase.NextAttemptAt"/>
     public required DateTimeOffset? NextAttemptAt { get; init; }
 
@@ -89,6 +92,7 @@ public sealed record CaseView
         SecondsToVerified = c.SecondsToVerified,
         RecheckedAt = c.RecheckedAt,
         OverdueAt = c.OverdueAt,
+        EarlierBreachAt = c.EarlierBreachAt,
         NextAttemptAt = c.NextAttemptAt,
         MergedInto = c.MergedInto,
         Plan = c.Plan,

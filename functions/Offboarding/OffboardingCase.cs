@@ -314,6 +314,10 @@ public sealed record OffboardingCase
     /// <summary>The clock ran out before the case was verified, and people were told at this time.</summary>
     public DateTimeOffset? OverdueAt { get; init; }
 
+    /// <summary>The clock had run out already before an account was found alive and the clock began anew: when that was known.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public DateTimeOffset? EarlierBreachAt { get; init; }
+
     /// <summary>When it will be tried again.</summary>
     public DateTimeOffset? NextAttemptAt { get; init; }
 
@@ -406,9 +410,9 @@ public sealed record OffboardingCase
     [JsonIgnore]
     public bool AwaitsRecheck => State == CaseState.Verified && RecheckedAt is null && !Superseded;
 
-    /// <summary>It was, or is, not verified within its target.</summary>
+    /// <summary>It was, or is, not verified within its target; also when that was before an account was found alive again.</summary>
     [JsonIgnore]
-    public bool IsBreached => OverdueAt is not null || VerifiedAt > DueAt;
+    public bool IsBreached => OverdueAt is not null || EarlierBreachAt is not null || VerifiedAt > DueAt;
 
     /// <summary>It waits for people.</summary>
     [JsonIgnore]

@@ -99,13 +99,22 @@ public sealed record PlanCondition
 /// <param name="Name">Its name.</param>
 /// <param name="When">For whom.</param>
 /// <param name="Steps">The steps, those that freeze first.</param>
-public sealed record OffboardingPlan(string Name, PlanCondition When, IReadOnlyList<PlanStep> Steps);
+public sealed record OffboardingPlan(string Name, PlanCondition When, IReadOnlyList<PlanStep> Steps)
+{
+    /// <summary>From receipt (or the effective date) to verified; <see langword="null"/>: <c>Offboarding:Target</c>.</summary>
+    public TimeSpan? Target { get; init; }
+}
 
 /// <summary>The plan by which a case goes.</summary>
 /// <param name="Policy">The policy's name.</param>
 /// <param name="Name">The plan's name.</param>
 /// <param name="Hash">SHA-256 of the policy as it was written, lower-case hex.</param>
-public sealed record CasePlan(string Policy, string Name, string Hash);
+public sealed record CasePlan(string Policy, string Name, string Hash)
+{
+    /// <summary>Its target, where it has one of its own.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public TimeSpan? Target { get; init; }
+}
 
 /// <summary>The plans of a policy: the first whose condition holds is a person's plan.</summary>
 /// <param name="Policy">The policy's name.</param>
@@ -117,7 +126,7 @@ public sealed record OffboardingPlans(string Policy, string Hash, IReadOnlyList<
     public OffboardingPlan For(OffboardingCase @case, IReadOnlyList<CaseAccount> accounts) => All.First(plan => plan.When.Holds(@case, accounts));
 
     /// <summary>The plan as a case remembers it.</summary>
-    public CasePlan Of(OffboardingPlan plan) => new(Policy, plan.Name, Hash);
+    public CasePlan Of(OffboardingPlan plan) => new(Policy, plan.Name, Hash) { Target = plan.Target };
 
     /// <summary>The permissions that these plans need in a system, and for which steps each.</summary>
     public IReadOnlyDictionary<string, IReadOnlyList<string>> Permissions(FreezeTarget target) =>

@@ -16,6 +16,9 @@ public sealed class PlanReader
     private const int LargestPolicy = 256 * 1024;
     private const int LongestName = 60;
 
+    private static readonly TimeSpan ShortestTarget = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan LongestTarget = TimeSpan.FromDays(1);
+
     private readonly SettingsReader _settings;
     private readonly string _setting;
 
@@ -134,7 +137,7 @@ public sealed class PlanReader
 
     private OffboardingPlan? ReadPlan(JsonElement plan, string place)
     {
-        if (!IsObject(plan, place, "name", "when", "steps"))
+        if (!IsObject(plan, place, "name", "when", "target", "steps"))
         {
             return null;
         }
@@ -158,7 +161,10 @@ public sealed class PlanReader
         return new(
             Name(plan, "name", place + ".name"),
             plan.TryGetProperty("when", out var when) ? ReadCondition(when, place + ".when") : new PlanCondition(),
-            [.. steps.Concat(missing).OrderBy(step => step.Step.Freezes ? 0 : 1).ThenBy(step => step.Step.Freezes ? IndexOf(step.Step) : 0)]);
+            [.. steps.Concat(missing).OrderBy(step => step.Step.Freezes ? 0 : 1).ThenBy(step => step.Step.Freezes ? IndexOf(step.Step) : 0)])
+        {
+            Target = plan.TryGetProperty("target", out _) ? Duration(plan, "target", place, default, ShortestTarget, LongestTarget) : null,
+        };
     }
 
     private static int IndexOf(StepDefinition step) => StepCatalogue.All.ToList().IndexOf(step);
@@ -256,7 +262,7 @@ public sealed class PlanReader
         {
             Critical = critical,
             ContinueOnError = continues,
-            Timeout = Duration(step, "timeout", place, StepRules.Usual.Timeout),
+            Timeout = Duration(step, "timeout", place, StepRules.Usual.Timeout, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10)),
             MaxAttempts = Attempts(step, place, critical ? null : 5),
             HandOverTo = step.TryGetProperty("handOverTo", out var heir) ? Text(heir, place + ".handOverTo") : null,
             Groups = Given(step, "groups", place),
@@ -298,7 +304,7 @@ public sealed class PlanReader
         return usual;
     }
 
-    private TimeSpan Duration(JsonElement parent, string name, string place, TimeSpan usual)
+    private TimeSpan Duration(JsonElement parent, string name, string place, TimeSpan usual, TimeSpan shortest, TimeSpan longest)
     {
         if (!parent.TryGetProperty(name, out var value))
         {
@@ -306,12 +312,12 @@ public sealed class PlanReader
         }
 
         if (value.ValueKind == JsonValueKind.String && TimeSpan.TryParse(value.GetString(), CultureInfo.InvariantCulture, out var duration)
-            && duration >= TimeSpan.FromSeconds(1) && duration <= TimeSpan.FromMinutes(10))
+            && duration >= shortest && duration <= longest)
         {
             return duration;
         }
 
-        Fault($"{place}.{name}", "must be a duration from 00:00:01 to 00:10:00");
+        Fault($"{place}.{name}", $"must be a duration from {shortest:c} to {longest:c}");
         return usual;
     }
 

@@ -153,7 +153,7 @@ public sealed record EvidenceClock
     /// <summary>When it should have been verified at the latest.</summary>
     public required DateTimeOffset DueAt { get; init; }
 
-    /// <summary>The policy's target, in milliseconds.</summary>
+    /// <summary>The target of the person's plan, in milliseconds.</summary>
     public required long TargetMilliseconds { get; init; }
 
     /// <summary>From the receipt (or the effective date) to verified, in milliseconds.</summary>
@@ -172,7 +172,7 @@ public sealed record EvidenceClock
         DueAt = c.DueAt,
         TargetMilliseconds = (long)target.TotalMilliseconds,
         MillisecondsToVerified = c.SecondsToVerified is { } seconds ? (long)Math.Round(seconds * 1000) : null,
-        WithinTarget = c.VerifiedAt is { } verifiedAt ? verifiedAt <= c.DueAt && c.OverdueAt is null : null,
+        WithinTarget = c.VerifiedAt is null ? null : !c.IsBreached,
     };
 }
 

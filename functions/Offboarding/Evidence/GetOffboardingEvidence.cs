@@ -26,7 +26,7 @@ public sealed class GetOffboardingEvidence(CaseStore cases, OffboardingOptions o
 
         if (language.Length > 0 && !EvidenceHtml.Languages.Contains(language))
         {
-            await context.ProblemAsync(ProblemCode.Malformed, $"lang must be one of {string.Join(", ", EvidenceHtml.Languages)}.");
+            await context.ProblemAsync(ProblemCode.Malformed, $"language must be one of {string.Join(", ", EvidenceHtml.Languages)}.");
             return;
         }
 
@@ -36,7 +36,7 @@ public sealed class GetOffboardingEvidence(CaseStore cases, OffboardingOptions o
             return;
         }
 
-        var pack = EvidencePack.Of(found.Case, options.Target, time.GetUtcNow());
+        var pack = EvidencePack.Of(found.Case, CaseClock.TargetOf(found.Case, options), time.GetUtcNow());
         await trail.AppendAsync(
             new()
             {

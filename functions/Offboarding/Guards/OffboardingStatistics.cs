@@ -7,7 +7,7 @@ namespace DingFlow.Offboarding.Guards;
 /// <c>GET /api/offboarding/statistics?from=&amp;to=&amp;timeZone=</c>: how long leavers waited for the proof that they are frozen, by the day on
 /// which their clock began. Computed from the cases themselves, so it is never another truth than theirs.
 /// </summary>
-public sealed class GetOffboardingStatistics(CaseStore cases, OffboardingOptions options, TimeProvider time) : IHttpFunction
+public sealed class GetOffboardingStatistics(CaseStore cases, OffboardingPlans plans, OffboardingOptions options, TimeProvider time) : IHttpFunction
 {
     private const int DefaultDays = 30;
     private const int MostDays = 400;
@@ -48,6 +48,7 @@ public sealed class GetOffboardingStatistics(CaseStore cases, OffboardingOptions
         await context.WriteJsonAsync(
             new StatisticsView(
                 from, to, zone.Id, options.Target.TotalSeconds,
+                [.. plans.All.Select(p => new PlanTargetView(p.Name, (p.Target ?? options.Target).TotalSeconds))],
                 [.. byDay.Select(d => d.Value.ToView(d.Key))]),
             OffboardingJson.Default.StatisticsView);
     }
@@ -102,9 +103,16 @@ public sealed class GetOffboardingStatistics(CaseStore cases, OffboardingOptions
 /// <param name="From">The first day.</param>
 /// <param name="To">The last day.</param>
 /// <param name="TimeZone">The zone in which days begin.</param>
-/// <param name="TargetSeconds">The target of new cases, from receipt (or the effective date) to verified.</param>
+/// <param name="TargetSeconds">From receipt (or the effective date) to verified, where a plan has no target of its own.</param>
+/// <param name="Plans">The plans in force with the target of each. Whether a case met its own, its <c>dueAt</c> says.</param>
 /// <param name="Days">The days on which a clock began, the earliest first.</param>
-public sealed record StatisticsView(DateOnly From, DateOnly To, string TimeZone, double TargetSeconds, IReadOnlyList<DayView> Days);
+public sealed record StatisticsView(
+    DateOnly From, DateOnly To, string TimeZone, double TargetSeconds, IReadOnlyList<PlanTargetView> Plans, IReadOnlyList<DayView> Days);
+
+/// <summary>The target of a plan.</summary>
+/// <param name="Plan">Its name.</param>
+/// <param name="TargetSeconds">From receipt (or the effective date) to verified.</param>
+public sealed record PlanTargetView(string Plan, double TargetSeconds);
 
 /// <summary>The cases whose clock began on one day.</summary>
 /// <param name="Day">The day.</param>

@@ -138,6 +138,7 @@ public sealed class GuardTests
 
         var statistics = (await walk.Operator.AskAsync(HttpMethod.Get, "/api/offboarding/statistics?timeZone=Asia/Macau")).Json;
         Assert.Equal(("Asia/Macau", 900), ((string?)statistics["timeZone"], (int)statistics["targetSeconds"]!));
+        Assert.Equal([("freeze", 900)], statistics["plans"]!.Select(p => ((string?)p["plan"], (int)p["targetSeconds"]!)));
 
         // The test may run across midnight: what the days add up to is what happened.
         var days = statistics["days"]!.Cast<JObject>().ToList();

@@ -33,7 +33,7 @@ public sealed class PlanReaderTests
                   { "step": "dingtalk.admin" },
                   { "step": "dingtalk.approvals", "processCodes": [] },
                   { "step": "entra.groups" } ] },
-                { "name": "A", "steps": [] },
+                { "name": "A", "target": "1.00:00:01", "steps": [] },
                 { "name": "b", "when": { "kinds": ["admin"] }, "steps": [] }
               ]
             }
@@ -58,6 +58,7 @@ public sealed class PlanReaderTests
                 "Offboarding:Plan: plans[0].when.kinds: must be enterprise, ordinary, admin or synced",
                 "Offboarding:Plan: plans[0].when.departments: must be whole numbers",
                 "Offboarding:Plan: plans[0].when.sources: must be like hr/acme or dingtalk/zhuhai",
+                "Offboarding:Plan: plans[1].target: must be a duration from 00:01:00 to 1.00:00:00",
                 "Offboarding:Plan: plans: there are two plans A",
                 "Offboarding:Plan: plans: the last plan must have no \"when\": it is for everybody whom no other plan is for",
                 "Offboarding:Plan: plans[1]: is for everybody, so that the plans after it are for nobody",
