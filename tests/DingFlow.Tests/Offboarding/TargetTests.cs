@@ -1,4 +1,3 @@
-using DingFlow.Messaging;
 using DingFlow.Offboarding;
 using DingFlow.Offboarding.Evidence;
 using DingFlow.Sandbox;
