@@ -48,6 +48,9 @@ public sealed partial class EntraDirectory(EntraOptions options, Lazy<TokenCrede
     /// <summary>All live users, page after page; a list that cannot be read to its end is a refusal.</summary>
     public Task<RemoteResult<IReadOnlyList<EntraUser>>> ListUsersAsync(CancellationToken cancellationToken) => Graph.ListAsync(cancellationToken);
 
+    /// <summary>All deleted users (kept 30 days).</summary>
+    public Task<RemoteResult<IReadOnlyList<EntraUser>>> ListDeletedUsersAsync(CancellationToken cancellationToken) => Graph.ListDeletedAsync(cancellationToken);
+
     /// <summary>Reads a user by object id.</summary>
     public Task<RemoteResult<EntraUser>> GetUserAsync(string id, CancellationToken cancellationToken) =>
         Graph.GetAsync(Id(id), cancellationToken);

@@ -46,7 +46,28 @@ internal sealed partial class GraphCalls : IDisposable
     public void Dispose() => _graph.Dispose();
 
     /// <summary>All live users.</summary>
-    public async Task<RemoteResult<IReadOnlyList<EntraUser>>> ListAsync(CancellationToken cancellationToken)
+    public Task<RemoteResult<IReadOnlyList<EntraUser>>> ListAsync(CancellationToken cancellationToken) => ListAsync(
+        "users.list",
+        (exchange, token) => _graph.Users.GetAsync(
+            request =>
+            {
+                request.QueryParameters.Top = LargestPage;
+                request.QueryParameters.Select = [.. Properties, "userType"];
+                request.Options.Add(exchange);
+            },
+            token),
+        cancellationToken);
+
+    /// <summary>All deleted users.</summary>
+    public Task<RemoteResult<IReadOnlyList<EntraUser>>> ListDeletedAsync(CancellationToken cancellationToken)
+    {
+        var first = $"{_baseUrl.AbsoluteUri.TrimEnd('/')}/directory/deletedItems/microsoft.graph.user?$top={LargestPage}&$select={string.Join(',', Properties)},userType";
+        return ListAsync(
+            "deletedItems.list", (exchange, token) => _graph.Users.WithUrl(first).GetAsync(request => request.Options.Add(exchange), token), cancellationToken);
+    }
+
+    private async Task<RemoteResult<IReadOnlyList<EntraUser>>> ListAsync(
+        string operation, Func<GraphExchange, CancellationToken, Task<UserCollectionResponse?>> first, CancellationToken cancellationToken)
     {
         // Each page is a call of its own, with its own time and its own repetitions: a large directory takes minutes.
         var users = new List<EntraUser>();
@@ -54,15 +75,8 @@ internal sealed partial class GraphCalls : IDisposable
         for (var pages = 0; pages < MaxPagesOfAll; pages++)
         {
             var address = next;
-            var page = await CallAsync("users.list", [ReadPermission], async (exchange, token) => address is null
-                ? await _graph.Users.GetAsync(
-                    request =>
-                    {
-                        request.QueryParameters.Top = LargestPage;
-                        request.QueryParameters.Select = [.. Properties, "userType"];
-                        request.Options.Add(exchange);
-                    },
-                    token)
+            var page = await CallAsync(operation, [ReadPermission], async (exchange, token) => address is null
+                ? await first(exchange, token)
                 : await _graph.Users.WithUrl(address).GetAsync(request => request.Options.Add(exchange), token), cancellationToken);
             if (!page.IsOk)
             {

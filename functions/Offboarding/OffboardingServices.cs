@@ -34,6 +34,7 @@ public static class OffboardingServices
         .AddSingleton(ReconciliationOptions.Read(configuration, faults))
         .AddSingleton<RosterStore>()
         .AddSingleton<FindingStore>()
+        .AddSingleton<DingTalkRound>()
         .AddSingleton<Reconciler>()
         .AddSingleton<ReconciliationRequests>()
         .AddSingleton<IRosterSizes>(static provider => provider.GetRequiredService<RosterStore>())

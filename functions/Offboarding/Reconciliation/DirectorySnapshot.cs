@@ -12,11 +12,21 @@ namespace DingFlow.Offboarding.Reconciliation;
 /// <param name="Enabled">It can sign in; <see langword="null"/>: DingTalk must be asked about this account.</param>
 /// <param name="IsEnterprise">A DingTalk enterprise account.</param>
 internal sealed record DirectoryAccount(
-    FreezeTarget Target, string? Tenant, string AccountId, string? EmployeeId, IReadOnlyList<string> Emails, bool? Enabled, bool IsEnterprise);
+    FreezeTarget Target, string? Tenant, string AccountId, string? EmployeeId, IReadOnlyList<string> Emails, bool? Enabled, bool IsEnterprise)
+{
+    /// <summary>It was in the directory's lists before.</summary>
+    public bool WasSeen { get; init; }
+
+    /// <summary>Says nothing: the record is personal data.</summary>
+    public override string ToString() => nameof(DirectoryAccount);
+}
 
 /// <summary>Every account of every directory that could be read, in one look.</summary>
 internal sealed class DirectorySnapshot
 {
+    private const string DeletedItems = "entra/deletedItems";
+    private const int ObjectIdDigits = 32;
+
     private readonly Dictionary<(FreezeTarget, string?, string), DirectoryAccount> _accounts = [];
     private readonly Dictionary<(FreezeTarget, string?), int> _read = [];
 
@@ -28,7 +38,14 @@ internal sealed class DirectorySnapshot
 
     public IEnumerable<DirectoryAccount> Accounts => _accounts.Values;
 
+    /// <summary>Entra's deleted users; they are kept 30 days.</summary>
+    public List<DirectoryAccount> Deleted { get; } = [];
+
     public bool WasRead(FreezeTarget target, string? tenant) => _read.ContainsKey((target, tenant));
+
+    /// <summary>What the finding says was looked at.</summary>
+    public bool WasRead(Finding finding) => WasRead(finding.Target, finding.Tenant)
+        && (finding is not { Target: FreezeTarget.Entra, Kind: FindingKind.GoneButInHr } || !NotRead.ContainsKey(DeletedItems));
 
     public DirectoryAccount? Find(FreezeTarget target, string? tenant, string accountId) => _accounts.GetValueOrDefault((target, tenant, accountId));
 
@@ -65,8 +82,26 @@ internal sealed class DirectorySnapshot
             }
         }
 
+        if (entra.IsConfigured && snapshot.WasRead(FreezeTarget.Entra, null))
+        {
+            var deleted = await entra.ListDeletedUsersAsync(cancellationToken);
+            if (deleted.IsOk)
+            {
+                snapshot.Deleted.AddRange(deleted.Value!.Where(static u => !u.IsGuest).Select(static user => new DirectoryAccount(
+                    FreezeTarget.Entra, null, user.Id, user.EmployeeId, Addresses(user.Mail, SignInNameOf(user)), false, false)));
+            }
+            else
+            {
+                snapshot.NotRead[DeletedItems] = RemoteText.Of(deleted);
+            }
+        }
+
         return snapshot;
     }
+
+    /// <summary>Deletion puts the object id, without its hyphens, before the sign-in name.</summary>
+    private static string? SignInNameOf(EntraUser deleted) =>
+        deleted.UserPrincipalName is { Length: > ObjectIdDigits } name && name[..ObjectIdDigits].All(char.IsAsciiHexDigit) ? name[ObjectIdDigits..] : deleted.UserPrincipalName;
 
     private static string NameOf(FreezeTarget target, string? tenant) => target == FreezeTarget.Entra ? "entra" : $"dingtalk/{tenant}";
 

@@ -16,8 +16,14 @@ public enum FindingKind
     /// <summary>No roster knows the person of an account that can sign in (an orphan).</summary>
     UnknownToHr,
 
-    /// <summary>By HR's roster the person works here, and the account is disabled or was removed, and no case says why.</summary>
+    /// <summary>By HR's roster the person works here, and the account is no longer there, and no case says why.</summary>
     GoneButInHr,
+
+    /// <summary>By HR's roster the person works here, and the account is disabled, and no case says why.</summary>
+    DisabledButInHr,
+
+    /// <summary>By HR's roster the person works here, and DingTalk knows the account, but does not list it: what becomes of it is not seen.</summary>
+    NotListed,
 }
 
 /// <summary>Where a finding stands.</summary>
@@ -75,6 +81,37 @@ public sealed record Finding
     /// <summary>Who dismissed it, when and why.</summary>
     public CaseAction? Action { get; init; }
 
+    /// <summary>The account can sign in and should not, so that a case may be made of the finding.</summary>
+    public static bool MayBecomeCase(FindingKind kind) => kind is FindingKind.LeaverAlive or FindingKind.LeftHr or FindingKind.UnknownToHr;
+
+    /// <summary>A finding as a look shows it.</summary>
+    internal static Finding Of(FindingKind kind, DirectoryAccount account, RosterEntry? person, OffboardingCase? c) => new()
+    {
+        FindingId = IdOf(kind, account.Target, account.Tenant, account.AccountId),
+        Kind = kind,
+        Target = account.Target,
+        Tenant = account.Tenant,
+        AccountId = account.AccountId,
+        EmployeeId = person?.EmployeeId ?? account.EmployeeId ?? c?.EmployeeId,
+        CaseId = c?.CaseId,
+        Explanation = kind switch
+        {
+            FindingKind.LeaverAlive =>
+                "A case froze this account and proved it; it can sign in again. Somebody enabled it, or a synchronisation from an on-premises directory did.",
+            FindingKind.LeftHr => person!.IsDropped
+                ? "The person is no longer on HR's roster, and the account can sign in. HR's notice may have been lost: open a case, or ask HR."
+                : "By HR's roster the person has left, and the account can sign in. HR's notice may have been lost: open a case, or ask HR.",
+            FindingKind.UnknownToHr =>
+                "No roster of HR knows the person of this account. It may be a service account (Offboarding:Reconciliation:Ignore), somebody external, or a leaver.",
+            FindingKind.DisabledButInHr =>
+                "By HR's roster the person works here, but the account is disabled, and no case says why. Somebody disabled it by hand: ask why, or whether HR forgot a leaver.",
+            FindingKind.NotListed =>
+                "By HR's roster the person works here, and DingTalk knows the account but does not list it to our app: its contact scope leaves the person out, "
+                + "so that a leave, or an account that lives again, would not be seen. Widen the scope.",
+            _ => "By HR's roster the person works here, but the account is no longer there, and no case says why. Ask why, or whether HR forgot a leaver.",
+        },
+    };
+
     /// <summary>The id of a finding.</summary>
     public static string IdOf(FindingKind kind, FreezeTarget target, string? tenant, string accountId) =>
         Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{kind}\n{target}\n{tenant}\n{accountId}")), 0, 16);
@@ -98,6 +135,12 @@ public sealed record ReconciliationReport
     /// <summary>Directories that could not be read, and why: nothing is said of them, and their findings stay as they were.</summary>
     public IReadOnlyDictionary<string, string> NotRead { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>About how many accounts DingTalk was asked one by one, by sort: what its lists do not say.</summary>
+    public IReadOnlyDictionary<string, AccountLooks> Asked { get; init; } = new Dictionary<string, AccountLooks>();
+
+    /// <summary>People who work here by HR's roster, whom no list of DingTalk shows and of whom no account was ever known. No finding: nobody can be asked about.</summary>
+    public int WithoutTrace { get; init; }
+
     /// <summary>Open findings by kind.</summary>
     public IReadOnlyDictionary<string, int> Open { get; init; } = new Dictionary<string, int>();
 
@@ -110,6 +153,12 @@ public sealed record ReconciliationReport
     /// <summary>Findings that became cases.</summary>
     public int Cases { get; init; }
 }
+
+/// <summary>How far the asking one by one came in one run.</summary>
+/// <param name="Due">How many there are to be asked about; over as many runs as it takes.</param>
+/// <param name="Asked">How many of them DingTalk answered about in this run.</param>
+/// <param name="Stopped">Why it ended early; <see langword="null"/>: it did not.</param>
+public sealed record AccountLooks(int Due, int Asked, string? Stopped);
 
 /// <summary>A page of findings.</summary>
 /// <param name="Items">The findings.</param>

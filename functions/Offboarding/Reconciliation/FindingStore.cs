@@ -5,12 +5,13 @@ using DingFlow.Storage;
 
 namespace DingFlow.Offboarding.Reconciliation;
 
-/// <summary>Findings and reports. Table <c>OffboardingFindings</c>: partition <c>findings</c> a row each; partition <c>reports</c> the newest first.</summary>
+/// <summary>Findings and reports. Table <c>OffboardingFindings</c>: partition <c>findings</c> a row each; partition <c>reports</c> the newest first; <c>cursors</c>: where a way round goes on.</summary>
 public sealed class FindingStore(IEntityStore store, IAuditTrail trail)
 {
     private const string Table = "OffboardingFindings";
     private const string Findings = "findings";
     private const string Reports = "reports";
+    private const string Cursors = "cursors";
 
     /// <summary>Every finding there is, by id, with the version for its next write.</summary>
     public async Task<Dictionary<string, (Finding Finding, string ETag)>> ReadAsync(CancellationToken cancellationToken)
@@ -54,6 +55,14 @@ public sealed class FindingStore(IEntityStore store, IAuditTrail trail)
     /// <summary>Removes findings that are over for good.</summary>
     public Task RemoveAsync(IEnumerable<string> findingIds, CancellationToken cancellationToken) => store.SubmitManyAsync(
         [.. findingIds.Select(id => EntityTransaction.Of(Table, EntityOperation.Delete(Findings, id)))], cancellationToken);
+
+    /// <summary>Where a way round over several runs stopped; <see langword="null"/>: it has not begun.</summary>
+    public async Task<string?> CursorAsync(string name, CancellationToken cancellationToken) =>
+        (await store.GetAsync(Table, Cursors, PersonKey.Escape(name), cancellationToken))?.Properties.Require<string>("After");
+
+    /// <summary>Keeps where a way round stopped.</summary>
+    public Task SaveCursorAsync(string name, string after, CancellationToken cancellationToken) => store.SubmitAsync(
+        EntityTransaction.Of(Table, EntityOperation.Upsert(new Entity(Cursors, PersonKey.Escape(name)) { Properties = new() { ["After"] = after } })), cancellationToken);
 
     /// <summary>Stores a report.</summary>
     public Task AddReportAsync(ReconciliationReport report, CancellationToken cancellationToken)

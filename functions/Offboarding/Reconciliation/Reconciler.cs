@@ -13,7 +13,7 @@ namespace DingFlow.Offboarding.Reconciliation;
 /// </summary>
 public sealed partial class Reconciler(
     RosterStore rosters, FindingStore findings, CaseStore cases, CaseRuns runs, CaseEvents events, DingTalkClients clients, DingTalkDirectory directory,
-    EntraDirectory entra, ReconciliationOptions options, OffboardingOptions offboarding, IAuditTrail trail, IAlertSender alerts, TimeProvider time,
+    DingTalkRound round, EntraDirectory entra, ReconciliationOptions options, OffboardingOptions offboarding, IAuditTrail trail, IAlertSender alerts, TimeProvider time,
     ILogger<Reconciler> logger)
 {
     /// <summary>What is over is kept for those who ask.</summary>
@@ -29,19 +29,20 @@ public sealed partial class Reconciler(
         var snapshot = await DirectorySnapshot.TakeAsync(clients, directory, entra, cancellationToken);
         var told = await CasesAsync(started, cancellationToken);
 
+        var known = await findings.ReadAsync(cancellationToken);
+        var asked = await round.GoAsync(
+            snapshot, roster, account => IsIgnored(account) || IsExplained(told, account), [.. known.Values.Select(static k => k.Finding)], cancellationToken);
         var seen = new Dictionary<string, Finding>(StringComparer.Ordinal);
-        foreach (var finding in await LookAsync(snapshot, roster, told, cancellationToken))
+        foreach (var finding in (await LookAsync(snapshot, roster, told, asked.Undecided, cancellationToken)).Concat(GoneFromEntra(snapshot, roster, told)).Concat(asked.Findings))
         {
             seen.TryAdd(finding.FindingId, finding);
         }
 
-        await foreach (var finding in GoneAsync(snapshot, roster, told, cancellationToken))
+        var report = await KeepAsync(seen, known, finding => snapshot.WasRead(finding) && !asked.Undecided.Contains(finding.FindingId), snapshot, started, cancellationToken);
+        report = report with
         {
-            seen.TryAdd(finding.FindingId, finding);
-        }
-
-        var report = await KeepAsync(seen, snapshot, started, cancellationToken);
-        report = report with { Rosters = heads.ToDictionary(static h => h.Source, static h => h.People), EndedAt = time.GetUtcNow() };
+            Rosters = heads.ToDictionary(static h => h.Source, static h => h.People), Asked = asked.Looks, WithoutTrace = asked.WithoutTrace, EndedAt = time.GetUtcNow(),
+        };
         await findings.AddReportAsync(report, cancellationToken);
         Log.Done(logger, report.New, report.Resolved, report.Cases);
         return report;
@@ -102,7 +103,8 @@ public sealed partial class Reconciler(
 
     /// <summary>What is wrong with the accounts that are there.</summary>
     private async Task<List<Finding>> LookAsync(
-        DirectorySnapshot snapshot, RosterIndex roster, Dictionary<(FreezeTarget, string?, string), OffboardingCase> told, CancellationToken cancellationToken)
+        DirectorySnapshot snapshot, RosterIndex roster, Dictionary<(FreezeTarget, string?, string), OffboardingCase> told, HashSet<string> undecided,
+        CancellationToken cancellationToken)
     {
         var found = new List<Finding>();
         foreach (var account in snapshot.Accounts)
@@ -118,9 +120,22 @@ public sealed partial class Reconciler(
                 : person is { HasLeft: true } ? FindingKind.LeftHr
                 : person is null && roster.HasPeople ? FindingKind.UnknownToHr
                 : (FindingKind?)null;
-            if (kind is { } wrong && await IsEnabledAsync(account, cancellationToken))
+            if (kind is not { } wrong)
             {
-                found.Add(Of(wrong, account, person, told.GetValueOrDefault((account.Target, account.Tenant, account.AccountId))));
+                continue;
+            }
+
+            var finding = Finding.Of(wrong, account, person, told.GetValueOrDefault((account.Target, account.Tenant, account.AccountId)));
+            switch (await IsEnabledAsync(account, cancellationToken))
+            {
+                case true:
+                    found.Add(finding);
+                    break;
+                case null:
+                    undecided.Add(finding.FindingId); // What cannot be told is not called wrong, nor mended.
+                    break;
+                default:
+                    break;
             }
         }
 
@@ -130,44 +145,39 @@ public sealed partial class Reconciler(
     /// <summary>A case that is not over speaks for the account; one that froze it says that it must not be alive.</summary>
     private static FindingKind? KindOf(OffboardingCase c) => c is { State: CaseState.Verified, Superseded: false } ? FindingKind.LeaverAlive : null;
 
-    /// <summary>People who work here by HR's roster and whose accounts are not there, or disabled, without a case.</summary>
-    private async IAsyncEnumerable<Finding> GoneAsync(
-        DirectorySnapshot snapshot, RosterIndex roster, Dictionary<(FreezeTarget, string?, string), OffboardingCase> told,
-        [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        foreach (var account in snapshot.Accounts.Where(static a => a.Enabled == false))
-        {
-            if (!IsIgnored(account) && roster.Find(account) is { HasLeft: false } person && !told.ContainsKey((account.Target, account.Tenant, account.AccountId)))
-            {
-                yield return Of(FindingKind.GoneButInHr, account, person, null);
-            }
-        }
+    /// <summary>A case that froze an account, or is about to, says why it is as it is; one that was called off, or gave it back, does not.</summary>
+    private static bool IsExplained(Dictionary<(FreezeTarget, string?, string), OffboardingCase> told, DirectoryAccount account) =>
+        told.GetValueOrDefault((account.Target, account.Tenant, account.AccountId)) is { State: not (CaseState.Cancelled or CaseState.Reactivated) };
 
-        foreach (var tenant in clients.Tenants.Where(t => snapshot.WasRead(FreezeTarget.DingTalk, t)))
+    /// <summary>People who work here by HR's roster and whose Entra users are disabled or deleted, and no case says why.</summary>
+    private IEnumerable<Finding> GoneFromEntra(
+        DirectorySnapshot snapshot, RosterIndex roster, Dictionary<(FreezeTarget, string?, string), OffboardingCase> told)
+    {
+        var live = snapshot.Accounts.Where(static a => a.Target == FreezeTarget.Entra).Select(roster.Find).OfType<RosterEntry>()
+            .Select(static p => p.EmployeeId).ToHashSet(StringComparer.OrdinalIgnoreCase);
+        foreach (var (account, kind) in snapshot.Accounts.Where(static a => a.Enabled == false).Select(static a => (a, FindingKind.DisabledButInHr))
+            .Concat(snapshot.Deleted.Select(static a => (a, FindingKind.GoneButInHr))))
         {
-            await foreach (var entry in directory.KnownAsync(tenant, cancellationToken))
+            // Whoever was deleted and has another user since has not gone.
+            if (!IsIgnored(account) && !IsExplained(told, account) && roster.Find(account) is { HasLeft: false } person
+                && (kind == FindingKind.DisabledButInHr || !live.Contains(person.EmployeeId)))
             {
-                // Seen before and no longer there.
-                if (snapshot.Find(FreezeTarget.DingTalk, tenant, entry.UserId) is null && !told.ContainsKey((FreezeTarget.DingTalk, tenant, entry.UserId))
-                    && new DirectoryAccount(FreezeTarget.DingTalk, tenant, entry.UserId, entry.JobNumber, [], false, false) is var account
-                    && !IsIgnored(account) && roster.Find(account) is { HasLeft: false } person)
-                {
-                    yield return Of(FindingKind.GoneButInHr, account, person, null);
-                }
+                yield return Finding.Of(kind, account, person, null);
             }
         }
     }
 
-    private async Task<bool> IsEnabledAsync(DirectoryAccount account, CancellationToken cancellationToken)
+    /// <summary>The account can sign in; <see langword="null"/>: nobody could say.</summary>
+    private async Task<bool?> IsEnabledAsync(DirectoryAccount account, CancellationToken cancellationToken)
     {
         if (account.Enabled is { } known)
         {
             return known;
         }
 
-        // Whether an enterprise account is disabled stands in no list. What cannot be told is not called wrong.
+        // Whether an enterprise account is disabled stands in no list.
         var disabled = await clients[account.Tenant!].IsAccountDisabledAsync(account.AccountId, cancellationToken);
-        return disabled is { IsOk: true, Value: false };
+        return disabled.IsOk ? !disabled.Value : null;
     }
 
     private bool IsIgnored(DirectoryAccount account) =>
@@ -175,32 +185,10 @@ public sealed partial class Reconciler(
         || account.Emails.Any(e => options.Ignore.Contains(e) || offboarding.Protected.Contains(e))
         || (account.EmployeeId is { } id && (options.Ignore.Contains(id) || offboarding.Protected.Contains(id)));
 
-    private static Finding Of(FindingKind kind, DirectoryAccount account, RosterEntry? person, OffboardingCase? c) => new()
-    {
-        FindingId = Finding.IdOf(kind, account.Target, account.Tenant, account.AccountId),
-        Kind = kind,
-        Target = account.Target,
-        Tenant = account.Tenant,
-        AccountId = account.AccountId,
-        EmployeeId = person?.EmployeeId ?? account.EmployeeId ?? c?.EmployeeId,
-        CaseId = c?.CaseId,
-        Explanation = kind switch
-        {
-            FindingKind.LeaverAlive =>
-                "A case froze this account and proved it; it can sign in again. Somebody enabled it, or a synchronisation from an on-premises directory did.",
-            FindingKind.LeftHr => person!.IsDropped
-                ? "The person is no longer on HR's roster, and the account can sign in. HR's notice may have been lost: open a case, or ask HR."
-                : "By HR's roster the person has left, and the account can sign in. HR's notice may have been lost: open a case, or ask HR.",
-            FindingKind.UnknownToHr =>
-                "No roster of HR knows the person of this account. It may be a service account (Offboarding:Reconciliation:Ignore), somebody external, or a leaver.",
-            _ => "By HR's roster the person works here, but the account is disabled or no longer there, and no case says why.",
-        },
-    };
-
     private async Task<ReconciliationReport> KeepAsync(
-        Dictionary<string, Finding> seen, DirectorySnapshot snapshot, DateTimeOffset started, CancellationToken cancellationToken)
+        Dictionary<string, Finding> seen, Dictionary<string, (Finding Finding, string ETag)> known, Func<Finding, bool> wasLookedAt, DirectorySnapshot snapshot,
+        DateTimeOffset started, CancellationToken cancellationToken)
     {
-        var known = await findings.ReadAsync(cancellationToken);
         var changed = new List<(Finding, string?)>();
         var (fresh, resolved, opened) = (new List<Finding>(), 0, 0);
         foreach (var finding in seen.Values)
@@ -229,7 +217,7 @@ public sealed partial class Reconciler(
 
         foreach (var (finding, etag) in known.Values.Where(k => !seen.ContainsKey(k.Finding.FindingId)))
         {
-            if (finding.Status != FindingStatus.Resolved && snapshot.WasRead(finding.Target, finding.Tenant))
+            if (finding.Status != FindingStatus.Resolved && wasLookedAt(finding))
             {
                 changed.Add((finding with { Status = FindingStatus.Resolved, LastSeenAt = started, Action = null, BecameCase = false }, etag));
                 resolved++;

@@ -106,7 +106,7 @@ public sealed class OpenFinding(FindingStore findings, Reconciler reconciler) : 
             return;
         }
 
-        if (found.Finding is not { Status: FindingStatus.Open, Kind: not FindingKind.GoneButInHr })
+        if (found.Finding.Status != FindingStatus.Open || !Finding.MayBecomeCase(found.Finding.Kind))
         {
             await context.AnswerAsync(null);
             return;

@@ -23,6 +23,9 @@ public sealed record ReconciliationOptions
     /// <summary><c>Reconciliation:Ignore</c>: accounts that HR need not know, such as service accounts: user ids, object ids, e-mail addresses.</summary>
     public IReadOnlySet<string> Ignore { get; init; } = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
 
+    /// <summary><c>Reconciliation:AccountsPerRun</c>: about how many DingTalk accounts of each sort a run asks one by one. Default 500.</summary>
+    public int AccountsPerRun { get; init; } = 500;
+
     /// <summary>Reads the settings.</summary>
     public static ReconciliationOptions Read(IConfiguration configuration, SettingsFaults faults)
     {
@@ -32,7 +35,7 @@ public sealed record ReconciliationOptions
         var listed = reader.List("Reconciliation:OpenCases");
         foreach (var text in listed.Where(static t => !t.Equals("none", StringComparison.OrdinalIgnoreCase)))
         {
-            if (Words.TryRead<FindingKind>(text, out var kind) && kind != FindingKind.GoneButInHr)
+            if (Words.TryRead<FindingKind>(text, out var kind) && Finding.MayBecomeCase(kind))
             {
                 kinds.Add(kind);
             }
@@ -49,6 +52,7 @@ public sealed record ReconciliationOptions
             MaxRosterBytes = reader.Number("Roster:MaxBytes", defaults.MaxRosterBytes, 1024, 1024 * 1024 * 1024),
             OpenCases = listed.Count == 0 ? defaults.OpenCases : kinds,
             LookBack = reader.Duration("Reconciliation:LookBack", defaults.LookBack),
+            AccountsPerRun = reader.Number("Reconciliation:AccountsPerRun", defaults.AccountsPerRun, 1, 10_000),
             Ignore = reader.List("Reconciliation:Ignore").ToHashSet(StringComparer.OrdinalIgnoreCase),
         };
     }

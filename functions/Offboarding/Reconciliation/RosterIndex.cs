@@ -4,7 +4,12 @@ namespace DingFlow.Offboarding.Reconciliation;
 /// <param name="EmployeeId">The HR system's id.</param>
 /// <param name="HasLeft">No roster says that the person works here now.</param>
 /// <param name="IsDropped">The person was on the roster before and is no longer.</param>
-internal sealed record RosterEntry(string EmployeeId, bool HasLeft, bool IsDropped);
+/// <param name="DingTalkUserId">The DingTalk user id, where HR knows it.</param>
+internal sealed record RosterEntry(string EmployeeId, bool HasLeft, bool IsDropped, string? DingTalkUserId)
+{
+    /// <summary>Says nothing: the record is personal data.</summary>
+    public override string ToString() => nameof(RosterEntry);
+}
 
 /// <summary>Who is on the rosters, by everything that an account may carry. Who works here by one roster works here.</summary>
 internal sealed class RosterIndex
@@ -15,6 +20,9 @@ internal sealed class RosterIndex
 
     /// <summary>There is a roster: accounts that it does not know are worth telling of.</summary>
     public bool HasPeople => _byEmployeeId.Count > 0;
+
+    /// <summary>Everybody.</summary>
+    public IReadOnlyCollection<RosterEntry> People => _byEmployeeId.Values;
 
     /// <summary>Reads the rosters in force; <see langword="null"/> when one changed while it was read.</summary>
     public static async Task<RosterIndex?> ReadAsync(
@@ -45,7 +53,7 @@ internal sealed class RosterIndex
 
     private void Add(RosterPerson person, DateTimeOffset now)
     {
-        var entry = new RosterEntry(person.EmployeeId, person.IsDropped || person.LeavesAt <= now, person.IsDropped);
+        var entry = new RosterEntry(person.EmployeeId, person.IsDropped || person.LeavesAt <= now, person.IsDropped, person.DingTalkUserId);
         Put(_byEmployeeId, person.EmployeeId, entry);
         if (person.EmailHash is { } hash)
         {

@@ -93,7 +93,7 @@ public sealed class TargetTests
     public async Task Whoever_is_looked_up_late_is_in_time_by_the_longer_target_of_the_plan()
     {
         await using var driver = await StartAsync();
-        driver.Sandbox.Faults.Set([new() { Kind = SandboxFaultKind.Unavailable }]);
+        driver.Sandbox.Faults.Set([new() { Kind = SandboxFaultKind.ServerError, Operation = SandboxOperations.UserGet, Count = 4 }]);
         await driver.HearAsync(Leaver.Terminated("E1021"));
         await driver.SettleAsync();
         driver.Time.Advance(TimeSpan.FromMinutes(16));
@@ -120,5 +120,6 @@ public sealed class TargetTests
         Assert.Equal(OffboardingDriver.Start.AddHours(1), c.DueAt);
     }
 
-    private static Task<OffboardingDriver> StartAsync() => OffboardingDriver.StartAsync(new() { ["Offboarding:Plan"] = Policy, ["Offboarding:OrdinaryAccounts"] = "remove" });
+    private static Task<OffboardingDriver> StartAsync() => OffboardingDriver.StartAsync(
+        new() { ["Offboarding:Plan"] = Policy, ["Offboarding:OrdinaryAccounts"] = "remove" }, remoteTime: new HurriedTime(25));
 }
