@@ -13,6 +13,10 @@ param environmentName string
 @description('Where everything stands. For DingTalk and HR data of mainland China see README.md: an instance abroad is itself an export.')
 param location string = resourceGroup().location
 
+@description('Where DingFlow runs, as an ISO 3166 code: abroad, the people whose data arrive in it count as transferred. By default that of the location; a location that is not known here must be named.')
+@maxLength(2)
+param region string = ''
+
 @description('Azure public, or Azure China (21Vianet).')
 @allowed(['public', 'china'])
 param cloud string = 'public'
@@ -319,6 +323,16 @@ var ofHost = {
   ServiceBusConnection__credential: 'managedidentity'
   ServiceBusConnection__fullyQualifiedNamespace: '${namespaceName}.${endpointsOf.serviceBus}'
 }
+// Locations by the place whose law they are under. Hong Kong is a place of its own.
+var countryOfLocation = {
+  chinaeast: 'CN', chinaeast2: 'CN', chinaeast3: 'CN', chinanorth: 'CN', chinanorth2: 'CN', chinanorth3: 'CN'
+  eastasia: 'HK', southeastasia: 'SG', japaneast: 'JP', japanwest: 'JP', koreacentral: 'KR', koreasouth: 'KR'
+  malaysiawest: 'MY', indonesiacentral: 'ID', australiaeast: 'AU', centralindia: 'IN'
+  westeurope: 'NL', northeurope: 'IE', germanywestcentral: 'DE', francecentral: 'FR', swedencentral: 'SE', italynorth: 'IT'
+  spaincentral: 'ES', polandcentral: 'PL', norwayeast: 'NO', switzerlandnorth: 'CH', uksouth: 'GB', ukwest: 'GB'
+  eastus: 'US', eastus2: 'US', centralus: 'US', westus2: 'US', westus3: 'US', canadacentral: 'CA', brazilsouth: 'BR'
+}
+var regionOfProgram = region != '' ? region : countryOfLocation[?toLower(replace(location, ' ', ''))] ?? ''
 var ofProgram = union(
   {
     Alerts__Interval: alertInterval
@@ -333,6 +347,7 @@ var ofProgram = union(
     KeyVault__Uri: 'https://${vaultName}.${endpointsOf.vault}/'
     Storage__TableServiceUri: 'https://${dataStorageName}.table.${endpointsOf.storage}/'
   },
+  regionOfProgram == '' ? {} : { DingFlow__Region: regionOfProgram },
   entraTenantId == '' ? {} : { Entra__TenantId: entraTenantId },
   authAudience == ''
     ? {}

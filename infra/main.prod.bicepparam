@@ -24,4 +24,7 @@ param settings = {
   'Exporters:acme-zhuhai:Name': 'Acme (Zhuhai) Ltd'
   'Recipients:acme-sg:Name': 'Acme Pte. Ltd.'
   'Recipients:acme-sg:Country': 'SG'
+  // Abroad (eastasia is Hong Kong) each DingTalk organisation and HR source also needs its legal entity, or the program does not start:
+  // 'DingTalk:Tenants:zhuhai:Exporter': 'acme-zhuhai'
+  // 'HrSources:acme:Exporter': 'acme-zhuhai'
 }

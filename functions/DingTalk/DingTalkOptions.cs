@@ -48,13 +48,16 @@ public sealed record DingTalkTenant
     public string? DataRegion { get; init; }
 
     /// <summary>Where the data of the organisation's people are collected when the settings do not say: the mainland.</summary>
-    public const string DefaultDataOrigin = "CN";
+    public const string DefaultDataOrigin = InstanceRegion.DefaultOrigin;
 
     /// <summary>Where the data of the organisation's people are collected.</summary>
     public string DataOrigin { get; init; } = DefaultDataOrigin;
 
     /// <summary>The organisation's data lie elsewhere than they are collected: being in its contact list is a transfer.</summary>
     public bool StoresAbroad => DataRegion is { } region && !region.Equals(DataOrigin, StringComparison.OrdinalIgnoreCase);
+
+    /// <summary>DingFlow runs elsewhere than the data are collected (<c>DingFlow:Region</c>): reading the contact list is a transfer.</summary>
+    public bool ArrivesAbroad { get; init; }
 
     /// <summary>The legal entity that this organisation belongs to, for the counting of transfers.</summary>
     public string? Exporter { get; init; }
@@ -97,14 +100,15 @@ public sealed class DingTalkOptions(IReadOnlyDictionary<string, DingTalkTenant> 
         var tenants = new Dictionary<string, DingTalkTenant>(StringComparer.OrdinalIgnoreCase);
         foreach (var name in reader.Children("Tenants"))
         {
-            tenants[name] = ReadTenant(name, reader.Section($"Tenants:{name}"));
+            var section = reader.Section($"Tenants:{name}");
+            tenants[name] = ReadTenant(name, section, InstanceRegion.Receives(configuration, section.Text("DataOrigin") ?? DingTalkTenant.DefaultDataOrigin));
         }
 
         var key = LedgerKeySetting.Read(configuration, faults, required: false);
         return new(tenants) { PseudonymKey = key is null ? null : (ReadOnlyMemory<byte>?)key };
     }
 
-    private static DingTalkTenant ReadTenant(string name, SettingsReader reader)
+    private static DingTalkTenant ReadTenant(string name, SettingsReader reader, bool arrivesAbroad)
     {
         if (name.Length > TenantNameLength || !name.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_'))
         {
@@ -143,6 +147,7 @@ public sealed class DingTalkOptions(IReadOnlyDictionary<string, DingTalkTenant> 
             LegacyBaseUrl = legacyBaseUrl ?? DingTalkTenant.DefaultLegacyBaseUrl,
             DataRegion = reader.Text("DataRegion"),
             DataOrigin = reader.Text("DataOrigin") ?? DingTalkTenant.DefaultDataOrigin,
+            ArrivesAbroad = arrivesAbroad,
             Exporter = reader.Text("Exporter"),
             TimeZone = LocalDays.ReadZone(reader, "TimeZone", "Asia/Shanghai"),
             ResignationNotice = reader.Duration("ResignationNotice", DingTalkTenant.DefaultResignationNotice),

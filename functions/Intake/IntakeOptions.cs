@@ -50,7 +50,7 @@ public sealed record IntakeOptions
                     "is missing while ClientCertificates is set: name the header that the proxy in front sets and never lets through; without one anybody could send a certificate");
             }
 
-            if (HrSource.Read(name, section, tenants, maxBodyBytes) is { } source)
+            if (HrSource.Read(name, section, tenants, maxBodyBytes, InstanceRegion.Receives(configuration, section.Text("DataOrigin") ?? InstanceRegion.DefaultOrigin)) is { } source)
             {
                 sources[name] = source;
             }
@@ -113,10 +113,16 @@ public sealed record HrSource
     /// <summary>The domains of which people's e-mail addresses must be; empty for any. With it, an event without an address is refused.</summary>
     public IReadOnlyList<string> EmailDomains { get; init; } = [];
 
+    /// <summary>
+    /// DingFlow runs elsewhere than the data of this source's people are collected (<c>DingFlow:Region</c>, <c>HrSources:{source}:DataOrigin</c>):
+    /// what it sends has been exported by arriving here, and its people are counted.
+    /// </summary>
+    public bool ArrivesAbroad { get; init; }
+
     /// <summary>As <see cref="PersonEvent.Source"/> names it.</summary>
     public string QualifiedName => $"hr/{Name}";
 
-    internal static HrSource? Read(string name, SettingsReader reader, IReadOnlyList<string> knownTenants, int maxBodyBytes)
+    internal static HrSource? Read(string name, SettingsReader reader, IReadOnlyList<string> knownTenants, int maxBodyBytes, bool arrivesAbroad)
     {
         if (name.Length > MaxNameLength || !name.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_'))
         {
@@ -131,6 +137,7 @@ public sealed record HrSource
             Secrets = dialect is null ? [] : ReadSecrets(reader, dialect),
             DryRun = reader.Boolean("DryRun", false),
             Paused = reader.Boolean("Paused", false),
+            ArrivesAbroad = arrivesAbroad,
             MaxBodyBytes = reader.Number("MaxBodyBytes", maxBodyBytes, 256, Inbox.MaxBodyBytes),
             AllowedNetworks = ReadNetworks(reader),
             // Microsoft Entra wants to provision by 25 requests a second.
@@ -148,6 +155,19 @@ public sealed record HrSource
     {
         ArgumentNullException.ThrowIfNull(person);
         return person.Kind == PersonEventKind.Unresolved || IsWithin(EmailDomains, person.Email);
+    }
+
+    /// <summary>
+    /// The events with what the source's settings confine them to, and a last one that has their people counted where the source's data
+    /// have come abroad.
+    /// </summary>
+    public IReadOnlyList<PersonEvent> Confine(IReadOnlyList<PersonEvent> people)
+    {
+        ArgumentNullException.ThrowIfNull(people);
+        var confined = people.Select(Confine);
+        return ArrivesAbroad && people.Count is > 0 and < Inbox.MaxEvents
+            ? [.. confined, people[0] with { Kind = PersonEventKind.Received, Lookup = null, Reason = null, Tenants = null, EffectiveAt = null, Immediate = false }]
+            : [.. confined];
     }
 
     /// <summary>The event with what the source's settings confine it to, for those who act on it.</summary>

@@ -305,7 +305,7 @@ internal static class DingTalkDeliveries
             [
                 .. callbackEvent.Leavers.Select(userId => Event(PersonEventKind.LeftOrganisation, userId)),
                 .. callbackEvent.Resigned.Select(userId => Event(PersonEventKind.ResignationAgreed, userId)),
-                .. (tenant.StoresAbroad ? callbackEvent.Arrivals : []).Select(userId => Event(PersonEventKind.SeenInOrganisation, userId)),
+                .. (tenant.StoresAbroad || tenant.ArrivesAbroad ? callbackEvent.Arrivals : []).Select(userId => Event(PersonEventKind.SeenInOrganisation, userId)),
             ],
         };
 

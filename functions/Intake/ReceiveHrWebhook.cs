@@ -98,7 +98,7 @@ internal sealed partial class ReceiveHrWebhook(
             EventTime = reading.EventTime ?? verification.SignedAt ?? (senderId is null ? timeProvider.GetUtcNow() : null),
             Body = body,
             VerifiedBy = verification.SecretIndex,
-            Events = [.. reading.Events.Select(source.Confine)],
+            Events = source.Confine(reading.Events),
         };
         if (await door.StoreAsync(context, source, delivery) is not { } receipt)
         {

@@ -51,7 +51,7 @@ public sealed partial class ReplayDelivery(IntakeOptions options, IInbox inbox, 
                 return;
             }
 
-            events = [.. reading.Events.Select(source.Confine)];
+            events = source.Confine(reading.Events);
         }
 
         if (events.Count == 0)

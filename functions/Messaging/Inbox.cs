@@ -86,7 +86,7 @@ public sealed partial class Inbox(
         var (_, events) = InboxPayload.Unpack(_keys.Value.Decrypt(record.KeyId, record.Encrypted, record.Id));
         return new InboxWork(
             record.Id, record.Source, record.ReceivedAt, record.VerifiedBy, record.BodyHash,
-            [.. events.Skip(reference.Item * record.ItemSize).Take(record.ItemSize)]) { Attempt = InboxRows.ReadPending(pending).Attempt };
+            SlicesOf(events, record.ItemSize).ElementAtOrDefault(reference.Item) is { Count: > 0 } slice ? [.. events.Skip(slice.First).Take(slice.Count)] : []) { Attempt = InboxRows.ReadPending(pending).Attempt };
     }
 
     /// <inheritdoc/>
@@ -231,11 +231,25 @@ public sealed partial class Inbox(
     /// <summary>Events per work item: one, unless the items would not fit into one transaction.</summary>
     private static int ItemSizeOf(int events) => Math.Max(1, (events + MaxItems - 1) / MaxItems);
 
+    /// <summary>The work items: so many events each, and never events of two queues in one.</summary>
+    private static IEnumerable<(int First, int Count)> SlicesOf(IReadOnlyList<PersonEvent> events, int itemSize)
+    {
+        for (int first = 0, next; first < events.Count; first = next)
+        {
+            var queue = Queues.For(events[first].Kind);
+            for (next = first + 1; next < events.Count && next < first + itemSize && Queues.For(events[next].Kind) == queue; next++)
+            {
+            }
+
+            yield return (first, next - first);
+        }
+    }
+
     private List<PendingItem> ItemsOf(
         string id, string source, IReadOnlyList<PersonEvent> events, int itemSize, DateTimeOffset now, bool idReused, int generation)
     {
         var items = new List<PendingItem>((events.Count + itemSize - 1) / itemSize);
-        for (var first = 0; first < events.Count; first += itemSize)
+        foreach (var (first, _) in SlicesOf(events, itemSize))
         {
             items.Add(new PendingItem
             {

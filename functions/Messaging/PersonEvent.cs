@@ -43,6 +43,12 @@ public enum PersonEventKind
     /// to be counted; no case hears of it.
     /// </summary>
     SeenInOrganisation,
+
+    /// <summary>
+    /// The delivery arrived in an instance abroad, so that its people's data were exported: stands beside the events of an HR source's
+    /// delivery. It goes to the <c>transfers</c> queue, where everybody in the delivery is counted; no case hears of it.
+    /// </summary>
+    Received,
 }
 
 /// <summary>What a sender whose webhooks carry ids only says of the person.</summary>

@@ -25,7 +25,7 @@ public static class Queues
     public static QueueDefinition Signals { get; } = new("signals", false, TimeSpan.FromMinutes(10), TimeSpan.FromMinutes(1), 10);
 
     /// <summary>The queue that handles an event of this kind.</summary>
-    public static QueueDefinition For(PersonEventKind kind) => kind == PersonEventKind.SeenInOrganisation ? Transfers : Offboarding;
+    public static QueueDefinition For(PersonEventKind kind) => kind is PersonEventKind.SeenInOrganisation or PersonEventKind.Received ? Transfers : Offboarding;
 
     /// <summary>All of them.</summary>
     public static IReadOnlyList<QueueDefinition> All { get; } = [Offboarding, Transfers, Alerts, Signals];

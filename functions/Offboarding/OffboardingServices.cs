@@ -33,6 +33,7 @@ public static class OffboardingServices
         .AddSingleton(BrakeOptions.Read(configuration, faults))
         .AddSingleton(ReconciliationOptions.Read(configuration, faults))
         .AddSingleton<RosterStore>()
+        .AddSingleton<IHeldPeople, RosterHeldPeople>()
         .AddSingleton<FindingStore>()
         .AddSingleton<DingTalkRound>()
         .AddSingleton<Reconciler>()

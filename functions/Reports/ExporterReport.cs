@@ -59,6 +59,9 @@ public sealed record ExporterReport
     /// <summary>Counts from before DingFlow, which are in no number above.</summary>
     public required IReadOnlyList<OpeningBalance> OpeningBalances { get; init; }
 
+    /// <summary>Where DingFlow itself runs, and the transfers that exist since it runs there; <see langword="null"/> while it runs at home.</summary>
+    public required ReportInstance? Instance { get; init; }
+
     /// <summary>Incidents that were discovered in the year, the last reported first.</summary>
     public required IReadOnlyList<Incident> Incidents { get; init; }
 
@@ -72,6 +75,19 @@ public sealed record ExporterReport
 /// <summary>The exporter as its settings say.</summary>
 public sealed record ReportExporter(
     string Id, string? Name, string? CreditCode, bool Ciio, bool FreeTradeZone, bool ImportantData, long? ProcessedPersons, long? StoredFaces);
+
+/// <summary>A DingFlow that runs abroad: what arrives in it has been exported, and is declared here and counted.</summary>
+/// <param name="Region">Where it runs.</param>
+/// <param name="Received">What arrives in it of the exporter.</param>
+public sealed record ReportInstance(string Region, IReadOnlyList<ReportReceived> Received);
+
+/// <summary>What arrives in a DingFlow abroad from one source.</summary>
+/// <param name="Source"><c>dingtalk/{tenant}</c> or <c>hr/{source}</c>.</param>
+/// <param name="Lane">From where to where.</param>
+/// <param name="Recipient">Who receives it: DingFlow's operator.</param>
+/// <param name="Purpose">What for.</param>
+/// <param name="Fields">What is received of a person.</param>
+public sealed record ReportReceived(string Source, string Lane, string Recipient, string Purpose, IReadOnlyList<string> Fields);
 
 /// <summary>Under which choices and versions it was counted: what is unsettled in law is a setting, and the report names it.</summary>
 /// <param name="Rules">The digest of all rules.</param>

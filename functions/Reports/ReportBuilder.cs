@@ -7,7 +7,7 @@ namespace DingFlow.Reports;
 
 /// <summary>Gathers a report from the ledger's exact counters, what was observed of their days, and the records that are kept.</summary>
 public sealed class ReportBuilder(
-    TransfersOptions options, SubjectLedger ledger, CounterHistory history, RuleEngine engine, ThresholdReader thresholds, TierLatch latch, IncidentStore incidentStore,
+    TransfersOptions options, SubjectLedger ledger, CounterHistory history, RuleEngine engine, ThresholdReader thresholds, TierLatch latch, IncidentStore incidentStore, PeopleFeedOptions feeds,
     Lazy<FieldClassifier> classifier, TimeProvider time)
 {
     private const string General = "cn.counted.general";
@@ -75,6 +75,8 @@ public sealed class ReportBuilder(
             Records = records.Count,
             Notices = records.Notices,
             OpeningBalances = [.. (await ledger.ReadOpeningBalancesAsync(exporter.Id, cancellationToken)).Where(balance => balance.Year == year)],
+            Instance = feeds.Region is not { } region ? null : new(region.ToString(), [.. feeds.ReceivedHere(exporter.Id).Select(static feed =>
+                new ReportReceived(feed.Source, $"{feed.Origin}-{feed.Destination}", feed.Recipient, feed.Purpose, feed.Fields))]),
             Incidents = incidents,
             Days = [.. days.Select(static day => new ReportDay(day.Day, day.Counters.GetValueOrDefault(General), day.Counters.GetValueOrDefault(Sensitive)))],
             Filings = ReportTexts.Default.Filings(language),

@@ -69,6 +69,13 @@ internal static class ReportCsv
             Row("openingBalances", opening.Counter, opening.Source, "persons", opening.Count);
         }
 
+        foreach (var received in report.Instance?.Received ?? [])
+        {
+            Row("instance", received.Source, report.Instance!.Region, "lane", received.Lane);
+            Row("instance", received.Source, report.Instance.Region, "recipient", received.Recipient);
+            Row("instance", received.Source, report.Instance.Region, "fields", string.Join("; ", received.Fields));
+        }
+
         foreach (var incident in report.Incidents)
         {
             Row("incidents", incident.Reference, incident.Description, "persons", incident.Persons);
@@ -117,6 +124,7 @@ internal static class ReportCsv
             Row("report", "basis", null, "profile", report.Basis.Profile);
             Row("report", "basis", null, "overlap", report.Basis.Overlap);
             Row("report", "records", null, "records", report.Records);
+            Row("report", "instance", null, "region", report.Instance?.Region);
             foreach (var tier in report.Standing.Latched ?? [])
             {
                 Row("latched", tier.Key, tier.Review?.Reason, "reachedAt", tier.ReachedAt.ToString("O", CultureInfo.InvariantCulture));

@@ -58,6 +58,7 @@ internal static class ReportPage
             Fields();
             Notices();
             OpeningBalances();
+            Instance();
             Incidents();
             Filings();
             Foot();
@@ -195,6 +196,17 @@ internal static class ReportPage
                 Heading("openingBalances");
                 Table(["kind", "persons:n", "source"], report.OpeningBalances.Select(balance => (false, (IReadOnlyList<string>)
                     [ReportTexts.Default.Find("counter." + balance.Counter, language) ?? balance.Counter, N(balance.Count), balance.Source])));
+            }
+        }
+
+        private void Instance()
+        {
+            if (report.Instance is { Received.Count: > 0 } instance)
+            {
+                Heading("instance");
+                _html.Append("<p>").Append(E($"{T("instance.about")}: {instance.Region}")).Append("</p>");
+                Table(["source:k", "lane:k", "recipient", "purpose", "fields"], instance.Received.Select(received => (false, (IReadOnlyList<string>)
+                    [received.Source, received.Lane, received.Recipient, received.Purpose, string.Join(", ", received.Fields)])));
             }
         }
 

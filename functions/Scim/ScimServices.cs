@@ -18,6 +18,7 @@ public static class ScimServices
         services.AddSingleton<ScimUserStore>();
         services.AddSingleton<ScimUserQueries>();
         services.AddSingleton<ScimProvisioning>();
+        services.AddSingleton<IHeldPeople, ScimHeldPeople>();
         return services
             .AddRoute<ListScimUsers>()
             .AddRoute<SearchScimUsers>()

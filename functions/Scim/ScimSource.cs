@@ -59,16 +59,19 @@ internal sealed class ScimSource(HrSource source, ScimEmployeeId employeeId, Tim
         SenderId = string.Create(System.Globalization.CultureInfo.InvariantCulture, $"scim:{id}:{transition}"),
         EventTime = intent.At,
         Body = intent.Body,
-        Events =
+        Events = source.Confine(
         [
-            source.Confine(Complete(intent.EmployeeId, intent.Email, intent.DingTalkUserId, id) with
+            Complete(intent.EmployeeId, intent.Email, intent.DingTalkUserId, id) with
             {
                 Kind = intent.Active ? PersonEventKind.Rehired : PersonEventKind.Terminated,
                 Immediate = !intent.Active,
                 OccurredAt = intent.At,
-            }),
-        ],
+            },
+        ]),
     };
+
+    /// <summary>The identifiers of a provisioned person.</summary>
+    public HeldPerson NamesOf(ScimUser user) => new(EmployeeIdOf(user), EmailOf(user), UserIdOf(user));
 
     private string? EmployeeIdOf(ScimUser user)
     {

@@ -97,7 +97,7 @@ internal sealed partial class ReceiveSignal(
             // Transmitters sign anew for each attempt, perhaps with another key: the claims are what is sent.
             Content = SetToken.PayloadOf(body),
             VerifiedBy = bearer,
-            Events = [.. reading.Events.Select(source.Confine)],
+            Events = source.Confine(reading.Events),
         };
         if (await door.StoreAsync(context, source, delivery) is not { } receipt)
         {

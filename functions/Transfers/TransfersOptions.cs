@@ -212,7 +212,7 @@ public sealed record TransfersOptions
     }
 
     /// <summary>Standalone, without any organisation but the sandbox's.</summary>
-    private static bool IsRehearsal(IConfiguration configuration, SettingsReader root) =>
+    internal static bool IsRehearsal(IConfiguration configuration, SettingsReader root) =>
         HostingOptions.ModeOf(configuration) == HostMode.Standalone
         && root.Children("DingTalk:Tenants").All(name => root.Text($"DingTalk:Tenants:{name}:CorpId") == SandboxCorpId);
 

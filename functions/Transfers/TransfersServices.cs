@@ -42,7 +42,7 @@ public static class TransfersServices
                 provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<LedgerReadiness>>()))
             .AddSingleton<IReadinessCheck>(static provider => provider.GetRequiredService<LedgerReadiness>())
             .AddSingleton<IHostedService>(static provider => provider.GetRequiredService<LedgerReadiness>())
-            .AddContactFeed(configuration, options, faults)
+            .AddPeopleFeeds(configuration, options, faults)
             .AddRoutes();
     }
 

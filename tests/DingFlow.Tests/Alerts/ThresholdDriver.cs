@@ -52,6 +52,8 @@ internal sealed class ThresholdDriver : IAsyncDisposable
 
     public TierLatch Latch => new(_store, new TestTrail(_store), Time);
 
+    public PeopleFeedOptions Feeds { get; set; } = new(null, new Dictionary<string, IReadOnlyList<PeopleFeed>>(), new Dictionary<string, PeopleFeed>());
+
     public IncidentStore Incidents => new(_store, new TestTrail(_store));
 
     public IEntityStore Store => _store;
@@ -124,7 +126,7 @@ internal sealed class ThresholdDriver : IAsyncDisposable
         var engine = RuleEngine.Create(Transfers, new SettingsFaults());
         var history = new CounterHistory(_store, Time);
         return new ReportBuilder(
-            Transfers, _ledger, history, engine, new ThresholdReader(engine, _ledger, history, Incidents, Time), Latch, Incidents,
+            Transfers, _ledger, history, engine, new ThresholdReader(engine, _ledger, history, Incidents, Time), Latch, Incidents, Feeds,
             new(() => FieldClassifier.Load(Transfers.Profile, Transfers.FieldMap, static (_, _) => { })), Time).BuildAsync(Exporter, year, language, Token);
     }
 

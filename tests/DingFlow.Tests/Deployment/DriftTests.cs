@@ -263,7 +263,10 @@ public sealed partial class DriftTests
         ["DingTalk__Tenants__zhuhai__AppSecret"] = "secret",
         ["DingTalk__Tenants__zhuhai__Token"] = "token",
         ["DingTalk__Tenants__zhuhai__AesKey"] = new string('a', 42) + "A",
+        ["DingTalk__Tenants__zhuhai__Exporter"] = "acme-zhuhai",
+        ["Exporters__acme-zhuhai__Name"] = "Acme (Zhuhai) Ltd",
         ["HrSources__acme__Dialect"] = "standard",
+        ["HrSources__acme__Exporter"] = "acme-zhuhai",
         ["HrSources__acme__Secrets__0"] = $"whsec_{Convert.ToBase64String(new byte[32])}",
     };
 

@@ -318,6 +318,29 @@ public sealed class InboxTests : IAsyncDisposable
         await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => AcceptAsync(Delivery("id-2", [.. people, Person("one more")])));
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(80)]
+    [InlineData(200)]
+    [InlineData(3999)]
+    public async Task Work_of_two_queues_never_shares_a_message(int leavers)
+    {
+        var people = Enumerable.Range(0, leavers).Select(n => Person($"E{n}")).ToArray();
+        var received = Person("E0") with { Kind = PersonEventKind.Received };
+
+        await AcceptAsync(Delivery("id-1", [.. people, received]));
+
+        var read = new List<PersonEvent>();
+        foreach (var message in _queue.Offboarding)
+        {
+            read.AddRange((await _inbox.ReadAsync(OffboardingMessage.Parse(message.Body.Span).Delivery!, Token))!.Events);
+        }
+
+        Assert.Equal(people, read);
+        var counted = Assert.Single(_queue.Of(Queues.Transfers));
+        Assert.Equal([received], (await _inbox.ReadAsync(OffboardingMessage.Parse(counted.Body.Span).Delivery!, Token))!.Events);
+    }
+
     [Fact]
     public async Task Pruning_removes_complete_deliveries_past_their_retention_and_nothing_else()
     {

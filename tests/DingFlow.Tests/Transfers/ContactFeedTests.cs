@@ -85,7 +85,7 @@ public sealed class ContactFeedTests
         }).Build();
         var faults = new SettingsFaults();
 
-        ContactFeedOptions.Read(configuration, TransfersOptions.Read(configuration, faults), faults);
+        PeopleFeedOptions.Read(configuration, TransfersOptions.Read(configuration, faults), faults);
 
         Assert.Equal(expected is null ? 0 : 1, faults.All.Count);
         Assert.All(faults.All, fault => Assert.StartsWith(expected!, fault, StringComparison.Ordinal));

@@ -1,0 +1,22 @@
+using System.Runtime.CompilerServices;
+using DingFlow.Messaging;
+
+namespace DingFlow.Scim;
+
+/// <summary>The provisioned users, for the counting of transfers.</summary>
+internal sealed class ScimHeldPeople(ScimSources sources, ScimUserStore users) : IHeldPeople
+{
+    /// <inheritdoc/>
+    public async IAsyncEnumerable<HeldPerson> ReadAsync(string source, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        if (sources.All.FirstOrDefault(known => known.QualifiedName == source) is not { } scim)
+        {
+            yield break;
+        }
+
+        await foreach (var stored in users.ScanAsync(scim.Name, cancellationToken))
+        {
+            yield return scim.NamesOf(stored.User);
+        }
+    }
+}

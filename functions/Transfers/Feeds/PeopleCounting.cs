@@ -1,0 +1,171 @@
+using System.Globalization;
+using DingFlow.Messaging;
+using DingFlow.Transfers.Ledger;
+
+namespace DingFlow.Transfers;
+
+/// <summary>Somebody of a feed, under one or more identifiers; the first is the one to be counted under.</summary>
+/// <param name="Names">Identifiers with what each is unique within.</param>
+public sealed record FeedPerson(IReadOnlyList<(SubjectType Type, string Id, string Scope)> Names)
+{
+    /// <summary>Says nothing: the record is personal data.</summary>
+    public override string ToString() => nameof(FeedPerson);
+}
+
+/// <summary>
+/// Counts the people of feeds, and learns from them which identifiers are one person's. Nobody is recorded twice in a year who has been
+/// recorded with the same facts.
+/// </summary>
+public sealed class PeopleCounting(
+    TransferIntake intake, SubjectIdentities identities, SubjectLinks links, SubjectLedger ledger, PseudonymKey key, TimeProvider time)
+{
+    /// <summary>Counts everybody of a feed, once a day at most. Returns how many people had to be recorded.</summary>
+    /// <param name="feed">The feed.</param>
+    /// <param name="people">All of its people: that an identifier is borne by two of them shows here.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async Task<long> CountAllAsync(PeopleFeed feed, IReadOnlyList<FeedPerson> people, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(feed);
+        ArgumentNullException.ThrowIfNull(people);
+        await LinkAsync(people, whole: true, cancellationToken);
+        var now = time.GetUtcNow();
+        var day = LegalTime.DayOf(now).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
+        return await RecordAsync(feed, people, $"people\n{feed.Source}\n{feed.Destination}\n{day}", now, cancellationToken);
+    }
+
+    /// <summary>Counts people of whom an event or a delivery tells.</summary>
+    /// <param name="feed">Their feed.</param>
+    /// <param name="people">Who.</param>
+    /// <param name="delivery">Names the event: handled again, it counts nothing again.</param>
+    /// <param name="at">When it happened or arrived; the same whenever it is handled.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async Task<long> CountAsync(
+        PeopleFeed feed, IReadOnlyList<FeedPerson> people, string delivery, DateTimeOffset at, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(feed);
+        ArgumentNullException.ThrowIfNull(people);
+        await LinkAsync(people, whole: false, cancellationToken);
+        var now = time.GetUtcNow();
+
+        // A clock of theirs that runs ahead must not keep anybody from being counted.
+        return await RecordAsync(feed, people, $"event\n{delivery}\n{feed.Destination}", at < now ? at : now, cancellationToken);
+    }
+
+    private async Task<long> RecordAsync(
+        PeopleFeed feed, IReadOnlyList<FeedPerson> people, string batch, DateTimeOffset at, CancellationToken cancellationToken)
+    {
+        await identities.RefreshAsync(cancellationToken);
+        using var reader = intake.CreateReader(static _ => true);
+        List<SubjectTransfer> transfers = [];
+        foreach (var person in people)
+        {
+            var (transfer, refusal) = reader.Read(RecordOf(feed, person.Names[0], at));
+            transfers.Add(transfer ?? throw new UnusableMessageException(
+                $"The people of {feed.Source} cannot be counted with its settings: {refusal?.Code} {refusal?.Message}"));
+        }
+
+        var news = await ledger.NewsAsync(feed.Exporter.Id, transfers, cancellationToken);
+        return news.Count == 0 ? 0 : (await intake.RecordAsync(key.OpaqueId(batch), news, cancellationToken)).Accepted;
+    }
+
+    private TransferRecord RecordOf(PeopleFeed feed, (SubjectType Type, string Id, string Scope) name, DateTimeOffset at)
+    {
+        var word = SubjectTypes.WordOf(name.Type);
+        return new()
+        {
+            Id = $"feed-{key.OpaqueId($"feed\n{feed.Source}\n{feed.Destination}\n{word}\n{name.Scope}\n{name.Id}\n{at:O}")}",
+            OccurredAt = at,
+            Exporter = feed.Exporter.Id,
+            Subject = new(word, name.Id, name.Scope.Length == 0 || name.Scope == feed.Exporter.Id ? null : name.Scope),
+            Fields = feed.Fields,
+            Origin = feed.Origin.ToString(),
+            Destination = feed.Destination.ToString(),
+            Recipient = feed.Recipient,
+            Purpose = feed.Purpose,
+            LegalBasis = feed.LegalBasis,
+            Exemption = feed.Exemption,
+            Mechanism = feed.Mechanism,
+            Method = feed.Method,
+            System = feed.System,
+        };
+    }
+
+    /// <summary>
+    /// Says of each person which identifiers are the person's. One that several people of the list bear (a shared mailbox, a number given
+    /// twice), or that is known as somebody else's, is nobody's: uniting two people would count one too few.
+    /// </summary>
+    private async Task LinkAsync(IReadOnlyList<FeedPerson> list, bool whole, CancellationToken cancellationToken)
+    {
+        if (!list.Any(static person => person.Names.Count > 1))
+        {
+            return;
+        }
+
+        await identities.RefreshAsync(cancellationToken);
+        using var pseudonymizer = key.CreatePseudonymizer();
+        var people = list.Select(person => NamesOf(person, pseudonymizer)).Where(names => names.Count > 0).ToList();
+        var bearers = people.SelectMany(names => names).GroupBy(name => name).ToDictionary(name => name.Key, name => name.Count());
+
+        // Who is counted under what already: two people of this list must not become one.
+        Dictionary<SubjectPseudonym, SubjectPseudonym> owners = [];
+        foreach (var names in people)
+        {
+            owners.TryAdd(identities.Resolve(names[0]), names[0]);
+        }
+
+        List<IReadOnlyList<SubjectPseudonym>> linked = [];
+        foreach (var names in people)
+        {
+            List<SubjectPseudonym> own = [names[0]];
+            var root = identities.Resolve(names[0]);
+            foreach (var name in names.Skip(1).Where(name => bearers[name] == 1))
+            {
+                var other = identities.Resolve(name);
+                if (other == root)
+                {
+                    continue;
+                }
+
+                // With the whole list at hand a known stranger is told from a known self; with a part of it, only what is unknown is safe.
+                var free = (whole && list.Count > 1) || !identities.IsLinked(name);
+                if (free && (!owners.TryGetValue(other, out var owner) || owner == names[0]))
+                {
+                    own.Add(name);
+                    owners.TryAdd(other, names[0]);
+                }
+            }
+
+            if (own.Count > 1)
+            {
+                linked.Add(own);
+            }
+        }
+
+        if (linked.Count > 0)
+        {
+            await links.LinkAsync(linked, cancellationToken);
+        }
+    }
+
+    /// <summary>Pseudonyms of the well-formed identifiers, in their order; none when the first is not well formed.</summary>
+    private static List<SubjectPseudonym> NamesOf(FeedPerson person, Pseudonymizer pseudonymizer)
+    {
+        List<SubjectPseudonym> names = [];
+        foreach (var (type, id, scope) in person.Names)
+        {
+            if (pseudonymizer.TryPseudonymize(type, id, scope, out var name))
+            {
+                if (!names.Contains(name))
+                {
+                    names.Add(name);
+                }
+            }
+            else if (names.Count == 0)
+            {
+                break;
+            }
+        }
+
+        return names;
+    }
+}
