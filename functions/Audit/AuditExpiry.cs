@@ -109,7 +109,7 @@ public sealed partial class AuditExpiry(
 
         if (changed)
         {
-            // ETagMismatch: another instance did the same.
+            // The row is sealed: nobody needs what stood beside its lines. ETagMismatch: another instance did the same.
             await store.SubmitAsync(
                 EntityTransaction.Of(
                     AuditRows.EntriesTable,

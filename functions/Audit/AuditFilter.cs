@@ -5,12 +5,6 @@ namespace DingFlow.Audit;
 /// <summary>Which entries are asked for; what is <see langword="null"/> asks for nothing.</summary>
 public sealed record AuditFilter
 {
-    internal const string KindKey = "kind";
-    internal const string CaseKey = "case";
-    internal const string SubjectKey = "subject";
-    internal const string PrincipalKey = "principal";
-    internal const string ExporterKey = "exporter";
-
     /// <summary>Recorded at or after this.</summary>
     public DateTimeOffset? From { get; init; }
 
@@ -39,10 +33,10 @@ public sealed record AuditFilter
         {
             if (Kind is { } kind && KindPrefix is null)
             {
-                yield return (KindKey, kind);
+                yield return (AuditKeys.Kind, kind);
             }
 
-            foreach (var (type, value) in new[] { (CaseKey, CaseId), (SubjectKey, Subject), (PrincipalKey, Principal), (ExporterKey, Exporter) })
+            foreach (var (type, value) in new[] { (AuditKeys.Case, CaseId), (AuditKeys.Subject, Subject), (AuditKeys.Principal, Principal), (AuditKeys.Exporter, Exporter) })
             {
                 if (value is not null)
                 {

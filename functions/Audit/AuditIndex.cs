@@ -1,8 +1,5 @@
 using System.Buffers.Binary;
 using System.Globalization;
-using System.Security.Cryptography;
-using System.Text;
-using System.Text.Json;
 using DingFlow.Messaging;
 using DingFlow.Storage;
 
@@ -15,78 +12,25 @@ namespace DingFlow.Audit;
 internal sealed class AuditIndex(IEntityStore store, AuditSeals seals)
 {
     private const int Buckets = 32;
-    private const int KeySize = 8;
 
     /// <summary>What the entries of a day are found by.</summary>
     public sealed class Keys
     {
         private readonly HashSet<ulong> _keys = [];
 
-        // Most entries of a day repeat what others say: it is hashed once.
-        private readonly HashSet<(string Type, string Value)> _known = [];
+        /// <summary>Takes up an entry as it stands.</summary>
+        public void Add(AuditEntry entry) => _keys.UnionWith(AuditKeys.Of(entry));
 
-        /// <summary>Takes up an entry. Of its content only what is indexed is read: a day may have a million.</summary>
-        public void Add(AuditEntry entry)
+        /// <summary>Takes up the keys that stand beside a row of entries.</summary>
+        public void Add(ReadOnlySpan<byte> packed)
         {
-            Add(AuditFilter.KindKey, entry.Kind);
-            if (entry.Content is not { } content)
+            for (; packed.Length >= AuditKeys.Size; packed = packed[AuditKeys.Size..])
             {
-                return;
-            }
-
-            var reader = new Utf8JsonReader(content.Span);
-            while (reader.Read())
-            {
-                if (reader.TokenType != JsonTokenType.PropertyName)
-                {
-                    continue;
-                }
-
-                var type = reader.CurrentDepth == 1
-                    ? reader.ValueTextEquals("caseId"u8) ? AuditFilter.CaseKey
-                        : reader.ValueTextEquals("subject"u8) ? AuditFilter.SubjectKey
-                        : reader.ValueTextEquals("exporter"u8) ? AuditFilter.ExporterKey
-                        : null
-                    : null;
-                var isActor = reader.CurrentDepth == 1 && reader.ValueTextEquals("actor"u8);
-                reader.Read();
-                if (type is not null)
-                {
-                    Add(type, reader.GetString());
-                }
-                else if (isActor)
-                {
-                    AddActor(ref reader);
-                }
-                else
-                {
-                    reader.Skip();
-                }
+                _keys.Add(BinaryPrimitives.ReadUInt64BigEndian(packed));
             }
         }
 
         public IEnumerable<IGrouping<int, ulong>> ByBucket => _keys.Order().GroupBy(BucketOf);
-
-        private void AddActor(ref Utf8JsonReader reader)
-        {
-            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-            {
-                var isId = reader.ValueTextEquals("id"u8);
-                reader.Read();
-                if (isId)
-                {
-                    Add(AuditFilter.PrincipalKey, reader.GetString());
-                }
-            }
-        }
-
-        private void Add(string type, string? value)
-        {
-            if (value is not null && _known.Add((type, value)))
-            {
-                _keys.Add(KeyOf(type, value));
-            }
-        }
     }
 
     public async Task PutAsync(string day, Keys keys, CancellationToken cancellationToken)
@@ -94,14 +38,8 @@ internal sealed class AuditIndex(IEntityStore store, AuditSeals seals)
         List<EntityTransaction> rows = [];
         foreach (var bucket in keys.ByBucket)
         {
-            var bytes = new byte[bucket.Count() * KeySize];
-            foreach (var (key, i) in bucket.Select(static (key, i) => (key, i)))
-            {
-                BinaryPrimitives.WriteUInt64BigEndian(bytes.AsSpan(i * KeySize), key);
-            }
-
             var row = new Entity(PartitionOf(bucket.Key), day) { Properties = { ["Schema"] = 1 } };
-            InboxPayload.AddChunks(row.Properties, bytes);
+            InboxPayload.AddChunks(row.Properties, AuditKeys.Pack([.. bucket]));
             rows.Add(EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Upsert(row)));
         }
 
@@ -111,12 +49,12 @@ internal sealed class AuditIndex(IEntityStore store, AuditSeals seals)
     /// <summary>The days in which something occurs.</summary>
     public async Task<HashSet<string>> DaysOfAsync(string type, string value, CancellationToken cancellationToken)
     {
-        var key = KeyOf(type, value);
+        var key = AuditKeys.Of(type, value);
         var days = new HashSet<string>(StringComparer.Ordinal);
         await foreach (var row in seals.RowsAsync(PartitionOf(BucketOf(key)), RowKeyRange.All, cancellationToken))
         {
             var bytes = InboxPayload.JoinChunks(row.Properties);
-            for (var at = 0; at < bytes.Length; at += KeySize)
+            for (var at = 0; at < bytes.Length; at += AuditKeys.Size)
             {
                 if (BinaryPrimitives.ReadUInt64BigEndian(bytes.AsSpan(at)) == key)
                 {
@@ -132,7 +70,4 @@ internal sealed class AuditIndex(IEntityStore store, AuditSeals seals)
     private static int BucketOf(ulong key) => (int)(key % Buckets);
 
     private static string PartitionOf(int bucket) => string.Create(CultureInfo.InvariantCulture, $"index|{bucket:D2}");
-
-    private static ulong KeyOf(string type, string value) =>
-        BinaryPrimitives.ReadUInt64BigEndian(SHA256.HashData(Encoding.UTF8.GetBytes($"{type}\n{value}")));
 }

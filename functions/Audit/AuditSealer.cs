@@ -13,8 +13,6 @@ namespace DingFlow.Audit;
 /// </remarks>
 public sealed partial class AuditSealer(IEntityStore store, AuditSeals seals, TimeProvider time, ILogger<AuditSealer> logger)
 {
-    private const int HashSize = 32;
-
     /// <summary>An entry from so far in the future has a wrong clock, and must not keep its chain open until then.</summary>
     private static readonly TimeSpan WrongClock = TimeSpan.FromHours(1);
 
@@ -73,21 +71,25 @@ public sealed partial class AuditSealer(IEntityStore store, AuditSeals seals, Ti
         (DateTimeOffset? from, DateTimeOffset? to) = (null, null);
         foreach (var chain in chains.OrderBy(static chain => chain.Chain, StringComparer.Ordinal))
         {
-            var head = chain.SealedHead;
-            var sequence = chain.SealedThrough;
-            await foreach (var entry in AuditChainReader.ReadAsync(store, chain.Chain, chain.SealedThrough + 1, long.MaxValue - 1, cancellationToken))
+            var (head, sequence) = (chain.SealedHead, chain.SealedThrough);
+            await foreach (var entries in ReadAsync(chain.Chain, chain.SealedThrough + 1, long.MaxValue - 1, cancellationToken))
             {
-                if (entry.RecordedAt >= end && entry.RecordedAt <= now + WrongClock)
+                if ((entries.At >= end && entries.At <= now + WrongClock) || entries.First != sequence + 1)
                 {
+                    // Of the next day; or somebody has removed what was between: the verification names it, and nothing behind it is sealed.
                     break;
                 }
 
-                tree.Add(entry.Hash.Span);
-                leaves.Write(entry.Hash.Span);
-                keys.Add(entry);
-                (head, sequence) = (Convert.ToHexStringLower(entry.Hash.Span), entry.Sequence);
-                from = from is null || entry.RecordedAt < from ? entry.RecordedAt : from;
-                to = to is null || entry.RecordedAt > to ? entry.RecordedAt : to;
+                for (var at = 0; at < entries.Hashes.Length; at += AuditHash.Size)
+                {
+                    tree.Add(entries.Hashes.Span.Slice(at, AuditHash.Size));
+                }
+
+                leaves.Write(entries.Hashes.Span);
+                entries.AddTo(keys);
+                (head, sequence) = (Convert.ToHexStringLower(entries.Hashes.Span[^AuditHash.Size..]), entries.Last);
+                from = from is null || entries.At < from ? entries.At : from;
+                to = to is null || entries.At > to ? entries.At : to;
             }
 
             if (sequence > chain.SealedThrough)
@@ -103,6 +105,26 @@ public sealed partial class AuditSealer(IEntityStore store, AuditSeals seals, Ti
             Root = AuditSeal.RootOf(day, tree.Count, root, previous, parts), SealedAt = now, From = from, To = to,
         };
         return (seal, leaves.ToArray(), keys);
+    }
+
+    /// <summary>Entries of a chain as sealing needs them: those of a row together where their hashes stand beside it, else one by one.</summary>
+    private async IAsyncEnumerable<Sealable> ReadAsync(
+        string chain, long first, long last, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await foreach (var row in AuditChainReader.RowsAsync(store, chain, first, last, cancellationToken))
+        {
+            var begins = AuditRows.FirstOf(row.RowKey);
+            if (AuditRows.ReadDigest(row) is { } digest && begins >= first && begins + (digest.Hashes.Length / AuditHash.Size) - 1 <= last)
+            {
+                yield return new(begins, digest.At, digest.Hashes, digest.Keys, null);
+                continue;
+            }
+
+            foreach (var entry in AuditRows.ReadEntries(row).Where(entry => entry.Sequence >= first && entry.Sequence <= last))
+            {
+                yield return new(entry.Sequence, entry.RecordedAt, entry.Hash, default, entry);
+            }
+        }
     }
 
     private async Task CompleteAsync(
@@ -126,19 +148,37 @@ public sealed partial class AuditSealer(IEntityStore store, AuditSeals seals, Ti
         var keys = new AuditIndex.Keys();
         foreach (var part in seal.Chains)
         {
-            await foreach (var entry in AuditChainReader.ReadAsync(store, part.Chain, part.First, part.Last, cancellationToken))
+            await foreach (var entries in ReadAsync(part.Chain, part.First, part.Last, cancellationToken))
             {
-                leaves.Write(entry.Hash.Span);
-                keys.Add(entry);
+                leaves.Write(entries.Hashes.Span);
+                entries.AddTo(keys);
             }
         }
 
-        if (leaves.Length != seal.Count * HashSize)
+        if (leaves.Length != seal.Count * AuditHash.Size)
         {
             throw new InvalidDataException($"The entries of {seal.Day} are not those that were sealed; verify the trail.");
         }
 
         await CompleteAsync(seal, leaves.ToArray(), keys, chains, cancellationToken);
+    }
+
+    /// <summary>Entries that follow one another and were recorded at one time.</summary>
+    private readonly record struct Sealable(long First, DateTimeOffset At, ReadOnlyMemory<byte> Hashes, ReadOnlyMemory<byte> Keys, AuditEntry? Entry)
+    {
+        public long Last => First + (Hashes.Length / AuditHash.Size) - 1;
+
+        public void AddTo(AuditIndex.Keys keys)
+        {
+            if (Entry is null)
+            {
+                keys.Add(Keys.Span);
+            }
+            else
+            {
+                keys.Add(Entry);
+            }
+        }
     }
 
     private static partial class Log

@@ -40,7 +40,7 @@ public sealed partial class Inbox(
         keys.SessionOf(sample);
         keys.Encrypt(InboxPayload.Pack(delivery.Body, delivery.Events).Span, id);
         var auditEvent = InboxAudit.Repeated(delivery, id, Convert.ToHexStringLower(delivery.Body.Span));
-        AuditRows.Waiting(id, WaitingEvent.Of(auditEvent, id, after: 0, DateTimeOffset.UnixEpoch));
+        AuditRows.Waiting(id, AuditRows.Wait([WaitingEvent.Of(auditEvent, id, after: 0, DateTimeOffset.UnixEpoch)]).First());
     }
 
     /// <inheritdoc/>

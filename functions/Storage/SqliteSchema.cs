@@ -48,7 +48,7 @@ internal static class SqliteSchema
         """;
 
     /// <summary>The file of intake, cases and queues.</summary>
-    public static IReadOnlyList<string> Main { get; } = [Entities + Messages];
+    public static IReadOnlyList<string> Main { get; } = [Entities + Messages, KeysApart];
 
     /// <summary>The file of the subject ledger.</summary>
     public static IReadOnlyList<string> Ledger { get; } = [Entities, KeysApart];

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Globalization;
-using System.Security.Cryptography;
 using DingFlow.Storage;
 
 namespace DingFlow.Messaging;
@@ -12,15 +11,24 @@ namespace DingFlow.Messaging;
 /// <remarks>Not for concurrent use.</remarks>
 internal sealed class AuditChain(IEntityStore store, string name, TimeProvider time)
 {
-    /// <summary>Entries that one row may hold, and bytes after which no further one is added.</summary>
+    /// <summary>Entries that one row may hold.</summary>
     public const int EntriesPerRow = 512;
 
-    private const int BytesPerRow = 512 * 1024;
+    /// <summary>Entries that one write appends.</summary>
+    public const int EntriesPerWrite = 512;
+
+    /// <summary>Bytes after which a row takes no further entry: its lines are one property, and nothing of it is a large object.</summary>
+    private const int BytesPerRow = 56 * 1024;
+
+    private const int BytesPerWrite = 512 * 1024;
 
     /// <summary>Writers of one name may have clocks that differ by a little.</summary>
     private static readonly TimeSpan ClockTolerance = TimeSpan.FromMinutes(1);
 
-    private readonly ArrayBufferWriter<byte> _lines = new(BytesPerRow);
+    private readonly ArrayBufferWriter<byte> _lines = new(64 * 1024);
+    private readonly List<EntityOperation> _rows = [];
+    private readonly List<byte> _hashes = [];
+    private readonly HashSet<ulong> _keys = [];
     private AuditHead? _head;
     private long _lastOfOthers;
 
@@ -87,7 +95,7 @@ internal sealed class AuditChain(IEntityStore store, string name, TimeProvider t
                 continue;
             }
 
-            _head = head with { ETag = result.ETags[1] };
+            _head = head with { ETag = result.ETags[^1] };
             Known = head.Sequence;
             compared = mayBeOurs ? Known : compared;
             for (var i = 0; i < taken; i++)
@@ -103,10 +111,7 @@ internal sealed class AuditChain(IEntityStore store, string name, TimeProvider t
         {
             var row = AuditRows.Head(name, head);
             return await store.SubmitAsync(
-                EntityTransaction.Of(
-                    AuditRows.EntriesTable,
-                    EntityOperation.Insert(AuditRows.Entries(name, _head!.Sequence + 1, _lines.WrittenSpan)),
-                    head.ETag is null ? EntityOperation.Insert(row) : EntityOperation.Replace(row)),
+                EntityTransaction.Of(AuditRows.EntriesTable, [.. _rows, head.ETag is null ? EntityOperation.Insert(row) : EntityOperation.Replace(row)]),
                 cancellationToken);
         }
         catch
@@ -117,45 +122,68 @@ internal sealed class AuditChain(IEntityStore store, string name, TimeProvider t
         }
     }
 
-    /// <summary>Makes the lines of the next row and the head that goes with them.</summary>
+    /// <summary>Makes the rows of the next write and the head that goes with them.</summary>
     private (int Taken, AuditHead Head) Write(Queue<WaitingEvent> left)
     {
         var now = time.GetUtcNow();
         var head = _head!;
-        _lines.ResetWrittenCount();
+        _rows.Clear();
+        BeginRow();
         if (head.At - now > ClockTolerance)
         {
             // The chain keeps the order whatever the clocks say; that one went back is itself a fact.
             head = Write(head, ClockEntry(head.At, now), now);
         }
 
-        var taken = 0;
+        var (taken, bytes) = (0, 0);
         foreach (var waiting in left)
         {
-            if (taken == EntriesPerRow || _lines.WrittenCount + waiting.Content.Length > BytesPerRow)
+            if (taken == EntriesPerWrite || bytes + waiting.Content.Length > BytesPerWrite)
             {
                 break;
             }
 
+            if (_lines.WrittenCount > 0 && _lines.WrittenCount + waiting.Content.Length > BytesPerRow)
+            {
+                EndRow(head.Sequence, now);
+            }
+
             head = Write(head, waiting, now);
+            bytes += waiting.Content.Length;
             taken++;
         }
 
+        EndRow(head.Sequence, now);
         return (taken, head);
     }
 
     private AuditHead Write(AuditHead head, WaitingEvent waiting, DateTimeOffset now)
     {
-        var contentHash = SHA256.HashData(waiting.Content);
-        var hash = AuditHash.OfEntry(name, head.Sequence + 1, now, waiting.Kind, waiting.Retention, contentHash, head.Hash.Span);
+        var hash = AuditHash.OfEntry(name, head.Sequence + 1, now, waiting.Kind, waiting.Retention, waiting.ContentHash, head.Hash.Span);
         AuditLines.Write(
             _lines,
             new()
             {
                 Chain = name, Sequence = head.Sequence + 1, RecordedAt = now, Kind = waiting.Kind, Retention = waiting.Retention,
-                ContentHash = contentHash, Previous = head.Hash, Hash = hash, Content = waiting.Content,
+                ContentHash = waiting.ContentHash, Previous = head.Hash, Hash = hash, Content = waiting.Content,
             });
+        _hashes.AddRange(hash);
+        _keys.UnionWith(waiting.Keys);
         return new(head.Sequence + 1, hash, now, head.ETag);
+    }
+
+    private void BeginRow()
+    {
+        _lines.ResetWrittenCount();
+        _hashes.Clear();
+        _keys.Clear();
+    }
+
+    private void EndRow(long last, DateTimeOffset now)
+    {
+        var first = last + 1 - (_hashes.Count / AuditHash.Size);
+        _rows.Add(EntityOperation.Insert(AuditRows.Entries(name, first, _lines.WrittenSpan, new(now, [.. _hashes], AuditKeys.Pack(_keys)))));
+        BeginRow();
     }
 
     private WaitingEvent ClockEntry(DateTimeOffset last, DateTimeOffset now) => WaitingEvent.Of(

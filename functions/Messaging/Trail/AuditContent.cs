@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -10,7 +9,13 @@ internal sealed record AuditContent
 {
     private const int MaximumText = 1000;
     private const int MaximumDetails = 32;
-    private const int SaltBytes = 16;
+    private const int MaximumTotal = 10_000;
+
+    [ThreadStatic]
+    private static ArrayBufferWriter<byte>? t_buffer;
+
+    [ThreadStatic]
+    private static Utf8JsonWriter? t_writer;
 
     public required string Id { get; init; }
 
@@ -40,40 +45,84 @@ internal sealed record AuditContent
     public IReadOnlyDictionary<string, string>? Details { get; init; }
 
     /// <summary>The content of an event that has just happened.</summary>
-    public static AuditContent Of(AuditEvent auditEvent, DateTimeOffset now) => new()
+    public static AuditContent Of(AuditEvent auditEvent, DateTimeOffset now)
     {
-        Id = Guid.CreateVersion7(now).ToString("N"),
-        Salt = Convert.ToBase64String(RandomNumberGenerator.GetBytes(SaltBytes)),
-        OccurredAt = (auditEvent.OccurredAt ?? now).ToUniversalTime(),
-        Actor = auditEvent.Actor with { Id = Cut(auditEvent.Actor.Id)! },
-        Outcome = auditEvent.Outcome,
-        On = auditEvent.On is { } on ? on with { Id = Cut(on.Id)! } : null,
-        CaseId = Cut(auditEvent.CaseId),
-        Subject = Cut(auditEvent.Subject),
-        Exporter = Cut(auditEvent.Exporter),
-        Reason = Cut(auditEvent.Reason),
-        RequestId = Cut(auditEvent.RequestId),
-        PayloadHash = auditEvent.Payload.Hex,
-        Details = auditEvent.Details.Count == 0
-            ? null
-            : auditEvent.Details.OrderBy(static detail => detail.Key, StringComparer.Ordinal).Take(MaximumDetails)
-                .ToDictionary(static detail => Cut(detail.Key)!, static detail => Cut(detail.Value)!, StringComparer.Ordinal),
-    };
+        var room = new Room(MaximumTotal);
+        return new()
+        {
+            Id = AuditRandom.Id(now),
+            Salt = AuditRandom.Salt(),
+            OccurredAt = (auditEvent.OccurredAt ?? now).ToUniversalTime(),
+            Actor = room.Cut(auditEvent.Actor),
+            Outcome = auditEvent.Outcome,
+            On = room.Cut(auditEvent.On),
+            CaseId = room.Cut(auditEvent.CaseId),
+            Subject = room.Cut(auditEvent.Subject),
+            Exporter = room.Cut(auditEvent.Exporter),
+            Reason = room.Cut(auditEvent.Reason),
+            RequestId = room.Cut(auditEvent.RequestId),
+            PayloadHash = auditEvent.Payload.Hex,
+            Details = auditEvent.Details.Count == 0 ? null : room.Cut(auditEvent.Details),
+        };
+    }
 
     /// <summary>The bytes that are stored and hashed.</summary>
     public byte[] ToBytes()
     {
-        var buffer = new ArrayBufferWriter<byte>(1024);
-        using (var writer = new Utf8JsonWriter(buffer))
-        {
-            JsonSerializer.Serialize(writer, this, AuditJson.Default.AuditContent);
-        }
-
+        var buffer = t_buffer ??= new ArrayBufferWriter<byte>(2048);
+        buffer.ResetWrittenCount();
+        var writer = t_writer ??= new Utf8JsonWriter(buffer);
+        writer.Reset(buffer);
+        JsonSerializer.Serialize(writer, this, AuditJson.Default.AuditContent);
+        writer.Flush();
         return buffer.WrittenSpan.ToArray();
     }
 
-    // An entry that is too long must not keep a feature from working: it is cut, and says so.
-    private static string? Cut(string? text) => text is { Length: > MaximumText } ? text[..(MaximumText - 1)] + "…" : text;
+    /// <summary>
+    /// Cuts texts. An entry that is too long must not keep a feature from working: it is cut, and says so. What is left fits into a property
+    /// of the store, six bytes for a character at worst.
+    /// </summary>
+    private struct Room(int left)
+    {
+        private int _left = left;
+
+        public string? Cut(string? text)
+        {
+            var most = Math.Min(MaximumText, Math.Max(1, _left));
+            var cut = text is not null && text.Length > most ? text[..(most - 1)] + "…" : text;
+            _left -= cut?.Length ?? 0;
+            return cut;
+        }
+
+        public AuditActor Cut(AuditActor actor) =>
+            actor.Id.Length + (actor.Key?.Length ?? 0) <= MaximumText ? Count(actor, actor.Id, actor.Key) : actor with { Id = Cut(actor.Id)!, Key = Cut(actor.Key) };
+
+        public AuditTarget? Cut(AuditTarget? on) => on is null ? null
+            : on.Id.Length + on.Type.Length <= MaximumText ? Count(on, on.Id, on.Type)
+            : new AuditTarget(Cut(on.Type)!, Cut(on.Id)!);
+
+        public Dictionary<string, string> Cut(IReadOnlyDictionary<string, string> details)
+        {
+            var cut = new Dictionary<string, string>(StringComparer.Ordinal);
+            foreach (var (name, value) in details.OrderBy(static detail => detail.Key, StringComparer.Ordinal).Take(MaximumDetails))
+            {
+                if (_left <= 0)
+                {
+                    break;
+                }
+
+                cut[Cut(name)!] = Cut(value)!;
+            }
+
+            return cut;
+        }
+
+        private T Count<T>(T whole, string first, string? second)
+        {
+            _left -= first.Length + (second?.Length ?? 0);
+            return whole;
+        }
+    }
 }
 
 [JsonSourceGenerationOptions(

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json;
 using DingFlow.Storage;
 
 namespace DingFlow.Messaging;
@@ -20,6 +21,11 @@ internal static class AuditRows
     private const int SchemaVersion = 1;
     private const string EntryPrefix = "e|";
 
+    /// <summary>A row has 252 properties and 1 MiB.</summary>
+    private const int EventsPerWaitingRow = 80;
+
+    private const int BytesPerWaitingRow = 640 * 1024;
+
     public static string EntryRow(long first) => string.Create(CultureInfo.InvariantCulture, $"{EntryPrefix}{first:D15}");
 
     /// <summary>The rows of a chain that hold nothing but entries from a number on. The row before may hold some as well: see <see cref="AuditChainReader"/>.</summary>
@@ -37,12 +43,29 @@ internal static class AuditRows
         entity.Properties.Require<long>("Sequence"), entity.Properties.Require<byte[]>("Hash"),
         entity.Properties.Require<DateTimeOffset>("At"), entity.ETag);
 
+    /// <summary>A row of lines that were not written together, or from which content was taken.</summary>
     public static Entity Entries(string chain, long first, ReadOnlySpan<byte> lines)
     {
         var entity = new Entity(chain, EntryRow(first)) { Properties = { ["Schema"] = SchemaVersion } };
         InboxPayload.AddChunks(entity.Properties, lines.ToArray());
         return entity;
     }
+
+    /// <summary>A row of lines that one write appends, and beside them what whoever seals them needs.</summary>
+    public static Entity Entries(string chain, long first, ReadOnlySpan<byte> lines, AuditDigest digest)
+    {
+        var entity = Entries(chain, first, lines);
+        entity.Properties["At"] = digest.At;
+        entity.Properties["Hashes"] = digest.Hashes;
+        entity.Properties["Keys"] = digest.Keys;
+        return entity;
+    }
+
+    /// <summary>What stands beside the lines of a row; <see langword="null"/> when only the lines tell.</summary>
+    public static AuditDigest? ReadDigest(Entity entity) =>
+        entity.Properties.Get<byte[]>("Hashes") is { } hashes && hashes.Length % AuditHash.Size == 0 && entity.Properties.Get<byte[]>("Keys") is { } keys
+            ? new(entity.Properties.Require<DateTimeOffset>("At"), hashes, keys)
+            : null;
 
     /// <summary>The lines of a row, in the order in which they stand there.</summary>
     /// <exception cref="InvalidDataException">A line is damaged.</exception>
@@ -74,30 +97,69 @@ internal static class AuditRows
 
     public static string DayOf(DateTimeOffset time) => time.UtcDateTime.ToString("yyyyMMdd", CultureInfo.InvariantCulture);
 
-    public static Entity Waiting(string partition, WaitingEvent waiting) => new(partition, AuditOutbox.RowPrefix + waiting.Id)
+    /// <summary>The events of one transaction, in as few rows as hold them.</summary>
+    public static IEnumerable<WaitingRow> Wait(IReadOnlyList<WaitingEvent> events)
     {
-        Properties =
+        List<WaitingEvent> row = [];
+        var bytes = 0;
+        foreach (var one in events)
         {
-            ["Schema"] = SchemaVersion,
-            ["Chain"] = waiting.Chain,
-            ["After"] = waiting.After,
-            ["StagedAt"] = waiting.StagedAt,
-            ["Kind"] = waiting.Kind,
-            ["Retention"] = waiting.Retention.ToString(),
-            ["Content"] = waiting.Content,
-        },
-    };
+            if (row.Count == EventsPerWaitingRow || bytes + one.Content.Length > BytesPerWaitingRow)
+            {
+                yield return new(row[0].Id, row);
+                (row, bytes) = ([], 0);
+            }
 
-    public static WaitingEvent ReadWaiting(Entity entity) => new()
+            row.Add(one);
+            bytes += one.Content.Length;
+        }
+
+        yield return new(row[0].Id, row);
+    }
+
+    public static Entity Waiting(string partition, WaitingRow waiting)
     {
-        Id = entity.RowKey[AuditOutbox.RowPrefix.Length..],
-        Chain = entity.Properties.Require<string>("Chain"),
-        After = entity.Properties.Require<long>("After"),
-        StagedAt = entity.Properties.Require<DateTimeOffset>("StagedAt"),
-        Kind = entity.Properties.Require<string>("Kind"),
-        Retention = Enum.Parse<AuditRetention>(entity.Properties.Require<string>("Retention")),
-        Content = entity.Properties.Require<byte[]>("Content"),
-    };
+        var first = waiting.Events[0];
+        var entity = new Entity(partition, AuditOutbox.RowPrefix + waiting.Id)
+        {
+            Properties = { ["Schema"] = SchemaVersion, ["Chain"] = first.Chain, ["After"] = first.After, ["StagedAt"] = first.StagedAt },
+        };
+        for (var i = 0; i < waiting.Events.Count; i++)
+        {
+            entity.Properties[Numbered("Kind", i)] = waiting.Events[i].Kind;
+            entity.Properties[Numbered("Retention", i)] = waiting.Events[i].Retention.ToString();
+            entity.Properties[Numbered("Content", i)] = waiting.Events[i].Content;
+        }
+
+        return entity;
+    }
+
+    public static WaitingRow ReadWaiting(Entity entity)
+    {
+        List<WaitingEvent> events = [];
+        for (var i = 0; entity.Properties.Get<byte[]>(Numbered("Content", i)) is { } bytes; i++)
+        {
+            var content = JsonSerializer.Deserialize(bytes, AuditJson.Default.AuditContent) ?? throw new InvalidDataException("An event that waits is empty.");
+            events.Add(new()
+            {
+                Id = content.Id,
+                Chain = entity.Properties.Require<string>("Chain"),
+                After = entity.Properties.Require<long>("After"),
+                StagedAt = entity.Properties.Require<DateTimeOffset>("StagedAt"),
+                Kind = entity.Properties.Require<string>(Numbered("Kind", i)),
+                Retention = Enum.Parse<AuditRetention>(entity.Properties.Require<string>(Numbered("Retention", i))),
+                Content = bytes,
+                ContentHash = SHA256.HashData(bytes),
+                Keys = AuditKeys.Of(entity.Properties.Require<string>(Numbered("Kind", i)), content),
+            });
+        }
+
+        return events.Count > 0
+            ? new(entity.RowKey[AuditOutbox.RowPrefix.Length..], events)
+            : throw new InvalidDataException("A row of events that wait holds none.");
+    }
+
+    private static string Numbered(string name, int number) => string.Create(CultureInfo.InvariantCulture, $"{name}{number}");
 }
 
 /// <summary>The end of a chain.</summary>
@@ -109,6 +171,17 @@ internal sealed record AuditHead(long Sequence, ReadOnlyMemory<byte> Hash, DateT
 {
     public static AuditHead Empty { get; } = new(0, AuditHash.Zero, DateTimeOffset.MinValue, null);
 }
+
+/// <summary>What stands beside the lines of a row, so that a day can be sealed without reading what its entries say.</summary>
+/// <param name="At">When its entries were recorded, all of them.</param>
+/// <param name="Hashes">Their hashes, in order.</param>
+/// <param name="Keys">The <see cref="AuditKeys"/> of them all, each once.</param>
+internal sealed record AuditDigest(DateTimeOffset At, byte[] Hashes, byte[] Keys);
+
+/// <summary>Events that wait together beside the state that they describe.</summary>
+/// <param name="Id">The row's own id: that of its first event.</param>
+/// <param name="Events">At least one.</param>
+internal sealed record WaitingRow(string Id, IReadOnlyList<WaitingEvent> Events);
 
 /// <summary>An event on its way into a chain.</summary>
 internal sealed record WaitingEvent
@@ -129,13 +202,20 @@ internal sealed record WaitingEvent
 
     public required byte[] Content { get; init; }
 
+    /// <summary>SHA-256 of the content: made where the event comes from, not by the one loop that appends them all.</summary>
+    public required byte[] ContentHash { get; init; }
+
+    /// <summary>The <see cref="AuditKeys"/> of the entry that it becomes.</summary>
+    public required ulong[] Keys { get; init; }
+
     public static WaitingEvent Of(AuditEvent auditEvent, string chain, long after, DateTimeOffset now)
     {
         var content = AuditContent.Of(auditEvent, now);
+        var bytes = content.ToBytes();
         return new()
         {
             Id = content.Id, Chain = chain, After = after, StagedAt = now, Kind = auditEvent.Kind.Name, Retention = auditEvent.Kind.Retention,
-            Content = content.ToBytes(),
+            Content = bytes, ContentHash = SHA256.HashData(bytes), Keys = AuditKeys.Of(auditEvent.Kind.Name, content),
         };
     }
 }

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using DingFlow.Storage;
 
 namespace DingFlow.Messaging;
@@ -38,12 +39,12 @@ internal sealed partial class AuditSweep(
         return moved;
     }
 
-    /// <summary>Removes the rows of events that are in their chain.</summary>
-    public static async Task RemoveAsync(IEntityStore store, IEnumerable<(Place Place, string Id)> events, CancellationToken cancellationToken)
+    /// <summary>Removes rows whose events are in their chain.</summary>
+    public static async Task RemoveAsync(IEntityStore store, IEnumerable<(Place Place, string Id)> rows, CancellationToken cancellationToken)
     {
         List<EntityTransaction> removals =
         [
-            .. events.GroupBy(static one => one.Place).SelectMany(static ofPlace => ofPlace
+            .. rows.GroupBy(static one => one.Place).SelectMany(static ofPlace => ofPlace
                 .Select(one => EntityOperation.Delete(ofPlace.Key.Partition, AuditOutbox.RowPrefix + one.Id))
                 .Chunk(EntityLimits.OperationsPerTransaction)
                 .Select(chunk => EntityTransaction.Of(ofPlace.Key.Table, chunk))),
@@ -93,35 +94,36 @@ internal sealed partial class AuditSweep(
             var page = await store.QueryAsync(
                 place.Table, place.Partition, RowKeyRange.StartingWith(AuditOutbox.RowPrefix), PageSize, continuation, cancellationToken);
             isEmpty &= page.Entities.Count == 0;
-            var due = page.Entities.Select(Read).OfType<WaitingEvent>().Where(IsDue).ToList();
-            foreach (var ofChain in due.GroupBy(static waiting => waiting.Chain))
+            var due = page.Entities.Select(Read).OfType<WaitingRow>().Where(IsDue).ToList();
+            foreach (var ofChain in due.SelectMany(static row => row.Events).GroupBy(static waiting => waiting.Chain))
             {
                 await MoveAsync(ofChain.Key, [.. ofChain.OrderBy(static waiting => waiting.StagedAt)], cancellationToken);
             }
 
-            await RemoveAsync(store, due.Select(waiting => (place, waiting.Id)), cancellationToken);
-            moved += due.Count;
+            await RemoveAsync(store, due.Select(row => (place, row.Id)), cancellationToken);
+            moved += due.Sum(static row => row.Events.Count);
             continuation = page.Continuation;
         }
         while (continuation is not null);
         return (moved, isEmpty);
     }
 
-    private bool IsDue(WaitingEvent waiting) =>
-        waiting.Chain == ownChain ? !isInHand(waiting.Id) : time.GetUtcNow() - waiting.StagedAt >= Patience;
+    private bool IsDue(WaitingRow row) => row.Events[0] is var first && first.Chain == ownChain
+        ? !isInHand(row.Id)
+        : time.GetUtcNow() - row.Events[0].StagedAt >= Patience;
 
     private Task MoveAsync(string chain, List<WaitingEvent> events, CancellationToken cancellationToken) =>
         chain == ownChain
             ? appendToOwn(events, cancellationToken)
             : new AuditChain(store, chain, time).AppendAsync(events, mayBeOurs: true, cancellationToken);
 
-    private WaitingEvent? Read(Entity row)
+    private WaitingRow? Read(Entity row)
     {
         try
         {
             return AuditRows.ReadWaiting(row);
         }
-        catch (Exception exception) when (exception is KeyNotFoundException or InvalidCastException or ArgumentException)
+        catch (Exception exception) when (exception is KeyNotFoundException or InvalidCastException or ArgumentException or InvalidDataException or JsonException)
         {
             // It must not keep the others from the chain, and it must not be thrown away.
             Log.Damaged(logger, row.RowKey, exception);

@@ -35,7 +35,7 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
         cancellationToken.ThrowIfCancellationRequested();
         // It has no row from which another process could append it.
         var waiting = WaitingEvent.Of(auditEvent, options.Writer, long.MaxValue, time.GetUtcNow());
-        var work = new Work([waiting], null, new(TaskCreationOptions.RunContinuationsAsynchronously));
+        var work = new Work([waiting], [], null, new(TaskCreationOptions.RunContinuationsAsynchronously));
         Enqueue(work);
         return work.Appended!.Task.WaitAsync(cancellationToken);
     }
@@ -54,7 +54,7 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
         catch
         {
             // Whether it was written nobody knows: the sweep looks.
-            Release(staged.Waiting);
+            Release(staged.Rows);
             throw;
         }
     }
@@ -77,7 +77,7 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
         }
         catch
         {
-            staged.ForEach(one => Release(one.Waiting));
+            staged.ForEach(one => Release(one.Rows));
             throw;
         }
     }
@@ -102,7 +102,7 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
     /// <summary>Waits until everything that was handed over is in the chain, for tests and for the end.</summary>
     public async Task DrainAsync(CancellationToken cancellationToken)
     {
-        var work = new Work([], null, new(TaskCreationOptions.RunContinuationsAsynchronously));
+        var work = new Work([], [], null, new(TaskCreationOptions.RunContinuationsAsynchronously));
         Enqueue(work);
         await work.Appended!.Task.WaitAsync(cancellationToken);
     }
@@ -145,19 +145,19 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
         var place = new Place(transaction.Table, transaction.Operations[0].Entity.PartitionKey);
         await RegisterAsync(place, now, cancellationToken);
         var after = Interlocked.Read(ref _known);
-        var waiting = events.Select(auditEvent => WaitingEvent.Of(auditEvent, options.Writer, after, now)).ToList();
-        foreach (var one in waiting)
+        List<WaitingRow> rows = [.. AuditRows.Wait([.. events.Select(auditEvent => WaitingEvent.Of(auditEvent, options.Writer, after, now))])];
+        foreach (var row in rows)
         {
             // Ours from now on, so that a sweep of this process leaves it to the loop.
-            _inHand[one.Id] = true;
+            _inHand[row.Id] = true;
         }
 
         return new(
             transaction with
             {
-                Operations = [.. transaction.Operations, .. waiting.Select(one => EntityOperation.Insert(AuditRows.Waiting(place.Partition, one)))],
+                Operations = [.. transaction.Operations, .. rows.Select(row => EntityOperation.Insert(AuditRows.Waiting(place.Partition, row)))],
             },
-            waiting, place);
+            rows, place);
     }
 
     private TransactionResult Conclude(EntityTransaction transaction, Staged staged, TransactionResult result)
@@ -169,11 +169,11 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
 
         if (result.Committed && _inHand.Count <= MaximumHandedOver)
         {
-            Enqueue(new(staged.Waiting, staged.Place, null));
+            Enqueue(new([.. staged.Rows.SelectMany(static row => row.Events)], staged.Rows, staged.Place, null));
         }
         else
         {
-            Release(staged.Waiting);
+            Release(staged.Rows);
         }
 
         return result.Committed ? result with { ETags = [.. result.ETags.Take(transaction.Operations.Count)] } : result;
@@ -231,7 +231,7 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
 
         if (!_work.Writer.TryWrite(work))
         {
-            Release(work.Events);
+            Release(work.Rows);
             work.Appended?.TrySetException(new EntityStoreException("The audit trail is closed."));
         }
     }
@@ -242,7 +242,7 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
         while (await _work.Reader.WaitToReadAsync(CancellationToken.None))
         {
             var events = 0;
-            while (events < AuditChain.EntriesPerRow && _work.Reader.TryRead(out var work))
+            while (events < AuditChain.EntriesPerWrite && _work.Reader.TryRead(out var work))
             {
                 group.Add(work);
                 events += work.Events.Count;
@@ -258,8 +258,7 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
         try
         {
             await AppendToOwnAsync([.. group.SelectMany(static work => work.Events)], mayBeOurs: false, _stop.Token);
-            await AuditSweep.RemoveAsync(
-                store, group.Where(static work => work.Place is not null).SelectMany(static work => work.Events.Select(one => (work.Place!, one.Id))), _stop.Token);
+            await AuditSweep.RemoveAsync(store, group.SelectMany(static work => work.Rows.Select(row => (work.Place!, row.Id))), _stop.Token);
             foreach (var work in group)
             {
                 work.Appended?.TrySetResult();
@@ -279,7 +278,7 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
         {
             foreach (var work in group)
             {
-                Release(work.Events);
+                Release(work.Rows);
             }
         }
     }
@@ -298,18 +297,18 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
         }
     }
 
-    private void Release(IReadOnlyList<WaitingEvent> events)
+    private void Release(IReadOnlyList<WaitingRow> rows)
     {
-        foreach (var one in events)
+        foreach (var row in rows)
         {
-            _inHand.TryRemove(one.Id, out _);
+            _inHand.TryRemove(row.Id, out _);
         }
     }
 
-    /// <summary>Events to append; those of a place have a row there, which goes once they are in the chain.</summary>
-    private sealed record Work(IReadOnlyList<WaitingEvent> Events, Place? Place, TaskCompletionSource? Appended);
+    /// <summary>Events to append; those of a place lie in rows there, which go once they are in the chain.</summary>
+    private sealed record Work(IReadOnlyList<WaitingEvent> Events, IReadOnlyList<WaitingRow> Rows, Place? Place, TaskCompletionSource? Appended);
 
-    private sealed record Staged(EntityTransaction Transaction, IReadOnlyList<WaitingEvent> Waiting, Place? Place);
+    private sealed record Staged(EntityTransaction Transaction, IReadOnlyList<WaitingRow> Rows, Place? Place);
 
     private static partial class Log
     {
