@@ -40,7 +40,7 @@ public sealed class ArchiveVerifier(AuditArchive archive)
             }
         }
 
-        return new(fault is null, first, last?.Day, days, entries, 0, withoutContent, 0, last?.Root, fault);
+        return new(fault is null, first, last?.Day, days, entries, 0, withoutContent, 0, null, last?.Root, fault);
     }
 
     /// <summary>

@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Net.Http.Headers;
+using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Security.Cryptography.Pkcs;
 using System.Text.Json;
@@ -15,9 +17,29 @@ namespace DingFlow.Audit;
 /// <param name="Timestamp">The token of the time stamping authority over the root's 32 bytes (RFC 3161), base64, when one is configured.</param>
 public sealed record AuditAnchor(string Day, string Root, DateTimeOffset AnchoredAt, byte[]? Timestamp);
 
-/// <summary>Anchors of days.</summary>
+/// <summary>
+/// The ends of all chains at a moment. It says of entries that are not sealed yet that they were there: whoever removes the newest ones,
+/// which no later entry remembers, is found out by it.
+/// </summary>
+/// <param name="At">When.</param>
+/// <param name="Chains">The end of each chain.</param>
+public sealed record AuditHeads(DateTimeOffset At, IReadOnlyList<AuditHeadNote> Chains);
+
+/// <summary>The end of a chain.</summary>
+/// <param name="Chain">The chain.</param>
+/// <param name="Sequence">The number of its last entry.</param>
+/// <param name="Hash">The hash of that entry, hex.</param>
+public sealed record AuditHeadNote(string Chain, long Sequence, string Hash);
+
+/// <summary>Anchors of days, and of the ends of chains in between.</summary>
 public interface IAuditAnchors
 {
+    /// <summary>The ends of chains that were anchored on a day (UTC, <c>yyyy-MM-dd</c>) and later, the earliest first.</summary>
+    IAsyncEnumerable<AuditHeads> HeadsAsync(string fromDay, CancellationToken cancellationToken);
+
+    /// <summary>The last day that was anchored; <see langword="null"/> when none was.</summary>
+    Task<string?> LastDayAsync(CancellationToken cancellationToken);
+
     /// <summary>The root that was anchored for a day; <see langword="null"/> when none was.</summary>
     Task<string?> FindAsync(string day, CancellationToken cancellationToken);
 }
@@ -26,9 +48,24 @@ public interface IAuditAnchors
 public sealed class AuditAnchors(IAuditFiles files, AuditOptions options, HttpClient http, TimeProvider time) : IAuditAnchors
 {
     private const int MaximumToken = 64 * 1024;
+    private const string RootsPrefix = "anchors/";
+    private const string HeadsPrefix = "heads/";
+    private const string Suffix = ".json";
 
     /// <summary>Nothing is configured.</summary>
     public bool IsNone => files is NoFiles;
+
+    /// <inheritdoc/>
+    public async Task<string?> LastDayAsync(CancellationToken cancellationToken)
+    {
+        string? last = null;
+        await foreach (var name in files.ListAsync(RootsPrefix, cancellationToken))
+        {
+            last = Path.GetFileNameWithoutExtension(name) is var day && AuditDay.IsValid(day) ? day : last;
+        }
+
+        return last;
+    }
 
     /// <inheritdoc/>
     public async Task<string?> FindAsync(string day, CancellationToken cancellationToken) => (await ReadAsync(day, cancellationToken))?.Root;
@@ -37,7 +74,14 @@ public sealed class AuditAnchors(IAuditFiles files, AuditOptions options, HttpCl
     public async Task<AuditAnchor?> ReadAsync(string day, CancellationToken cancellationToken)
     {
         await using var file = await files.OpenAsync(NameOf(day), cancellationToken);
-        return file is null ? null : await JsonSerializer.DeserializeAsync(file, AuditSealJson.Default.AuditAnchor, cancellationToken);
+        try
+        {
+            return file is null ? null : await JsonSerializer.DeserializeAsync(file, AuditSealJson.Default.AuditAnchor, cancellationToken);
+        }
+        catch (JsonException exception)
+        {
+            throw new InvalidDataException($"The anchor of {day} is damaged.", exception);
+        }
     }
 
     /// <summary>Anchors a seal, once: an anchor that is there is never replaced.</summary>
@@ -56,12 +100,59 @@ public sealed class AuditAnchors(IAuditFiles files, AuditOptions options, HttpCl
         await files.PutAsync(NameOf(seal.Day), content, cancellationToken);
     }
 
+    /// <summary>Anchors the ends of chains, at most once in an hour.</summary>
+    public async Task PutHeadsAsync(IReadOnlyList<AuditHeadNote> chains, CancellationToken cancellationToken)
+    {
+        var now = time.GetUtcNow();
+        var name = HeadsPrefix + now.UtcDateTime.ToString("yyyy-MM-dd'T'HH", CultureInfo.InvariantCulture) + Suffix;
+        await using var known = await files.OpenAsync(name, cancellationToken);
+        if (IsNone || chains.Count == 0 || known is not null)
+        {
+            return;
+        }
+
+        using var content = new MemoryStream(JsonSerializer.SerializeToUtf8Bytes(new AuditHeads(now, chains), AuditSealJson.Default.AuditHeads));
+        await files.PutAsync(name, content, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public async IAsyncEnumerable<AuditHeads> HeadsAsync(string fromDay, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await foreach (var name in files.ListAsync(HeadsPrefix, cancellationToken))
+        {
+            if (string.CompareOrdinal(name, HeadsPrefix + fromDay) < 0 || await files.OpenAsync(name, cancellationToken) is not { } file)
+            {
+                continue;
+            }
+
+            await using (file)
+            {
+                if (await ReadHeadsAsync(file, name, cancellationToken) is { } heads)
+                {
+                    yield return heads;
+                }
+            }
+        }
+    }
+
     /// <summary>Whether the token is a valid time stamp over the root; the signer's chain is for whoever relies on it to check.</summary>
     public static bool IsStampOf(ReadOnlyMemory<byte> token, string root) =>
         Rfc3161TimestampToken.TryDecode(token, out var decoded, out _)
         && decoded.VerifySignatureForHash(Convert.FromHexString(root), HashAlgorithmName.SHA256, out _);
 
-    private static string NameOf(string day) => $"anchors/{day}.json";
+    private static string NameOf(string day) => RootsPrefix + day + Suffix;
+
+    private static async Task<AuditHeads?> ReadHeadsAsync(Stream file, string name, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await JsonSerializer.DeserializeAsync(file, AuditSealJson.Default.AuditHeads, cancellationToken);
+        }
+        catch (JsonException exception)
+        {
+            throw new InvalidDataException($"The anchor {name} is damaged.", exception);
+        }
+    }
 
     private async Task<byte[]> StampAsync(Uri authority, byte[] root, CancellationToken cancellationToken)
     {

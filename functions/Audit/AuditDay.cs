@@ -16,7 +16,9 @@ internal static class AuditDay
     /// <summary>The moment at which the day is over.</summary>
     public static DateTimeOffset EndOf(string day) => new(Date(day).AddDays(1).ToDateTime(TimeOnly.MinValue), TimeSpan.Zero);
 
-    public static bool IsValid(string? text) => DateOnly.TryParseExact(text, Format, CultureInfo.InvariantCulture, DateTimeStyles.None, out _);
+    /// <summary>A day of this millennium: no other can be in a trail, and each has a day before and after it.</summary>
+    public static bool IsValid(string? text) =>
+        DateOnly.TryParseExact(text, Format, CultureInfo.InvariantCulture, DateTimeStyles.None, out var day) && day.Year is >= 2000 and < 3000;
 
     private static DateOnly Date(string day) => DateOnly.ParseExact(day, Format, CultureInfo.InvariantCulture);
 

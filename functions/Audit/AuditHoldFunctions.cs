@@ -14,7 +14,7 @@ public sealed class ListAuditHolds(AuditHolds holds) : IHttpFunction
 }
 
 /// <summary><c>POST /api/audit/holds</c>: keeps the entries of a case beyond their retention.</summary>
-public sealed class PlaceAuditHold(AuditHolds holds, TimeProvider time) : IHttpFunction
+public sealed class PlaceAuditHold(AuditHolds holds, AuditSearch search, TimeProvider time) : IHttpFunction
 {
     /// <inheritdoc/>
     public async Task InvokeAsync(HttpContext context)
@@ -28,6 +28,13 @@ public sealed class PlaceAuditHold(AuditHolds holds, TimeProvider time) : IHttpF
         if (request.CaseId is not { Length: > 0 and <= 100 } caseId || !caseId.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_'))
         {
             await context.ProblemAsync(ProblemCode.Malformed, "caseId must be the id of a case.");
+            return;
+        }
+
+        if (!await search.ReadAsync(new() { CaseId = caseId }, new(), context.RequestAborted).AnyAsync(context.RequestAborted))
+        {
+            // A hold with a typing error would hold nothing, and nobody would notice until the content is gone.
+            await context.ProblemAsync(ProblemCode.NotFound, "No entry of the trail belongs to such a case.");
             return;
         }
 

@@ -50,6 +50,12 @@ public sealed class SearchAuditSubject(AuditSearch search, AuditPseudonyms pseud
             return;
         }
 
+        if (request.From >= request.To)
+        {
+            await context.ProblemAsync(ProblemCode.Malformed, "from must be before to.");
+            return;
+        }
+
         var filter = new AuditFilter { Subject = subject, From = request.From, To = request.To, Kind = request.Kind };
         var limit = request.Limit?.ToString(CultureInfo.InvariantCulture) ?? "";
         if (await AuditQuery.IsKindAsync(context, request.Kind) && await AuditQuery.ReadPageAsync(context, limit, request.Next ?? "") is { } page)
@@ -69,6 +75,9 @@ internal static class AuditQuery
     private const int LargestPage = 1000;
     private const int MaximumText = 200;
 
+    /// <summary>RFC 3339, with or without a fraction, and days.</summary>
+    private static readonly string[] TimeForms = ["yyyy-MM-dd", "yyyy-MM-dd'T'HH:mm:ssK", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK"];
+
     /// <summary>How far a search goes back that names no beginning.</summary>
     private static readonly TimeSpan UsualRange = TimeSpan.FromDays(7);
 
@@ -84,6 +93,12 @@ internal static class AuditQuery
                 await context.ProblemAsync(ProblemCode.Malformed, $"{name} is too long.");
                 return null;
             }
+        }
+
+        if (Text("principal") is { } principal && !AuditActor.IsId(principal))
+        {
+            await context.ProblemAsync(ProblemCode.Malformed, "principal must be key:{name}, entra:{object id}, a source such as hr/{name}, or the name of a function; a person's name or address is none.");
+            return null;
         }
 
         if (Text("subject") is { } subject && (subject.Length != 64 || !subject.All(char.IsAsciiHexDigit)))
@@ -115,7 +130,7 @@ internal static class AuditQuery
 
     public static async Task<bool> IsKindAsync(HttpContext context, string? kind)
     {
-        if (kind is null || AuditKind.IsValid(kind) || AuditKind.IsValid(kind.TrimEnd('*') + "x.x"))
+        if (kind is null || AuditKind.IsValid(kind) || (kind.Length > 1 && kind[^1] is '.' or '*' && AuditKind.IsValid(kind[..^1] + "x.x")))
         {
             return true;
         }
@@ -194,7 +209,8 @@ internal static class AuditQuery
         }
 
         // A plus sign that was not escaped arrives as a space.
-        if (!DateTimeOffset.TryParse(text.Replace(' ', '+'), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var value) || value.Year < 2000)
+        if (!DateTimeOffset.TryParseExact(
+            text.Replace(' ', '+'), TimeForms, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var value) || value.Year is < 2000 or >= 3000)
         {
             return false;
         }

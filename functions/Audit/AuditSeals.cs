@@ -66,6 +66,22 @@ public sealed class AuditSeals(IEntityStore store)
         return chains;
     }
 
+    /// <summary>The end of each chain that has an entry, in ordinal order.</summary>
+    internal async Task<IReadOnlyList<AuditHeadNote>> HeadsAsync(CancellationToken cancellationToken)
+    {
+        List<AuditHeadNote> heads = [];
+        foreach (var chain in await ChainsAsync(cancellationToken))
+        {
+            if (await store.GetAsync(AuditRows.EntriesTable, chain.Chain, AuditRows.HeadRow, cancellationToken) is { } row)
+            {
+                var head = AuditRows.ReadHead(row);
+                heads.Add(new(chain.Chain, head.Sequence, Convert.ToHexStringLower(head.Hash.Span)));
+            }
+        }
+
+        return heads;
+    }
+
     /// <summary>Notes how far the seal's chains are sealed. Doing it again changes nothing.</summary>
     internal Task AdvanceAsync(AuditSeal seal, IReadOnlyList<ChainState> chains, CancellationToken cancellationToken) => store.SubmitManyAsync(
         [

@@ -34,6 +34,22 @@ public sealed partial class SealAudit(
         if (!anchors.IsNone)
         {
             await CatchUpAsync("anchor", seal => anchors.PutAsync(seal, cancellationToken), cancellationToken);
+            await AnchorHeadsAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>The ends of the chains, so that of the newest entries something outside remembers, too.</summary>
+    private async Task AnchorHeadsAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await anchors.PutHeadsAsync(await seals.HeadsAsync(cancellationToken), cancellationToken);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            var day = AuditDay.Of(time.GetUtcNow());
+            Log.Failed(logger, "anchor", day, exception);
+            await alerts.SendAsync(AuditAlerts.NotKept("anchor", day, time.GetUtcNow()), cancellationToken);
         }
     }
 

@@ -26,8 +26,11 @@ public enum AuditFaultKind
     /// <summary>The seal of the day is missing, damaged, or does not lead to the one after it.</summary>
     SealBroken,
 
-    /// <summary>The seal is not the one whose root was anchored outside.</summary>
+    /// <summary>The seal is not the one whose root was anchored outside, or the seal of an anchored day is not there.</summary>
     AnchorMismatch,
+
+    /// <summary>The anchor of the day is not there, though a later day has one.</summary>
+    AnchorMissing,
 }
 
 /// <summary>The first thing that is wrong.</summary>
@@ -47,10 +50,12 @@ public sealed record AuditFault(AuditFaultKind Kind, string? Day, string? Chain,
 /// <param name="OpenEntries">How many entries that are in no seal yet.</param>
 /// <param name="WithoutContent">Entries whose content went after its retention; their hashes were verified.</param>
 /// <param name="Anchored">Days whose root was compared with the one that was anchored outside.</param>
+/// <param name="VouchedThrough">The last day that is anchored outside; <see langword="null"/> when none is: then nothing tells whether days are missing at the end.</param>
 /// <param name="Root">The root of the last day.</param>
 /// <param name="FirstFault">The first thing that is wrong, in the order of days, chains and entries.</param>
 public sealed record AuditVerification(
-    bool Ok, string? From, string? To, int Days, long Entries, long OpenEntries, long WithoutContent, int Anchored, string? Root, AuditFault? FirstFault);
+    bool Ok, string? From, string? To, int Days, long Entries, long OpenEntries, long WithoutContent, int Anchored, string? VouchedThrough, string? Root,
+    AuditFault? FirstFault);
 
 /// <summary>What a verification needs to know of what was removed lawfully.</summary>
 internal interface IContentExpiry

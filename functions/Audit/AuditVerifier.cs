@@ -4,7 +4,8 @@ using DingFlow.Storage;
 namespace DingFlow.Audit;
 
 /// <summary>Recomputes the trail: every entry, every chain, every day's root, and the chain of the roots; names the first fault.</summary>
-public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSearch search, AuditRetentionPolicy policy, IAuditAnchors anchors)
+public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSearch search, AuditRetentionPolicy policy, IAuditAnchors anchors,
+    TimeProvider time)
 {
     private const int HashSize = 32;
 
@@ -14,6 +15,8 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
     /// <param name="cancellationToken">Gives up.</param>
     public async Task<AuditVerification> VerifyAsync(string? from, string? to, CancellationToken cancellationToken)
     {
+        // A day that is not over is not sealed: whoever asks up to it asks for everything.
+        to = to is not null && string.CompareOrdinal(to, AuditDay.Of(time.GetUtcNow())) >= 0 ? null : to;
         var run = new Run { Expiry = await policy.ExpiryAsync(cancellationToken) };
         try
         {
@@ -31,6 +34,7 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
             if (run.Fault is null && to is null)
             {
                 await VerifyOpenAsync(run, cancellationToken);
+                run.Fault ??= await VerifyHeadsAsync(run, cancellationToken);
             }
         }
         catch (InvalidDataException exception) when (run.Fault is null)
@@ -40,28 +44,26 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
 
         return new(
             run.Fault is null, run.Seals.FirstOrDefault()?.Day, run.Seals.LastOrDefault()?.Day, run.Seals.Count, run.Entries, run.OpenEntries,
-            run.WithoutContent, run.Anchored, run.Seals.LastOrDefault()?.Root, run.Fault);
+            run.WithoutContent, run.Anchored, run.VouchedThrough, run.Seals.LastOrDefault()?.Root, run.Fault);
     }
 
     /// <summary>The seals are checked from the very first: a root vouches for all before it.</summary>
     private async Task VerifySealsAsync(Run run, string? from, string? to, CancellationToken cancellationToken)
     {
-        var check = new SealCheck();
+        string? unanchored = null;
         await foreach (var seal in seals.ReadAsync(null, null, cancellationToken))
         {
             run.Last = seal;
             run.Day = seal.Day;
-            var fault = check.Check(seal);
             var inRange = (from is null || string.CompareOrdinal(seal.Day, from) >= 0) && (to is null || string.CompareOrdinal(seal.Day, to) <= 0);
-            if (fault is null && inRange && await anchors.FindAsync(seal.Day, cancellationToken) is { } anchored)
+            run.Fault = run.SealCheck.Check(seal);
+            if (run.Fault is null && inRange)
             {
-                run.Anchored++;
-                fault = anchored == seal.Root ? null : new(AuditFaultKind.AnchorMismatch, seal.Day, null, null, "The day's root is not the one that was anchored.");
+                unanchored = await VerifyAnchorAsync(run, seal, unanchored, cancellationToken);
             }
 
-            if (fault is not null)
+            if (run.Fault is not null)
             {
-                run.Fault = fault;
                 return;
             }
 
@@ -70,6 +72,46 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
                 run.Seals.Add(seal);
             }
         }
+
+        run.Fault = await VerifyEndAsync(run, cancellationToken);
+    }
+
+    /// <summary>Compares a seal with its anchor. Returns the first day in a row of days that have none.</summary>
+    private async Task<string?> VerifyAnchorAsync(Run run, AuditSeal seal, string? unanchored, CancellationToken cancellationToken)
+    {
+        if (await anchors.FindAsync(seal.Day, cancellationToken) is not { } anchored)
+        {
+            return unanchored ?? seal.Day;
+        }
+
+        run.Anchored++;
+        run.Fault = unanchored is not null ? new(AuditFaultKind.AnchorMissing, unanchored, null, null, "The day's anchor is not there, though a later day has one.")
+            : anchored != seal.Root ? new(AuditFaultKind.AnchorMismatch, seal.Day, null, null, "The day's root is not the one that was anchored.")
+            : null;
+        return null;
+    }
+
+    /// <summary>No seal may be missing at the end, and no chain in the list of chains: what is not sealed is found through it.</summary>
+    private async Task<AuditFault?> VerifyEndAsync(Run run, CancellationToken cancellationToken)
+    {
+        run.VouchedThrough = await anchors.LastDayAsync(cancellationToken);
+        if (run.VouchedThrough is { } anchored && string.CompareOrdinal(anchored, run.Last?.Day) > 0)
+        {
+            return new(
+                AuditFaultKind.AnchorMismatch, run.Last is { } last ? AuditDay.Next(last.Day) : null, null, null,
+                $"Days up to {anchored} were anchored, and their seals are not there.");
+        }
+
+        var chains = (await seals.ChainsAsync(cancellationToken)).ToDictionary(static chain => chain.Chain, StringComparer.Ordinal);
+        if (chains.Values.OrderBy(static chain => chain.Chain, StringComparer.Ordinal)
+            .FirstOrDefault(chain => chain.SealedThrough > run.SealCheck.Ends.GetValueOrDefault(chain.Chain).Last) is { } cut)
+        {
+            return new(AuditFaultKind.SealBroken, run.Last is null ? null : AuditDay.Next(run.Last.Day), cut.Chain, null, "The last seal is not there: the chain was sealed further.");
+        }
+
+        return run.SealCheck.Ends.Keys.Order(StringComparer.Ordinal).FirstOrDefault(chain => !chains.ContainsKey(chain)) is { } gone
+            ? new(AuditFaultKind.Removed, null, gone, null, "The chain is not in the list of chains.")
+            : null;
     }
 
     private async Task VerifyDayAsync(Run run, AuditSeal seal, CancellationToken cancellationToken)
@@ -181,6 +223,30 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
         }
     }
 
+    /// <summary>What the anchored ends of chains remember must be there: of the newest entries nothing else does.</summary>
+    private async Task<AuditFault?> VerifyHeadsAsync(Run run, CancellationToken cancellationToken)
+    {
+        var known = new HashSet<AuditHeadNote>();
+        await foreach (var heads in anchors.HeadsAsync(run.Last?.Day ?? "", cancellationToken))
+        {
+            foreach (var note in heads.Chains.Where(known.Add))
+            {
+                var entry = await AuditChainReader.ReadAsync(store, note.Chain, note.Sequence, note.Sequence, cancellationToken).FirstOrDefaultAsync(cancellationToken);
+                if (entry is null)
+                {
+                    return new(AuditFaultKind.Removed, null, note.Chain, note.Sequence, $"The entry was the end of its chain at {heads.At:u}, and is not there.");
+                }
+
+                if (Convert.ToHexStringLower(entry.Hash.Span) != note.Hash)
+                {
+                    return new(AuditFaultKind.Forged, null, note.Chain, note.Sequence, $"The entry is not the one that was the end of its chain at {heads.At:u}.");
+                }
+            }
+        }
+
+        return null;
+    }
+
     /// <summary>Nothing may stand behind the head; what a writer has appended meanwhile is before the head that stands there then.</summary>
     private async Task<AuditFault?> BeyondAsync(SealedChain part, CancellationToken cancellationToken)
     {
@@ -201,6 +267,8 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
     {
         public IContentExpiry? Expiry { get; init; }
 
+        public SealCheck SealCheck { get; } = new();
+
         public List<AuditSeal> Seals { get; } = [];
 
         public AuditSeal? Last { get; set; }
@@ -214,6 +282,8 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
         public long WithoutContent { get; set; }
 
         public int Anchored { get; set; }
+
+        public string? VouchedThrough { get; set; }
 
         public AuditFault? Fault { get; set; }
     }

@@ -6,6 +6,9 @@ internal sealed class SealCheck
     private readonly Dictionary<string, (long Last, string Head)> _ends = new(StringComparer.Ordinal);
     private AuditSeal? _before;
 
+    /// <summary>Of each chain, how far the seals that were checked reach.</summary>
+    public IReadOnlyDictionary<string, (long Last, string Head)> Ends => _ends;
+
     /// <summary>Checks the next seal; <see langword="null"/> when it is right.</summary>
     public AuditFault? Check(AuditSeal seal)
     {
@@ -23,6 +26,11 @@ internal sealed class SealCheck
         if (seal.Previous != (_before?.Root ?? AuditSeal.NoPrevious))
         {
             return Broken(_before is null ? "The first seal is not there." : "The seal follows another one than that of the day before.");
+        }
+
+        if (seal.Count != seal.Chains.Sum(static part => part.Count))
+        {
+            return Broken("The seal counts other entries than those that it names.");
         }
 
         foreach (var part in seal.Chains)

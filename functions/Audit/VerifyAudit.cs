@@ -9,7 +9,7 @@ namespace DingFlow.Audit;
 /// <c>GET /api/audit/verify?from=&amp;to=</c>: recomputes everything in a range of days, and when it has no end also what is not sealed yet.
 /// 200 either way; <c>ok</c> says whether it is whole, <c>firstFault</c> what is wrong first.
 /// </summary>
-public sealed class VerifyAudit(AuditVerifier verifier, IAuditTrail trail) : IHttpFunction
+public sealed class VerifyAudit(AuditVerifier verifier, IAuditTrail trail, TimeProvider time) : IHttpFunction
 {
     /// <inheritdoc/>
     public async Task InvokeAsync(HttpContext context)
@@ -20,6 +20,12 @@ public sealed class VerifyAudit(AuditVerifier verifier, IAuditTrail trail) : IHt
             || (from.Length > 0 && to.Length > 0 && string.CompareOrdinal(from, to) > 0))
         {
             await context.ProblemAsync(ProblemCode.Malformed, "from and to must be days such as 2026-11-24, and from not after to.");
+            return;
+        }
+
+        if (string.CompareOrdinal(from, AuditDay.Of(time.GetUtcNow())) > 0)
+        {
+            await context.ProblemAsync(ProblemCode.Malformed, "from must not be in the future.");
             return;
         }
 

@@ -31,6 +31,7 @@ internal sealed class AuditChain(IEntityStore store, string name, TimeProvider t
     private readonly HashSet<ulong> _keys = [];
     private AuditHead? _head;
     private long _lastOfOthers;
+    private (long Left, long Found)? _shortened;
 
     /// <summary>The number of the last entry that this writer has seen; -1 before the chain was opened.</summary>
     public long Known { get; private set; } = -1;
@@ -53,6 +54,12 @@ internal sealed class AuditChain(IEntityStore store, string name, TimeProvider t
             await store.SubmitAsync(
                 EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Insert(AuditRows.Chain(name, time.GetUtcNow()))), cancellationToken);
             _head = AuditHead.Empty;
+        }
+
+        if (_head.Sequence < Known)
+        {
+            // Nobody takes entries away: neither another writer nor a retention.
+            _shortened = (Known, _head.Sequence);
         }
 
         if (_head.Sequence != Known)
@@ -96,6 +103,7 @@ internal sealed class AuditChain(IEntityStore store, string name, TimeProvider t
             }
 
             _head = head with { ETag = result.ETags[^1] };
+            _shortened = null;
             Known = head.Sequence;
             compared = mayBeOurs ? Known : compared;
             for (var i = 0; i < taken; i++)
@@ -133,6 +141,11 @@ internal sealed class AuditChain(IEntityStore store, string name, TimeProvider t
         {
             // The chain keeps the order whatever the clocks say; that one went back is itself a fact.
             head = Write(head, ClockEntry(head.At, now), now);
+        }
+
+        if (_shortened is { } cut)
+        {
+            head = Write(head, ShortenedEntry(cut.Left, cut.Found, now), now);
         }
 
         var (taken, bytes) = (0, 0);
@@ -197,6 +210,22 @@ internal sealed class AuditChain(IEntityStore store, string name, TimeProvider t
             Details = new Dictionary<string, string>
             {
                 ["last"] = last.UtcDateTime.ToString("O", CultureInfo.InvariantCulture), ["clock"] = now.UtcDateTime.ToString("O", CultureInfo.InvariantCulture),
+            },
+        },
+        name, Known, now);
+
+    private WaitingEvent ShortenedEntry(long left, long found, DateTimeOffset now) => WaitingEvent.Of(
+        new()
+        {
+            Kind = TrailAudit.ChainShortened,
+            Actor = AuditActor.System(nameof(AuditTrail)),
+            Payload = PayloadHash.None,
+            Outcome = AuditOutcome.Failed,
+            On = new("chain", name),
+            Reason = "The chain is shorter than its writer had left it: somebody has removed its newest entries, or restored an older copy under a running program.",
+            Details = new Dictionary<string, string>
+            {
+                ["left"] = left.ToString(CultureInfo.InvariantCulture), ["found"] = found.ToString(CultureInfo.InvariantCulture),
             },
         },
         name, Known, now);

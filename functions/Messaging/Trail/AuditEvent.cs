@@ -127,6 +127,8 @@ public enum AuditActorType
 /// <param name="Key">Which key proved it: the name of the API key, or the number of the source's secret.</param>
 public sealed record AuditActor(AuditActorType Type, string Id, string? Key = null)
 {
+    private const int MaximumId = 200;
+
     /// <summary>Nobody that could be told: a request without valid credentials.</summary>
     public static AuditActor Unknown { get; } = new(AuditActorType.Unknown, "unknown");
 
@@ -142,6 +144,18 @@ public sealed record AuditActor(AuditActorType Type, string Id, string? Key = nu
     /// <param name="verifiedBy">Which of its secrets confirmed it, from 0; <see langword="null"/> when none did.</param>
     public static AuditActor Source(string source, int? verifiedBy = null) =>
         new(AuditActorType.Source, source, verifiedBy?.ToString(CultureInfo.InvariantCulture));
+
+    /// <summary>Whether a text can be the id of a doer: no person's name or address can.</summary>
+    public static bool IsId(string? text) => text is { Length: > 0 and <= MaximumId } && (text.Split(':', '/') switch
+    {
+        ["key", var name] => name.Length > 0 && name.All(IsNameCharacter),
+        ["entra", var id] => Guid.TryParseExact(id, "D", out _),
+        [var system, var name] => text.Contains('/', StringComparison.Ordinal) && system.Length > 0 && system.All(char.IsAsciiLetter) && name.Length > 0 && name.All(IsNameCharacter),
+        [var function] => function.All(char.IsAsciiLetterOrDigit),
+        _ => false,
+    });
+
+    private static bool IsNameCharacter(char c) => char.IsAsciiLetterOrDigit(c) || c is '.' or '-' or '_';
 
     /// <summary>DingFlow itself.</summary>
     /// <param name="function">Which part: the name of the function or class.</param>

@@ -23,9 +23,9 @@ internal sealed class AuditFeature : IDisposable
         Seals = new(Store);
         Search = new(Store, Seals);
         Sealer = new(Store, Seals, driver.Time, NullLogger<AuditSealer>.Instance);
-        Anchors = new(new FolderFiles(Path.Combine(_files.Path, "anchors")), Options, _http, driver.Time);
+        Anchors = new(new FolderFiles(AnchorPath), Options, _http, driver.Time);
         Policy = new(Options, Search);
-        Verifier = new(Store, Seals, Search, Policy, Anchors);
+        Verifier = new(Store, Seals, Search, Policy, Anchors, driver.Time);
         Holds = new(Trail, Seals);
         Archive = new(Store, new FolderFiles(ArchivePath));
         Expiry = new(Store, Trail, Seals, Holds, Policy, Archive, driver.Time, NullLogger<AuditExpiry>.Instance);
@@ -56,6 +56,8 @@ internal sealed class AuditFeature : IDisposable
     public AuditArchive Archive { get; }
 
     public AuditExpiry Expiry { get; }
+
+    public string AnchorPath => Path.Combine(_files.Path, "anchors");
 
     public string ArchivePath => Path.Combine(_files.Path, "archive");
 

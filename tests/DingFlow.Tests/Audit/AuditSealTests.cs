@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using DingFlow.Audit;
+using DingFlow.Messaging;
 using DingFlow.Storage;
 
 namespace DingFlow.Tests.Audit;
@@ -71,6 +72,32 @@ public sealed class AuditSealTests
                 Assert.True(operations > 5);
                 return;
             }
+        }
+    }
+
+    [Fact]
+    public async Task A_day_is_sealed_alike_from_the_hashes_beside_its_rows_and_from_its_lines()
+    {
+        List<AuditSeal> sealedDays = [];
+        foreach (var fromLines in (bool[])[false, true])
+        {
+            await using var driver = new TrailDriver();
+            using var feature = new AuditFeature(driver);
+            await Task.WhenAll(Enumerable.Range(0, 700).Select(i => feature.Trail.AppendAsync(
+                TrailDriver.Event(new string('x', 300)) with { CaseId = $"case-{i % 50}" }, Cancellation)));
+            var rows = await driver.Real.QueryAsync(AuditRows.EntriesTable, "main", AuditRows.EntriesFrom(1), 1000, null, Cancellation);
+            Assert.InRange(rows.Entities.Count, 8, 700);
+            foreach (var row in fromLines ? rows.Entities : [])
+            {
+                var bare = AuditRows.Entries("main", AuditRows.FirstOf(row.RowKey), InboxPayload.JoinChunks(row.Properties));
+                await driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.EntriesTable, EntityOperation.Upsert(bare)), Cancellation);
+            }
+
+            driver.Time.SetUtcNow(TrailDriver.Start + TimeSpan.FromDays(1));
+            sealedDays.AddRange(await feature.SealAsync());
+            Assert.True((await feature.VerifyAsync()).Ok);
+            Assert.Equal(14, (await feature.FindAsync(new() { CaseId = "case-7" })).Count);
+            Assert.Equal(700, sealedDays[^1].Count);
         }
     }
 

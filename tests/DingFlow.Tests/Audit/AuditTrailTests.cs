@@ -44,6 +44,43 @@ public sealed class AuditTrailTests
     }
 
     [Fact]
+    public async Task An_event_that_says_too_much_is_cut_and_keeps_nobody_from_working()
+    {
+        await using var driver = new TrailDriver();
+        var trail = driver.Open();
+        var longText = new string('因', 5000);
+        var event_ = TrailDriver.Event("long") with
+        {
+            Actor = new(AuditActorType.Principal, longText, longText), On = new(longText, longText), CaseId = longText, Exporter = longText, Reason = longText,
+            RequestId = longText, Details = Enumerable.Range(0, 40).ToDictionary(i => $"{new string('x', 1200)}{i}", _ => longText),
+        };
+        var result = await trail.SubmitAsync(TrailDriver.Change("long"), [.. Enumerable.Repeat(event_, 20)], Cancellation);
+        await trail.AppendAsync(event_, Cancellation);
+        await trail.DrainAsync(Cancellation);
+
+        Assert.True(result.Committed);
+        Assert.Equal(21, (await driver.ReadAsync()).Count);
+        Assert.All(await driver.ReadAsync(), static entry => Assert.InRange(entry.Content!.Value.Length, 10_000, EntityLimits.BinaryLength));
+    }
+
+    [Fact]
+    public async Task Events_of_one_transaction_wait_in_one_row()
+    {
+        await using var driver = new TrailDriver();
+        var trail = driver.Open();
+        await trail.AppendAsync(TrailDriver.Event("first"), Cancellation);
+        driver.Store.DieAfter(2, loseAnswer: false);
+        var events = Enumerable.Range(0, 95).Select(i => TrailDriver.Event($"{i}")).ToList();
+        await trail.SubmitAsync(TrailDriver.Change("many"), events, Cancellation);
+        await trail.DisposeAsync();
+        Assert.Equal(2, (await driver.Real.QueryAsync("States", "p", RowKeyRange.StartingWith(AuditOutbox.RowPrefix), 10, null, Cancellation)).Entities.Count);
+
+        driver.Store.Heal();
+        Assert.Equal(95, await driver.Open().SweepAsync(Cancellation));
+        Assert.Equal(["first", .. events.Select(static one => one.Reason)], await driver.ReasonsAsync());
+    }
+
+    [Fact]
     public async Task Many_callers_at_once_make_one_chain()
     {
         await using var driver = new TrailDriver();

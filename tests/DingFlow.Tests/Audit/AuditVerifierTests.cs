@@ -132,6 +132,149 @@ public sealed class AuditVerifierTests
         AuditFaultKind.SealBroken, "2026-11-26", null, null);
 
     [Fact]
+    public Task Swapped_seals_are_named() => ExpectAsync(
+        async feature =>
+        {
+            var (first, second) = ((await SealRowAsync(feature, "2026-11-24"))!, (await SealRowAsync(feature, "2026-11-25"))!);
+            await WriteAsync(feature, new Entity("seals", "2026-11-24") { Properties = second.Properties }, new Entity("seals", "2026-11-25") { Properties = first.Properties });
+        },
+        AuditFaultKind.SealBroken, "2026-11-25", null, null);
+
+    [Fact]
+    public Task The_last_seal_cannot_be_removed() => ExpectAsync(
+        async feature =>
+        {
+            await feature.Driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Delete("seals", "2026-11-26")), Cancellation);
+            Directory.Delete(feature.AnchorPath, recursive: true);
+        },
+        AuditFaultKind.SealBroken, "2026-11-26", "main", null);
+
+    [Fact]
+    public Task The_last_seal_cannot_be_removed_and_the_chains_turned_back_without_touching_the_anchor() => ExpectAsync(
+        async feature =>
+        {
+            await feature.Driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Delete("seals", "2026-11-26")), Cancellation);
+            var seal = (await feature.Seals.FindAsync("2026-11-25", Cancellation))!;
+            await feature.Seals.AdvanceAsync(seal, await feature.Seals.ChainsAsync(Cancellation), Cancellation);
+        },
+        AuditFaultKind.AnchorMismatch, "2026-11-26", null, null);
+
+    [Fact]
+    public Task All_seals_cannot_be_removed_without_touching_the_anchor() => ExpectAsync(
+        async feature =>
+        {
+            foreach (var chain in (string[])["main", "other"])
+            {
+                await RemoveAsync(feature, chain, 1);
+                await feature.Driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.EntriesTable, EntityOperation.Delete(chain, AuditRows.HeadRow)), Cancellation);
+                await feature.Driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Delete(AuditRows.ChainsPartition, chain)), Cancellation);
+            }
+
+            foreach (var day in (string[])["2026-11-24", "2026-11-25", "2026-11-26"])
+            {
+                await feature.Driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Delete("seals", day)), Cancellation);
+            }
+        },
+        AuditFaultKind.AnchorMismatch, null, null, null);
+
+    [Fact]
+    public Task A_removed_anchor_is_named() => ExpectAsync(
+        feature =>
+        {
+            File.Delete(Path.Combine(feature.AnchorPath, "anchors", "2026-11-25.json"));
+            return Task.CompletedTask;
+        },
+        AuditFaultKind.AnchorMissing, "2026-11-25", null, null);
+
+    [Fact]
+    public Task A_damaged_anchor_is_named() => ExpectAsync(
+        feature => File.WriteAllTextAsync(Path.Combine(feature.AnchorPath, "anchors", "2026-11-25.json"), "{\"day\":", Cancellation),
+        AuditFaultKind.SealBroken, "2026-11-25", null, null);
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public Task A_chain_that_was_removed_as_a_whole_is_named(bool withItsPlaceInTheList) => ExpectAsync(
+        async feature =>
+        {
+            await RemoveAsync(feature, "other", 1);
+            await feature.Driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.EntriesTable, EntityOperation.Delete("other", AuditRows.HeadRow)), Cancellation);
+            if (withItsPlaceInTheList)
+            {
+                await feature.Driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Delete(AuditRows.ChainsPartition, "other")), Cancellation);
+            }
+        },
+        AuditFaultKind.Removed, withItsPlaceInTheList ? null : "2026-11-24", "other", withItsPlaceInTheList ? null : 1);
+
+    [Fact]
+    public Task A_chain_that_went_from_the_list_only_is_named() => ExpectAsync(
+        feature => feature.Driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Delete(AuditRows.ChainsPartition, "main")), Cancellation),
+        AuditFaultKind.Removed, null, "main", null);
+
+    [Fact]
+    public Task What_was_removed_before_its_day_was_sealed_is_named_though_the_day_is_sealed_then() => ExpectAsync(
+        async feature =>
+        {
+            await feature.Trail.AppendAsync(TrailDriver.Event("open 3"), Cancellation);
+            await feature.Driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.EntriesTable, EntityOperation.Delete("main", AuditRows.EntryRow(17))), Cancellation);
+            feature.Driver.Time.Advance(TimeSpan.FromDays(1));
+            await feature.SealAsync();
+            Assert.Equal(1, (await feature.Seals.LastAsync(Cancellation))!.Count);
+        },
+        AuditFaultKind.Removed, null, "main", 17);
+
+    [Fact]
+    public async Task The_newest_entries_removed_with_the_head_turned_back_are_found_only_through_what_was_anchored()
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        await TruncateAsync(feature, "main", 16);
+        Assert.True((await feature.VerifyAsync()).Ok, "nothing remembers the entry, as docs/audit.md says");
+
+        await feature.Trail.DisposeAsync();
+        var restarted = driver.Open("main", driver.Real);
+        await restarted.AppendAsync(TrailDriver.Event("open 2, again"), Cancellation);
+        await feature.Anchors.PutHeadsAsync(await feature.Seals.HeadsAsync(Cancellation), Cancellation);
+        Assert.True((await feature.VerifyAsync()).Ok);
+        await TruncateAsync(feature, "main", 16);
+        var fault = (await feature.VerifyAsync()).FirstFault!;
+        Assert.Equal((AuditFaultKind.Removed, "main", 17L), (fault.Kind, fault.Chain, fault.Sequence!.Value));
+
+        // Another entry in its place is none.
+        await driver.Open("main", driver.Real).AppendAsync(TrailDriver.Event("instead"), Cancellation);
+        fault = (await feature.VerifyAsync()).FirstFault!;
+        Assert.Equal((AuditFaultKind.Forged, "main", 17L), (fault.Kind, fault.Chain, fault.Sequence!.Value));
+    }
+
+    [Fact]
+    public async Task A_new_chain_that_was_removed_with_everything_is_found_through_what_was_anchored()
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        await driver.Open("young", driver.Real).AppendAsync(TrailDriver.Event("young"), Cancellation);
+        await feature.Anchors.PutHeadsAsync(await feature.Seals.HeadsAsync(Cancellation), Cancellation);
+        await RemoveAsync(feature, "young", 1);
+        await driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.EntriesTable, EntityOperation.Delete("young", AuditRows.HeadRow)), Cancellation);
+        await driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Delete(AuditRows.ChainsPartition, "young")), Cancellation);
+
+        var fault = (await feature.VerifyAsync()).FirstFault!;
+        Assert.Equal((AuditFaultKind.Removed, "young", 1L), (fault.Kind, fault.Chain, fault.Sequence!.Value));
+    }
+
+    [Fact]
+    public async Task A_running_writer_notices_that_its_newest_entries_were_removed()
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        await TruncateAsync(feature, "main", 15);
+        await feature.Trail.AppendAsync(TrailDriver.Event("next"), Cancellation);
+
+        var entries = await driver.ReadAsync();
+        Assert.Equal(["audit.chain_shortened", "tests.happened"], entries.Skip(15).Select(static entry => entry.Kind));
+        Assert.Equal(("17", "15"), (entries[15].Read()!.Details!["left"], entries[15].Read()!.Details!["found"]));
+    }
+
+    [Fact]
     public Task A_changed_list_of_hashes_is_named() => ExpectAsync(
         feature => feature.Seals.PutLeavesAsync("2026-11-25", new byte[320], Cancellation), AuditFaultKind.SealBroken, "2026-11-25", null, null);
 
@@ -144,7 +287,7 @@ public sealed class AuditVerifierTests
         using var forged = await AuditFeature.WithThreeDaysAsync(forger);
         Assert.True((await forged.VerifyAsync()).Ok);
 
-        var verifier = new AuditVerifier(forger.Real, forged.Seals, forged.Search, forged.Policy, feature.Anchors);
+        var verifier = new AuditVerifier(forger.Real, forged.Seals, forged.Search, forged.Policy, feature.Anchors, forger.Time);
         var result = await verifier.VerifyAsync(null, null, Cancellation);
         Assert.Equal((AuditFaultKind.AnchorMismatch, "2026-11-24"), (result.FirstFault!.Kind, result.FirstFault.Day));
     }
@@ -168,6 +311,35 @@ public sealed class AuditVerifierTests
         {
             Assert.NotEmpty(JsonSerializer.Deserialize(json.Replace(before, after, StringComparison.Ordinal), AuditApiJson.Default.AuditProof)!.Faults());
         }
+    }
+
+    private static Task<Entity?> SealRowAsync(AuditFeature feature, string day) =>
+        feature.Driver.Real.GetAsync(AuditRows.TrailTable, "seals", day, Cancellation);
+
+    private static async Task WriteAsync(AuditFeature feature, params Entity[] rows)
+    {
+        foreach (var row in rows)
+        {
+            await feature.Driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Upsert(row)), Cancellation);
+        }
+    }
+
+    private static async Task RemoveAsync(AuditFeature feature, string chain, long from)
+    {
+        var rows = await feature.Driver.Real.QueryAsync(AuditRows.EntriesTable, chain, AuditRows.EntriesFrom(from), 1000, null, Cancellation);
+        foreach (var row in rows.Entities)
+        {
+            await feature.Driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.EntriesTable, EntityOperation.Delete(chain, row.RowKey)), Cancellation);
+        }
+    }
+
+    /// <summary>Takes everything behind an entry away, the head included, as somebody does who knows how the trail is made.</summary>
+    private static async Task TruncateAsync(AuditFeature feature, string chain, long last)
+    {
+        await RemoveAsync(feature, chain, last + 1);
+        var entry = await EntryAsync(feature, chain, last);
+        await feature.Driver.Real.SubmitAsync(
+            EntityTransaction.Of(AuditRows.EntriesTable, EntityOperation.Upsert(AuditRows.Head(chain, new(last, entry.Hash, entry.RecordedAt, null)))), Cancellation);
     }
 
     private static async Task ExpectAsync(Func<AuditFeature, Task> tamper, AuditFaultKind kind, string? day, string? chain, long? sequence)

@@ -77,7 +77,9 @@ public sealed class AuditWalkTests
         foreach (var query in (string[])
             [
                 "audit?from=yesterday", "audit?from=2026-11-25&to=2026-11-24", "audit?limit=0", "audit?limit=1001", "audit?next=xyz", "audit?kind=Nothing!",
-                "audit?subject=E1001", "audit/export?format=xml", "audit/verify?from=2026-13-01", "audit/verify?from=2026-11-25&to=2026-11-24",
+                "audit?subject=E1001", "audit?principal=alice.wong@acme.example", "audit?principal=alice wong", "audit?from=10:00", "audit?from=05/06/2026",
+                "audit?from=0001-01-01", "audit?kind=*", "audit?kind=offboarding.case_opened**", "audit?kind=x", "audit?next=OTk5OS0xMi0zMQ",
+                "audit/verify?from=2900-01-01", "audit/verify?from=9999-12-31", "audit/export?format=xml", "audit/verify?from=2026-13-01", "audit/verify?from=2026-11-25&to=2026-11-24",
             ])
         {
             (await client.AskAsync(HttpMethod.Get, $"/api/{query}")).IsProblem(400, "malformed");
@@ -88,9 +90,21 @@ public sealed class AuditWalkTests
         (await client.AskAsync(HttpMethod.Get, "/api/audit/main/1/proof")).IsProblem(409, "conflict");
         (await client.AskAsync(HttpMethod.Post, "/api/audit/holds", """{"caseId":"a/b","reason":"litigation"}""")).IsProblem(400, "malformed");
         (await client.AskAsync(HttpMethod.Post, "/api/audit/holds/none/release", """{"reason":"settled"}""")).IsProblem(404, "not-found");
-        Assert.Equal(201, (await client.AskAsync(HttpMethod.Post, "/api/audit/holds", """{"caseId":"c-1","reason":"litigation"}""")).Status);
-        Assert.Equal("c-1", (string?)(await client.AskAsync(HttpMethod.Get, "/api/audit/holds")).Json["items"]![0]!["caseId"]);
-        Assert.Equal(204, (await client.AskAsync(HttpMethod.Post, "/api/audit/holds/c-1/release", """{"reason":"settled"}""")).Status);
+        (await client.AskAsync(HttpMethod.Post, "/api/audit/search", """{"type":"employeeId","identifier":"E1","reason":"access","from":"2026-11-25T00:00:00Z","to":"2026-11-24T00:00:00Z"}"""))
+            .IsProblem(400, "malformed");
+        foreach (var query in (string[])["audit?from=2026-11-25", "audit?from=2026-11-25T10:00:00Z&to=2026-11-25T19:00:00.5%2B08:00", "audit?principal=key:local", "audit?kind=audit.*"])
+        {
+            Assert.Equal(200, (await client.AskAsync(HttpMethod.Get, $"/api/{query}")).Status);
+        }
+
+        // A case that no entry knows is a typing error: its hold would hold nothing.
+        (await client.AskAsync(HttpMethod.Post, "/api/audit/holds", """{"caseId":"c-1","reason":"litigation"}""")).IsProblem(404, "not-found");
+        await new HrSender(program.Client, "sandbox", program.HrSecret).AcceptedAsync(HrSender.Leaver("E1004"), "msg_hold");
+        var caseId = (string)(await new Operations(client).VerifiedAsync("E1004"))["caseId"]!;
+        await EntriesAsync(client, $"caseId={caseId}", static entries => entries.Count > 0);
+        Assert.Equal(201, (await client.AskAsync(HttpMethod.Post, "/api/audit/holds", $$"""{"caseId":"{{caseId}}","reason":"litigation"}""")).Status);
+        Assert.Equal(caseId, (string?)(await client.AskAsync(HttpMethod.Get, "/api/audit/holds")).Json["items"]![0]!["caseId"]);
+        Assert.Equal(204, (await client.AskAsync(HttpMethod.Post, $"/api/audit/holds/{caseId}/release", """{"reason":"settled"}""")).Status);
         using var stranger = program.CreateOperator("not-a-key");
         Assert.Equal(401, (await stranger.AskAsync(HttpMethod.Get, "/api/audit")).Status);
     }
