@@ -101,12 +101,12 @@ internal static class AuditRows
     public static IEnumerable<WaitingRow> Wait(IReadOnlyList<WaitingEvent> events)
     {
         List<WaitingEvent> row = [];
-        var bytes = 0;
+        var (bytes, rows) = (0, 0);
         foreach (var one in events)
         {
             if (row.Count == EventsPerWaitingRow || bytes + one.Content.Length > BytesPerWaitingRow)
             {
-                yield return new(row[0].Id, row);
+                yield return new(IdOf(rows++), row);
                 (row, bytes) = ([], 0);
             }
 
@@ -114,7 +114,10 @@ internal static class AuditRows
             bytes += one.Content.Length;
         }
 
-        yield return new(row[0].Id, row);
+        yield return new(IdOf(rows), row);
+
+        // They sort as the events stand.
+        string IdOf(int number) => number == 0 ? events[0].Id : string.Create(CultureInfo.InvariantCulture, $"{events[0].Id}-{number}");
     }
 
     public static Entity Waiting(string partition, WaitingRow waiting)
@@ -179,7 +182,7 @@ internal sealed record AuditHead(long Sequence, ReadOnlyMemory<byte> Hash, DateT
 internal sealed record AuditDigest(DateTimeOffset At, byte[] Hashes, byte[] Keys);
 
 /// <summary>Events that wait together beside the state that they describe.</summary>
-/// <param name="Id">The row's own id: that of its first event.</param>
+/// <param name="Id">The row's own id: that of the first event, and a number behind it for further rows.</param>
 /// <param name="Events">At least one.</param>
 internal sealed record WaitingRow(string Id, IReadOnlyList<WaitingEvent> Events);
 
