@@ -41,15 +41,15 @@ public sealed partial class VoidTransferBatch(TransfersOptions options, SubjectL
             await ledger.VoidBatchAsync(part.Exporter, found.Id, context.RequestAborted);
         }
 
-        Log.Voided(logger, found.Id, found.Parts.Count, context.Principal(), reason);
+        Log.Voided(logger, found.Id, found.Parts.Count, context.Principal());
         await context.WriteJsonAsync(
             new TransferBatchView(found.Id, [.. found.Parts.Select(part => part with { State = BatchState.Voided })]), TransfersJson.Default.TransferBatchView);
     });
 
     private static partial class Log
     {
-        [LoggerMessage(1, LogLevel.Warning, "Batch {BatchId} of {Exporters} exporters was voided by {Principal}: {Reason}")]
-        public static partial void Voided(ILogger logger, string batchId, int exporters, string? principal, string reason);
+        [LoggerMessage(1, LogLevel.Warning, "Batch {BatchId} of {Exporters} exporters was voided by {Principal}")]
+        public static partial void Voided(ILogger logger, string batchId, int exporters, string? principal);
     }
 }
 

@@ -71,7 +71,7 @@ public sealed partial class LookUpSubject(
             }
         }
 
-        Log.LookedUp(logger, context.Principal(), places.Reason, holdings.Count);
+        Log.LookedUp(logger, context.Principal(), holdings.Count);
         await context.WriteJsonAsync(new SubjectView(holdings), TransfersJson.Default.SubjectView);
     });
 
@@ -106,8 +106,8 @@ public sealed partial class LookUpSubject(
 
     private static partial class Log
     {
-        [LoggerMessage(1, LogLevel.Information, "{Principal} looked up what is held on a person, because: {Reason}. Exporters that hold something: {Exporters}")]
-        public static partial void LookedUp(ILogger logger, string? principal, string reason, int exporters);
+        [LoggerMessage(1, LogLevel.Information, "{Principal} looked up what is held on a person. Exporters that hold something: {Exporters}")]
+        public static partial void LookedUp(ILogger logger, string? principal, int exporters);
     }
 }
 
@@ -152,14 +152,14 @@ public sealed partial class EraseSubject(
             }
         }
 
-        Log.Erased(logger, context.Principal(), places.Reason, erased.Count);
+        Log.Erased(logger, context.Principal(), erased.Count);
         await context.WriteJsonAsync(new ErasureView([.. erased.Distinct(StringComparer.Ordinal)]), TransfersJson.Default.ErasureView);
     });
 
     private static partial class Log
     {
-        [LoggerMessage(1, LogLevel.Warning, "{Principal} had a person erased, because: {Reason}. Exporters that held something: {Exporters}")]
-        public static partial void Erased(ILogger logger, string? principal, string reason, int exporters);
+        [LoggerMessage(1, LogLevel.Warning, "{Principal} had a person erased. Exporters that held something: {Exporters}")]
+        public static partial void Erased(ILogger logger, string? principal, int exporters);
     }
 }
 
@@ -185,6 +185,13 @@ public sealed partial class UniteSubjects(
             return;
         }
 
+        // One person is one person at every exporter: who may act for some only would lower the counts of the others, for good.
+        if (!options.Exporters.Values.All(one => context.MayUseExporter(one.Id)))
+        {
+            await context.ProblemAsync(ProblemCode.Forbidden, "Identifiers are united for all exporters; this key is confined to some.");
+            return;
+        }
+
         using var pseudonymizer = key.CreatePseudonymizer();
         var names = request.Subjects?.Select(name => name?.For(exporter, pseudonymizer)).ToList() ?? [];
         if (names.Count is < 2 or > MostNames || names.Contains(null))
@@ -203,14 +210,14 @@ public sealed partial class UniteSubjects(
             },
             context.RequestAborted);
         var united = await links.LinkAsync([[.. names.OfType<SubjectPseudonym>()]], context.RequestAborted);
-        Log.United(logger, context.Principal(), names.Count, reason, united);
+        Log.United(logger, context.Principal(), names.Count, united);
         await context.WriteJsonAsync(new UnionView(united), TransfersJson.Default.UnionView);
     });
 
     private static partial class Log
     {
-        [LoggerMessage(1, LogLevel.Warning, "{Principal} said that {Identifiers} identifiers are one person, because: {Reason}. Entries united: {United}")]
-        public static partial void United(ILogger logger, string? principal, int identifiers, string reason, int united);
+        [LoggerMessage(1, LogLevel.Warning, "{Principal} said that {Identifiers} identifiers are one person. Entries united: {United}")]
+        public static partial void United(ILogger logger, string? principal, int identifiers, int united);
     }
 }
 

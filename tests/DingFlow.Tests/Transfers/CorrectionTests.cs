@@ -98,6 +98,21 @@ public sealed class CorrectionTests(TransfersProgram program) : IClassFixture<Tr
     }
 
     [Fact]
+    public async Task A_key_that_is_confined_to_some_exporters_cannot_lower_the_counts_of_others()
+    {
+        using var confined = program.Program.CreateOperator(TransfersProgram.ConfinedKey);
+        var request = new JObject
+        {
+            ["exporter"] = "exporter-1",
+            ["reason"] = "So that they count once.",
+            ["subjects"] = new JArray(
+                new JObject { ["type"] = "email", ["id"] = "one@confined.example" }, new JObject { ["type"] = "email", ["id"] = "two@confined.example" }),
+        };
+
+        (await confined.AskAsync(HttpMethod.Post, "/api/subjects/unite", request.ToString())).IsProblem(403, "forbidden");
+    }
+
+    [Fact]
     public async Task A_recount_is_audited_with_what_it_found()
     {
         var exporter = program.NewExporter();

@@ -48,7 +48,7 @@ public sealed class TransfersProgram : IAsyncLifetime
             ["Auth:ApiKeys:sender:Hash"] = ConfiguredProgram.HashOf(SenderKey),
             ["Auth:ApiKeys:sender:Roles"] = "transfers.write",
             ["Auth:ApiKeys:confined:Hash"] = ConfiguredProgram.HashOf(ConfinedKey),
-            ["Auth:ApiKeys:confined:Roles"] = "transfers.write,compliance.read",
+            ["Auth:ApiKeys:confined:Roles"] = "transfers.write,compliance.read,compliance.write",
             ["Auth:ApiKeys:confined:Exporters"] = "Exporter-1",
             ["Auth:ApiKeys:compliance:Hash"] = ConfiguredProgram.HashOf(ComplianceKey),
             ["Auth:ApiKeys:compliance:Roles"] = "compliance.read,compliance.write,subjects.read",
