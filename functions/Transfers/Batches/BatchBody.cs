@@ -115,7 +115,7 @@ public sealed class BatchBody : IAsyncDisposable
         try
         {
             return Format == TransferFormat.NdJson
-                ? await new LineBlocks(_records, _options.MaxBatchRecords, readers).ReadAsync(take, late.Token, either.Token)
+                ? await new LineBlocks(_records, _options, readers).ReadAsync(take, late.Token, either.Token)
                 : await ReadArrayAsync(readers, take, either.Token);
         }
         catch (OperationCanceledException) when (late.IsCancellationRequested && !cancellationToken.IsCancellationRequested)

@@ -3,16 +3,29 @@ using System.Buffers;
 namespace DingFlow.Transfers;
 
 /// <summary>
-/// Reads NDJSON in blocks of whole lines that are judged side by side and handed on in their order. Holds as many blocks as there are
-/// processors, and two more, whatever the size of the batch.
+/// Reads NDJSON in blocks of whole lines that are judged side by side and handed on in their order, in parts of some ten thousand records.
+/// Holds as many blocks as there are processors, and two more, whatever the size of the batch.
 /// </summary>
-internal sealed class LineBlocks(Stream records, int maximumRecords, ReaderPool readers)
+/// <remarks>
+/// A block is far smaller than a part: what is read of it is soon a few objects beside a part and not as much again, so that the garbage
+/// collector, which stops everybody, finds little to move.
+/// </remarks>
+internal sealed class LineBlocks(Stream records, TransfersOptions options, ReaderPool readers)
 {
-    /// <summary>Some ten thousand records, which the ledger writes most cheaply; more than the longest record that is held.</summary>
-    private const int BlockBytes = 3 * 1024 * 1024;
+    private const int SmallestBlock = 1024 * 1024;
+
+    /// <summary>
+    /// Records of a part. The ledger writes ten thousand at once most cheaply; a list of a few more would be an object of the large kind,
+    /// which is collected only with everything else.
+    /// </summary>
+    private const int PartRecords = 10_600;
+
+    private readonly int _blockBytes = Math.Max(SmallestBlock, 2 * options.MaxRecordBytes);
 
     private readonly Queue<Task<TransferChunk>> _judging = new();
     private readonly int _most = Math.Max(2, Environment.ProcessorCount) + 1;
+    private readonly List<TransferChunk> _part = [];
+    private int _partRecords;
     private long _read;
     private byte[] _rest = [];
     private bool _isStart = true;
@@ -27,7 +40,7 @@ internal sealed class LineBlocks(Stream records, int maximumRecords, ReaderPool 
             var ended = false;
             while (!ended && stop == BatchStop.None)
             {
-                var block = ArrayPool<byte>.Shared.Rent(BlockBytes);
+                var block = ArrayPool<byte>.Shared.Rent(_blockBytes);
                 (var length, ended, stop) = await FillAsync(block, late, cancellationToken);
                 Judge(block, length, isLast: ended && stop == BatchStop.None);
                 if (_judging.Count >= _most && !await TakeAsync(take))
@@ -44,6 +57,7 @@ internal sealed class LineBlocks(Stream records, int maximumRecords, ReaderPool 
                 }
             }
 
+            await HandOnAsync(take);
             return stop;
         }
         finally
@@ -60,9 +74,9 @@ internal sealed class LineBlocks(Stream records, int maximumRecords, ReaderPool 
         var length = _rest.Length;
         try
         {
-            while (length < BlockBytes)
+            while (length < _blockBytes)
             {
-                var count = await records.ReadAsync(block.AsMemory(length, BlockBytes - length), cancellationToken);
+                var count = await records.ReadAsync(block.AsMemory(length, _blockBytes - length), cancellationToken);
                 if (count == 0)
                 {
                     return (length, true, BatchStop.None);
@@ -95,7 +109,7 @@ internal sealed class LineBlocks(Stream records, int maximumRecords, ReaderPool 
         }
 
         var lines = isLast ? length - start : block.AsSpan(start, length - start).LastIndexOf((byte)'\n') + 1;
-        if (lines == 0 && length - start == BlockBytes)
+        if (lines == 0 && length - start == _blockBytes)
         {
             // One line alone fills the block, so it is longer than any that is held: it is judged by what there is of it, and the rest is dropped.
             (lines, _dropping) = (length - start, true);
@@ -120,17 +134,41 @@ internal sealed class LineBlocks(Stream records, int maximumRecords, ReaderPool 
             CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current));
     }
 
-    /// <summary>Hands the oldest block on; <see langword="false"/> when the batch may have no more records.</summary>
+    /// <summary>Adds the oldest block to the part, and hands that on when it is full; <see langword="false"/> when the batch may have no more records.</summary>
     private async Task<bool> TakeAsync(Func<TransferChunk, Task> take)
     {
         var chunk = (await _judging.Dequeue()).After(_read);
-        var allowed = chunk.Before(maximumRecords);
+        var allowed = chunk.Before(options.MaxBatchRecords);
         if (allowed.Records > _read)
         {
+            var count = (int)(allowed.Records - _read);
             _read = allowed.Records;
-            await take(allowed);
+            _part.Add(allowed);
+            _partRecords += count;
+            if (_partRecords + count > PartRecords)
+            {
+                // Another block of this size would be too much.
+                await HandOnAsync(take);
+            }
         }
 
-        return chunk.Records <= maximumRecords;
+        if (chunk.Records <= options.MaxBatchRecords)
+        {
+            return true;
+        }
+
+        await HandOnAsync(take);
+        return false;
+    }
+
+    private async Task HandOnAsync(Func<TransferChunk, Task> take)
+    {
+        if (_part.Count > 0)
+        {
+            var part = TransferChunk.Join(_part);
+            _part.Clear();
+            _partRecords = 0;
+            await take(part);
+        }
     }
 }

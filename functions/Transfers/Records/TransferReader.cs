@@ -13,6 +13,23 @@ namespace DingFlow.Transfers;
 public sealed record TransferChunk(
     IReadOnlyList<SubjectTransfer> Transfers, IReadOnlyList<RecordRefusal> Refusals, long Records, string? Fault)
 {
+    /// <summary>Consecutive parts as one.</summary>
+    internal static TransferChunk Join(IReadOnlyList<TransferChunk> parts)
+    {
+        if (parts.Count == 1)
+        {
+            return parts[0];
+        }
+
+        var transfers = new List<SubjectTransfer>(parts.Sum(part => part.Transfers.Count));
+        foreach (var part in parts)
+        {
+            transfers.AddRange(part.Transfers);
+        }
+
+        return new(transfers, [.. parts.SelectMany(part => part.Refusals)], parts[^1].Records, parts[^1].Fault);
+    }
+
     /// <summary>The same after so many records of the batch.</summary>
     internal TransferChunk After(long records) => records == 0 ? this : this with
     {
@@ -54,6 +71,9 @@ public sealed class TransferReader : IDisposable
 {
     /// <summary>The ledger writes parts of this size most cheaply.</summary>
     internal const int ChunkSize = 10_000;
+
+    /// <summary>Bytes of a record that is shorter than most.</summary>
+    private const int ShortRecord = 256;
 
     private readonly TransfersOptions _options;
     private readonly Pseudonymizer _pseudonymizer;
@@ -137,8 +157,7 @@ public sealed class TransferReader : IDisposable
     /// </summary>
     internal TransferChunk ReadLines(ReadOnlyMemory<byte> lines)
     {
-        // Room for as many as there mostly are; twice as much would be an object of the large kind, whose collection stops everybody.
-        (_records, _transfers, _refusals) = (0, new(ChunkSize), []);
+        (_records, _transfers, _refusals) = (0, new(lines.Length / ShortRecord), []);
         _validator.Begin();
         for (var rest = lines.Span; !rest.IsEmpty;)
         {
