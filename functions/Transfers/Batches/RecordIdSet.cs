@@ -28,10 +28,10 @@ internal sealed class RecordIdSet
         return TryPut(KeyOf(id));
     }
 
-    /// <summary>Adds the ids of records and returns the records whose ids were not there, in their order.</summary>
-    public List<SubjectTransfer> AddNew(IReadOnlyList<SubjectTransfer> records)
+    /// <summary>Adds the ids of records and returns the records whose ids were not there, in their order; mostly these are all.</summary>
+    public IReadOnlyList<SubjectTransfer> AddNew(IReadOnlyList<SubjectTransfer> records)
     {
-        var fresh = new List<SubjectTransfer>(records.Count);
+        List<SubjectTransfer>? fresh = null;
         Span<UInt128> keys = stackalloc UInt128[SideBySide];
         Span<bool> taken = stackalloc bool[SideBySide];
         for (var from = 0; from < records.Count; from += SideBySide)
@@ -51,14 +51,18 @@ internal sealed class RecordIdSet
 
             for (var i = 0; i < count; i++)
             {
-                if (TryPut(keys[i]))
+                if (!TryPut(keys[i]))
                 {
-                    fresh.Add(records[from + i]);
+                    fresh ??= [.. records.Take(from + i)];
+                }
+                else
+                {
+                    fresh?.Add(records[from + i]);
                 }
             }
         }
 
-        return fresh;
+        return fresh ?? records;
     }
 
     /// <summary>Whether an id is there.</summary>

@@ -239,7 +239,7 @@ internal sealed class BatchUnderWay(
             }
 
             var settled = fresh.Count - result.Overtaken;
-            Notice(fresh.Take(settled).Where((_, index) => !refused.Contains(index)));
+            Notice(settled == fresh.Count && refused.Count == 0 ? fresh : fresh.Take(settled).Where((_, index) => !refused.Contains(index)));
             if (result.Overtaken == 0)
             {
                 return;

@@ -34,8 +34,8 @@ internal sealed class ProgramProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>Resident memory in MiB; <c>private</c> without the pages of files that the kernel can take back.</summary>
-    public (double Resident, double Private) Memory => (Status("VmRSS:"), Status("RssAnon:"));
+    /// <summary>Memory now.</summary>
+    public ProgramMemory Memory => new(Status("VmRSS:"), Status("RssAnon:"), Status("RssFile:"));
 
     /// <summary>The most resident memory so far, in MiB.</summary>
     public double PeakResident => Status("VmHWM:");
@@ -117,6 +117,12 @@ internal sealed class ProgramProcess : IAsyncDisposable
         _process.Dispose();
     }
 }
+
+/// <summary>Memory of a process in MiB.</summary>
+/// <param name="Resident">All that is resident.</param>
+/// <param name="Private">Of it, what is the process's own.</param>
+/// <param name="Files">Of it, pages of files (its assemblies, its database), which the kernel can take back.</param>
+internal readonly record struct ProgramMemory(double Resident, double Private, double Files);
 
 /// <summary>What the measuring needs of an HTTP answer.</summary>
 internal static class HttpAnswer
