@@ -166,6 +166,7 @@ public static partial class DingFlowProgram
     private static void AddAuthentication(IServiceCollection services, AuthOptions options)
     {
         services.AddSingleton(options);
+        services.AddPolicy(provider => AuthPolicy.Of(options, provider.GetRequiredService<AuditPseudonyms>()));
         services.AddSingleton(provider => new BearerAuthentication(options, entra => new EntraTokens(
             entra, new HttpClient { Timeout = TimeSpan.FromSeconds(10) }, provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILogger<EntraTokens>>())));

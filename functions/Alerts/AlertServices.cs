@@ -17,6 +17,7 @@ public static class AlertServices
         return services
             .TryAddAuditTrail(configuration, faults)
             .AddSingleton(AlertOptions.Read(configuration, faults))
+            .AddPolicy(static provider => AlertPolicy.Of(provider.GetRequiredService<AlertOptions>(), provider.GetRequiredService<AuditPseudonyms>()))
             .AddSingleton<AlertStore>()
             .AddSingleton<IAlertChannelSender, AlertWebhook>()
             .AddSingleton<IAlertChannelSender, AlertRobot>()

@@ -1,4 +1,6 @@
 using Azure.Core;
+using DingFlow.DingTalk;
+using DingFlow.Entra;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
 using DingFlow.Remote;
@@ -20,6 +22,10 @@ public static class AuditServices
         return services
             .AddSingleton(options)
             .AddHostedService<SweepAuditAtStart>()
+            .AddPolicy(provider => AuditPolicy.Of(
+                options, provider.GetRequiredService<DingTalkOptions>(), provider.GetRequiredService<EntraOptions>(), provider.GetRequiredService<AuditPseudonyms>()))
+            .AddSingleton<PolicyLog>()
+            .AddSingleton<RefusalCounter>()
             .AddSingleton<RequestAudit>()
             .AddSingleton<AuditSeals>()
             .AddSingleton<AuditSearch>()

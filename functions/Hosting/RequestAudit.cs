@@ -6,9 +6,9 @@ namespace DingFlow.Hosting;
 
 /// <summary>
 /// Records who signed in to the management routes, and what was refused: no route can forget it. What repeats itself is counted, so that
-/// nobody fills the trail by knocking on a door.
+/// nobody fills the trail by knocking on a door: the sum is exact (<see cref="RefusalCounter"/>).
 /// </summary>
-public sealed partial class RequestAudit(IAuditTrail trail, TimeProvider time, ILogger<RequestAudit> logger)
+public sealed partial class RequestAudit(IAuditTrail trail, RefusalCounter counter, TimeProvider time, ILogger<RequestAudit> logger)
 {
     /// <summary>Refusals of one kind from one sender that are recorded one by one in a minute.</summary>
     private const int RefusalsPerMinute = 20;
@@ -33,53 +33,49 @@ public sealed partial class RequestAudit(IAuditTrail trail, TimeProvider time, I
     internal static AuditKind DeliveryRefused { get; } =
         new("intake.delivery_refused", AuditRetention.Operational, "A webhook was refused: signature, network, size, form, rate or confinement.");
 
+    internal static AuditKind KindOf(string name) => Array.Find([SignInRefused, Forbidden, DeliveryRefused], kind => kind.Name == name) ?? SignInRefused;
+
     /// <summary>The request has been answered.</summary>
     internal async Task EndedAsync(HttpContext context, FunctionRegistration function)
     {
-        if (EventOf(context, function) is not { } auditEvent)
-        {
-            return;
-        }
-
         try
         {
             // The caller has its answer, and may be gone.
-            await trail.AppendAsync(auditEvent, CancellationToken.None);
+            await (RefusalOf(context, function) is var (kind, actor)
+                ? RefusedAsync(context, function, kind, actor)
+                : SignedInAsync(context, function));
         }
         catch (EntityStoreException exception)
         {
-            Log.NotRecorded(logger, auditEvent.Kind.Name, exception);
+            Log.NotRecorded(logger, function.Name, exception);
         }
     }
 
-    private AuditEvent? EventOf(HttpContext context, FunctionRegistration function)
+    private static (AuditKind Kind, AuditActor Actor)? RefusalOf(HttpContext context, FunctionRegistration function) => context.Response.StatusCode switch
     {
-        var status = context.Response.StatusCode;
-        if (function.Role is null)
-        {
-            return IsWebhook(context) && status is >= StatusCodes.Status400BadRequest and < StatusCodes.Status500InternalServerError
-                ? Refusal(context, function, DeliveryRefused, SenderOf(context, status))
-                : null;
-        }
+        var status and >= StatusCodes.Status400BadRequest and < StatusCodes.Status500InternalServerError when function.Role is null && IsWebhook(context) =>
+            (DeliveryRefused, SenderOf(context, status)),
+        StatusCodes.Status401Unauthorized when function.Role is not null => (SignInRefused, AuditActor.Unknown),
+        StatusCodes.Status403Forbidden when function.Role is not null => (Forbidden, context.AuditActor()),
+        _ => null,
+    };
 
-        return status switch
-        {
-            StatusCodes.Status401Unauthorized => Refusal(context, function, SignInRefused, AuditActor.Unknown),
-            StatusCodes.Status403Forbidden => Refusal(context, function, Forbidden, context.AuditActor()),
-            _ when context.Principal() is { } principal && Take($"in|{principal}", 1, SignInWindow) is not null => new()
-            {
-                Kind = SignedIn, Actor = AuditActor.Principal(principal), Payload = PayloadHash.None, On = new("route", function.Name), RequestId = context.RequestId(),
-            },
-            _ => null,
-        };
-    }
+    private Task SignedInAsync(HttpContext context, FunctionRegistration function) =>
+        function.Role is not null && context.Principal() is { } principal && Take($"in|{principal}", 1, SignInWindow)
+            ? trail.AppendAsync(
+                new()
+                {
+                    Kind = SignedIn, Actor = AuditActor.Principal(principal), Payload = PayloadHash.None, On = new("route", function.Name), RequestId = context.RequestId(),
+                },
+                CancellationToken.None)
+            : Task.CompletedTask;
 
-    private AuditEvent? Refusal(HttpContext context, FunctionRegistration function, AuditKind kind, AuditActor actor)
+    private Task RefusedAsync(HttpContext context, FunctionRegistration function, AuditKind kind, AuditActor actor)
     {
         var status = context.Response.StatusCode.ToString(CultureInfo.InvariantCulture);
-        if (Take($"{kind.Name}|{function.Name}|{actor.Id}|{status}", RefusalsPerMinute, RefusalWindow) is not { } suppressed)
+        if (!Take($"{kind.Name}|{function.Name}|{actor.Id}|{status}", RefusalsPerMinute, RefusalWindow))
         {
-            return null;
+            return counter.CountAsync(new(kind.Name, function.Name, actor, status));
         }
 
         var details = new Dictionary<string, string> { ["status"] = status };
@@ -88,21 +84,18 @@ public sealed partial class RequestAudit(IAuditTrail trail, TimeProvider time, I
             details["problem"] = code.Slug();
         }
 
-        if (suppressed > 0)
-        {
-            details["notRecordedBefore"] = suppressed.ToString(CultureInfo.InvariantCulture);
-        }
-
-        return new()
-        {
-            Kind = kind,
-            Actor = actor,
-            Payload = context.BodyRead() is { } body ? PayloadHash.Of(body.Span) : PayloadHash.None,
-            Outcome = AuditOutcome.Refused,
-            On = new("route", function.Name),
-            RequestId = context.RequestId(),
-            Details = details,
-        };
+        return trail.AppendAsync(
+            new()
+            {
+                Kind = kind,
+                Actor = actor,
+                Payload = context.BodyRead() is { } body ? PayloadHash.Of(body.Span) : PayloadHash.None,
+                Outcome = AuditOutcome.Refused,
+                On = new("route", function.Name),
+                RequestId = context.RequestId(),
+                Details = details,
+            },
+            CancellationToken.None);
     }
 
     /// <summary>Webhooks authenticate their sender themselves; probes and descriptions have nobody to authenticate.</summary>
@@ -114,11 +107,8 @@ public sealed partial class RequestAudit(IAuditTrail trail, TimeProvider time, I
         : context.Request.RouteValues["tenant"] is string tenant ? AuditActor.Source($"dingtalk/{tenant}")
         : AuditActor.Unknown;
 
-    /// <summary>
-    /// <see langword="null"/>: it has repeated itself too often in its window; otherwise how many were left out since the last one that was
-    /// recorded.
-    /// </summary>
-    private int? Take(string key, int most, TimeSpan window)
+    /// <summary><see langword="false"/>: it has repeated itself too often in its window.</summary>
+    private bool Take(string key, int most, TimeSpan window)
     {
         var now = time.GetUtcNow();
         lock (_gate)
@@ -130,19 +120,11 @@ public sealed partial class RequestAudit(IAuditTrail trail, TimeProvider time, I
                     _seen.Clear();
                 }
 
-                var leftOut = repetition?.LeftOut ?? 0;
                 _seen[key] = new(now) { Count = 1 };
-                return leftOut;
+                return true;
             }
 
-            if (repetition.Count < most)
-            {
-                repetition.Count++;
-                return 0;
-            }
-
-            repetition.LeftOut++;
-            return null;
+            return repetition.Count++ < most;
         }
     }
 
@@ -151,13 +133,11 @@ public sealed partial class RequestAudit(IAuditTrail trail, TimeProvider time, I
         public DateTimeOffset Since { get; } = since;
 
         public int Count { get; set; }
-
-        public int LeftOut { get; set; }
     }
 
     private static partial class Log
     {
-        [LoggerMessage(1, LogLevel.Error, "The audit trail could not take an entry of the kind {Kind}")]
-        public static partial void NotRecorded(ILogger logger, string kind, Exception exception);
+        [LoggerMessage(1, LogLevel.Error, "The audit trail could not take what became of a request to {Route}")]
+        public static partial void NotRecorded(ILogger logger, string route, Exception exception);
     }
 }

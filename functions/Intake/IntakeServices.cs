@@ -15,6 +15,7 @@ public static class IntakeServices
         services.AddSingleton(IntakeOptions.Read(configuration, faults));
         services.AddSingleton(InboxOptions.Read(configuration, faults));
         services.TryAddAuditTrail(configuration, faults);
+        services.AddPolicy(static provider => IntakePolicy.Of(provider.GetRequiredService<IntakeOptions>(), provider.GetRequiredService<AuditPseudonyms>()));
         services.AddSingleton<SourcePauses>();
         services.AddSingleton<IInboxGate>(static provider => provider.GetRequiredService<SourcePauses>());
         services.AddSingleton<Inbox>();

@@ -74,6 +74,9 @@ public sealed record InboxDelivery
     /// <summary>Which key verified it (an index into the source's secrets), for the evidence.</summary>
     public int VerifiedBy { get; init; }
 
+    /// <summary>The name of the key that verified it, where the sender signs in with an API key or token.</summary>
+    public string? VerifiedByKey { get; init; }
+
     /// <summary>What it says; empty for events that need no work.</summary>
     public required IReadOnlyList<PersonEvent> Events { get; init; }
 }

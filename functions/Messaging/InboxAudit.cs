@@ -17,7 +17,7 @@ internal static class InboxAudit
     public static AuditEvent Accepted(InboxDelivery delivery, InboxRecord record, bool idReused, AuditPseudonyms pseudonyms) => new()
     {
         Kind = DeliveryAccepted,
-        Actor = AuditActor.Source(delivery.Source, delivery.VerifiedBy),
+        Actor = ActorOf(delivery),
         Payload = PayloadHash.FromHex(record.BodyHash),
         On = new("delivery", record.Id),
         Subject = delivery.Events.Count == 1 ? pseudonyms.Of("employeeId", delivery.Events[0].EmployeeId) : null,
@@ -37,10 +37,14 @@ internal static class InboxAudit
     public static AuditEvent Repeated(InboxDelivery delivery, string id, string bodyHash) => new()
     {
         Kind = DeliveryRepeated,
-        Actor = AuditActor.Source(delivery.Source, delivery.VerifiedBy),
+        Actor = ActorOf(delivery),
         Payload = PayloadHash.FromHex(bodyHash),
         On = new("delivery", id),
     };
+
+    private static AuditActor ActorOf(InboxDelivery delivery) => delivery.VerifiedByKey is { } key
+        ? new(AuditActorType.Source, delivery.Source, key)
+        : AuditActor.Source(delivery.Source, delivery.VerifiedBy);
 
     public static AuditEvent Replayed(InboxRecord record) => new()
     {

@@ -54,8 +54,24 @@ public sealed partial class ParkedMessages(
             properties[string.Create(CultureInfo.InvariantCulture, $"Body{i}")] = message.Body.Slice(at, length).ToArray();
         }
 
-        await store.SubmitAsync(
-            EntityTransaction.Of(Table, EntityOperation.Upsert(new Entity(message.Queue, id) { Properties = properties })), cancellationToken);
+        await trail.SubmitAsync(
+            EntityTransaction.Of(Table, EntityOperation.Upsert(new Entity(message.Queue, id) { Properties = properties })),
+            [
+                new()
+                {
+                    Kind = MessagingAudit.MessageParked,
+                    Actor = AuditActor.System(nameof(ParkedMessages)),
+                    Payload = PayloadHash.Of(message.Body.Span),
+                    Outcome = AuditOutcome.Failed,
+                    On = new("parkedMessage", id),
+                    Reason = reason,
+                    Details = new Dictionary<string, string>
+                    {
+                        ["queue"] = message.Queue, ["deliveries"] = message.DeliveryCount.ToString(CultureInfo.InvariantCulture),
+                    },
+                },
+            ],
+            cancellationToken);
         Log.Parked(logger, id, message.Queue, message.DeliveryCount, reason);
         OperationalMetrics.MessageParked(message.Queue);
         if (message.Queue == Queues.Alerts.Name)

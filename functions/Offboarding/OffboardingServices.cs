@@ -14,6 +14,9 @@ public static class OffboardingServices
     public static IServiceCollection AddOffboarding(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults) => services
         .TryAddAuditTrail(configuration, faults)
         .AddSingleton(OffboardingOptions.Read(configuration, faults))
+        .AddPolicy(static provider => OffboardingPolicy.Of(
+            provider.GetRequiredService<OffboardingOptions>(), provider.GetRequiredService<BrakeOptions>(), provider.GetRequiredService<ReconciliationOptions>(),
+            provider.GetRequiredService<OffboardingPlans>(), provider.GetRequiredService<AuditPseudonyms>()))
         .AddSingleton<CaseStore>()
         .AddSingleton<PersonClaims>()
         .AddSingleton<CaseRuns>()

@@ -21,6 +21,7 @@ public static class RulesServices
         return services
             .TryAddAuditTrail(configuration, faults)
             .AddSingleton(static provider => RuleEngine.Create(provider.GetRequiredService<TransfersOptions>(), new SettingsFaults()))
+            .AddPolicy(static provider => RulesPolicy.Of(provider.GetRequiredService<TransfersOptions>()))
             .AddSingleton<ThresholdReader>()
             .AddSingleton<TierLatch>()
             .AddSingleton<IncidentStore>()

@@ -42,7 +42,7 @@ internal static class ScimHttp
             return null;
         }
 
-        return source;
+        return source.CalledBy(context.AuditActor());
     }
 
     /// <summary>Reads a JSON object as body. <see langword="null"/>: there is none, which has been answered. To be disposed of.</summary>

@@ -61,7 +61,7 @@ internal sealed partial class ScimProvisioning(
 
             // An id that begins with its time keeps the list in the order of creation while clients page through it.
             var id = Guid.CreateVersion7(now).ToString("n");
-            if (await users.InsertAsync(source.Name, id, user, claim, cancellationToken) is { } stored)
+            if (await users.InsertAsync(source, id, user, claim, cancellationToken) is { } stored)
             {
                 Log.Created(logger, id, source.Name, user.Active);
                 return stored;
@@ -131,7 +131,7 @@ internal sealed partial class ScimProvisioning(
             }
 
             changed = changed with { ModifiedAt = time.GetUtcNow(), Intent = null };
-            if (await users.ReplaceAsync(source.Name, stored, changed, claim, CancellationToken.None) is { } replaced)
+            if (await users.ReplaceAsync(source, stored, changed, claim, CancellationToken.None) is { } replaced)
             {
                 Log.Changed(logger, id, source.Name, changed.Active, changed.Transition);
                 return replaced;
@@ -184,7 +184,7 @@ internal sealed partial class ScimProvisioning(
                 stored = begun.User! with { User = begun.User!.User with { Transition = stored.User.Transition + 1 } };
             }
 
-            if (await users.RemoveAsync(source.Name, stored, CancellationToken.None))
+            if (await users.RemoveAsync(source, stored, CancellationToken.None))
             {
                 Log.Removed(logger, id, source.Name);
                 return null;
@@ -196,7 +196,7 @@ internal sealed partial class ScimProvisioning(
 
     /// <summary>Writes a user anew under the present key. Returns whether there was anything to do.</summary>
     public async Task<bool> RewriteAsync(ScimSource source, StoredScimUser stored, CancellationToken cancellationToken) =>
-        await users.ReplaceAsync(source.Name, stored, stored.User, null, cancellationToken) is not null;
+        await users.ReplaceAsync(source, stored, stored.User, null, cancellationToken) is not null;
 
     private async Task<StoredScimUser?> FindSettledAsync(ScimSource source, string id, CancellationToken cancellationToken)
     {
@@ -223,7 +223,7 @@ internal sealed partial class ScimProvisioning(
         }
 
         // From here on the caller's going away changes nothing.
-        if (await users.ReplaceAsync(source.Name, stored, stored.User with { Intent = intent }, null, CancellationToken.None) is not { } begun)
+        if (await users.ReplaceAsync(source, stored, stored.User with { Intent = intent }, null, CancellationToken.None) is not { } begun)
         {
             return null;
         }
@@ -239,8 +239,8 @@ internal sealed partial class ScimProvisioning(
         await AcceptAsync(source, stored.Id, transition, pending);
         var settled = stored.User with { Active = pending.Active, Transition = transition, ModifiedAt = pending.At, Intent = null };
         return pending.Removes
-            ? await users.RemoveAsync(source.Name, stored with { User = settled }, CancellationToken.None)
-            : await users.ReplaceAsync(source.Name, stored, settled, null, CancellationToken.None) is not null;
+            ? await users.RemoveAsync(source, stored with { User = settled }, CancellationToken.None)
+            : await users.ReplaceAsync(source, stored, settled, null, CancellationToken.None) is not null;
     }
 
     private async Task AcceptAsync(ScimSource source, string id, int transition, ScimIntent intent)

@@ -22,6 +22,17 @@ internal sealed class ScimSource(HrSource source, ScimEmployeeId employeeId, Tim
 {
     private readonly RateLimiter _limiter = new(source.MaxPerMinute, time);
 
+    /// <summary>The key by which the present request signed in: the name of an API key, or a principal of Entra.</summary>
+    public string? Key { get; private set; }
+
+    /// <summary>The source as this request may use it: the pace is shared, the key is the request's own.</summary>
+    public ScimSource CalledBy(AuditActor caller)
+    {
+        var called = (ScimSource)MemberwiseClone();
+        called.Key = caller.Key ?? caller.Id;
+        return called;
+    }
+
     /// <summary>Its name, in lower case.</summary>
     public string Name => source.Name;
 
@@ -43,6 +54,7 @@ internal sealed class ScimSource(HrSource source, ScimEmployeeId employeeId, Tim
         Active = active,
         Removes = removes,
         At = time.GetUtcNow(),
+        Key = Key,
         Body = body.ToArray(),
         EmployeeId = EmployeeIdOf(before) ?? EmployeeIdOf(after),
         Email = EmailOf(before) ?? EmailOf(after),
@@ -59,6 +71,8 @@ internal sealed class ScimSource(HrSource source, ScimEmployeeId employeeId, Tim
         SenderId = string.Create(System.Globalization.CultureInfo.InvariantCulture, $"scim:{id}:{transition}"),
         EventTime = intent.At,
         Body = intent.Body,
+        VerifiedBy = -1,
+        VerifiedByKey = intent.Key,
         Events = source.Confine(
         [
             Complete(intent.EmployeeId, intent.Email, intent.DingTalkUserId, id) with

@@ -81,6 +81,9 @@ internal sealed record ScimIntent
     /// <summary>When it was begun.</summary>
     public required DateTimeOffset At { get; init; }
 
+    /// <summary>By which key the request that began it signed in.</summary>
+    public string? Key { get; init; }
+
     /// <summary>The request's body, for the evidence.</summary>
     public required byte[] Body { get; init; }
 

@@ -116,8 +116,9 @@ internal sealed class ScimUserStore(IEntityStore store, IAuditTrail trail, Audit
 
     /// <summary>Stores a new user. <see langword="null"/>: meanwhile somebody took the user name, or the claim of a removed one changed.</summary>
     public async Task<StoredScimUser?> InsertAsync(
-        string source, string id, ScimUser user, ScimNameClaim? removed, CancellationToken cancellationToken)
+        ScimSource caller, string id, ScimUser user, ScimNameClaim? removed, CancellationToken cancellationToken)
     {
+        var (source, key) = (caller.Name, caller.Key);
         List<EntityOperation> operations = [EntityOperation.Insert(ToEntity(source, id, user))];
         foreach (var row in RowsOf(source, id, user, keys.CurrentKeyId))
         {
@@ -126,14 +127,15 @@ internal sealed class ScimUserStore(IEntityStore store, IAuditTrail trail, Audit
 
         DropForeignClaim(operations, source, removed);
         var result = await trail.SubmitAsync(
-            new EntityTransaction(Table, operations), [EventOf(ScimAudit.UserCreated, source, id, user)], cancellationToken);
+            new EntityTransaction(Table, operations), [EventOf(ScimAudit.UserCreated, source, key, id, user)], cancellationToken);
         return result.Committed ? new StoredScimUser(id, user, result.ETags[0]!, keys.CurrentKeyId) : null;
     }
 
     /// <summary>Replaces a user. <see langword="null"/>: it was changed meanwhile, or its new user name was taken.</summary>
     public async Task<StoredScimUser?> ReplaceAsync(
-        string source, StoredScimUser current, ScimUser user, ScimNameClaim? removed, CancellationToken cancellationToken)
+        ScimSource caller, StoredScimUser current, ScimUser user, ScimNameClaim? removed, CancellationToken cancellationToken)
     {
+        var (source, key) = (caller.Name, caller.Key);
         List<EntityOperation> operations = [EntityOperation.Replace(ToEntity(source, current.Id, user), current.ETag)];
         var before = RowsOf(source, current.Id, current.User, current.KeyId);
         var after = RowsOf(source, current.Id, user, keys.CurrentKeyId);
@@ -145,7 +147,7 @@ internal sealed class ScimUserStore(IEntityStore store, IAuditTrail trail, Audit
 
         DropForeignClaim(operations, source, removed);
         var result = await trail.SubmitAsync(
-            new EntityTransaction(Table, operations), [EventOf(ScimAudit.UserChanged, source, current.Id, user)], cancellationToken);
+            new EntityTransaction(Table, operations), [EventOf(ScimAudit.UserChanged, source, key, current.Id, user)], cancellationToken);
         return result.Committed ? new StoredScimUser(current.Id, user, result.ETags[0]!, keys.CurrentKeyId) : null;
     }
 
@@ -153,8 +155,9 @@ internal sealed class ScimUserStore(IEntityStore store, IAuditTrail trail, Audit
     /// Removes a user; nothing that could be read stays. Of a person who was deprovisioned once, the hash of the user name is kept, so
     /// that provisioning the person again is known for a return. <see langword="false"/>: it was changed meanwhile.
     /// </summary>
-    public async Task<bool> RemoveAsync(string source, StoredScimUser current, CancellationToken cancellationToken)
+    public async Task<bool> RemoveAsync(ScimSource caller, StoredScimUser current, CancellationToken cancellationToken)
     {
+        var (source, key) = (caller.Name, caller.Key);
         List<EntityOperation> operations = [EntityOperation.Delete(source, UserRow(current.Id), current.ETag)];
         foreach (var row in RowsOf(source, current.Id, current.User, current.KeyId))
         {
@@ -167,13 +170,13 @@ internal sealed class ScimUserStore(IEntityStore store, IAuditTrail trail, Audit
         }
 
         return (await trail.SubmitAsync(
-            new EntityTransaction(Table, operations), [EventOf(ScimAudit.UserRemoved, source, current.Id, current.User)], cancellationToken)).Committed;
+            new EntityTransaction(Table, operations), [EventOf(ScimAudit.UserRemoved, source, key, current.Id, current.User)], cancellationToken)).Committed;
     }
 
-    private AuditEvent EventOf(AuditKind kind, string source, string id, ScimUser user) => new()
+    private AuditEvent EventOf(AuditKind kind, string source, string? key, string id, ScimUser user) => new()
     {
         Kind = kind,
-        Actor = AuditActor.Source(source),
+        Actor = new(AuditActorType.Source, $"hr/{source}", key),
         Payload = PayloadHash.Of(JsonSerializer.SerializeToUtf8Bytes(user, ScimStateJson.Default.ScimUser)),
         On = new("scimUser", id),
         Subject = pseudonyms.Of("employeeId", user.EmployeeNumber),

@@ -1,4 +1,5 @@
 using DingFlow.Hosting;
+using DingFlow.Messaging;
 using DingFlow.Settings;
 using DingFlow.Storage;
 using DingFlow.Transfers.Ledger;
@@ -27,6 +28,7 @@ public static class TransfersServices
             .AddSingleton(options)
             .AddSingleton(classifier)
             .AddSingleton(pseudonyms)
+            .AddPolicy(provider => TransfersPolicy.Of(options, pseudonyms.Id, provider.GetRequiredService<AuditPseudonyms>()))
             .AddSingleton<BulkScheduler>()
             .AddSingleton(provider => ledger with { Background = provider.GetRequiredService<BulkScheduler>() })
             .AddSingleton(provider => PredicatesOf(options, provider))

@@ -141,9 +141,9 @@ public sealed record AuditActor(AuditActorType Type, string Id, string? Key = nu
 
     /// <summary>A sender of deliveries.</summary>
     /// <param name="source"><c>hr/{source}</c>, <c>dingtalk/{tenant}</c> and the like.</param>
-    /// <param name="verifiedBy">Which of its secrets confirmed it, from 0; <see langword="null"/> when none did.</param>
+    /// <param name="verifiedBy">Which of its secrets confirmed it, from 0; <see langword="null"/> or less than 0 when none did.</param>
     public static AuditActor Source(string source, int? verifiedBy = null) =>
-        new(AuditActorType.Source, source, verifiedBy?.ToString(CultureInfo.InvariantCulture));
+        new(AuditActorType.Source, source, verifiedBy >= 0 ? verifiedBy.Value.ToString(CultureInfo.InvariantCulture) : null);
 
     /// <summary>Whether a text can be the id of a doer: no person's name or address can.</summary>
     public static bool IsId(string? text) => text is { Length: > 0 and <= MaximumId } && (text.Split(':', '/') switch

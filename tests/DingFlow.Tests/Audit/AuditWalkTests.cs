@@ -5,6 +5,7 @@ using DingFlow.Sandbox;
 using DingFlow.Storage;
 using DingFlow.Tests.EndToEnd;
 using DingFlow.Tests.Infrastructure;
+using DingFlow.Tests.Storage;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using Newtonsoft.Json.Linq;
@@ -184,6 +185,40 @@ public sealed class AuditWalkTests
 
         var verified = (await client.AskAsync(HttpMethod.Get, "/api/audit/verify")).Json;
         Assert.True((bool)verified["ok"]!, verified.ToString());
+    }
+
+    [Fact]
+    public async Task Settings_that_change_between_two_starts_and_refusals_before_a_kill_are_told_exactly()
+    {
+        using var directory = new DataDirectory();
+        await using var program = await DingFlowProcess.StartStandaloneAsync(dataDirectory: directory.Path);
+        using (var first = program.CreateOperator())
+        {
+            var stated = await EntriesAsync(first, "kind=policy.stated&limit=1000", static entries => entries.Any(static entry => (string?)entry["on"]!["id"] == "transfers.counting"));
+            foreach (var name in (string[])["rules", "transfers.counting", "offboarding.plan", "offboarding.brake", "offboarding.protected", "alerts", "audit", "hrSource/sandbox", "apiKey/local", "exporter/acme-zhuhai"])
+            {
+                Assert.Single(stated, entry => (string?)entry["on"]!["id"] == name);
+            }
+        }
+
+        // One after another over one connection: whoever is answered the second time has been counted the first time.
+        for (var knock = 0; knock < 76; knock++)
+        {
+            Assert.Equal(401, (await program.Client.AskAsync(HttpMethod.Get, "/api/offboarding")).Status);
+        }
+
+        await program.KillAsync();
+        await using var changedProgram = await DingFlowProcess.StartStandaloneAsync(
+            new Dictionary<string, string> { ["Offboarding:Brake:Count"] = "7", ["Alerts:Levels"] = "40,80" }, directory.Path);
+        using var client = changedProgram.CreateOperator();
+        var changed = await EntriesAsync(client, "kind=policy.changed&limit=1000", static entries => entries.Count >= 2);
+        Assert.Equal(["alerts", "offboarding.brake"], changed.Select(static entry => (string?)entry["on"]!["id"]).Order(StringComparer.Ordinal));
+        Assert.Equal("20 -> 7", (string?)changed.Single(static entry => (string?)entry["on"]!["id"] == "offboarding.brake")["details"]!["value.count"]);
+
+        var refused = await EntriesAsync(client, "kind=authentication.refused&limit=1000", static entries => entries.Any(static entry => entry["details"]!["repeated"] is not null));
+        var sum = refused.Sum(static entry => (int?)entry["details"]!["repeated"] ?? 1);
+        Assert.Equal(20, refused.Count(static entry => entry["details"]!["repeated"] is null));
+        Assert.InRange(sum, 75, 76);
     }
 
     private static async Task<IReadOnlyList<JToken>> EntriesAsync(HttpClient client, string query, Func<IReadOnlyList<JToken>, bool> until) =>

@@ -48,6 +48,18 @@ public sealed class ParkedMessageTests
         (await client.AskAsync(HttpMethod.Post, $"/api/parked-messages/{strange["parkedId"]}/replay", """{"reason":"again"}""")).IsProblem(409, "conflict");
         Assert.Single(await ListAsync(client, "discarded", 1));
 
+        // Each of it stands in the trail.
+        var story = await Eventually.GetAsync<IReadOnlyList<string>>(
+            async () =>
+            {
+                var kinds = (await client.AskAsync(HttpMethod.Get, "/api/audit?kind=messaging.*&limit=1000")).Json["items"]!
+                    .Select(static entry => (string)entry["kind"]!).Order(StringComparer.Ordinal).ToList();
+                return kinds.Count >= 8 ? kinds : null;
+            },
+            () => "the entries on parked messages", Cancellation);
+        Assert.Equal(
+            ["messaging.message_discarded", .. Enumerable.Repeat("messaging.message_parked", 4), .. Enumerable.Repeat("messaging.message_replayed", 3)], story);
+
         (await client.AskAsync(HttpMethod.Get, "/api/parked-messages/0123456789abcdef0123456789abcdef")).IsProblem(404, "not-found");
         (await client.AskAsync(HttpMethod.Get, "/api/parked-messages?queue=nowhere")).IsProblem(400, "malformed");
         (await program.Client.AskAsync(HttpMethod.Get, "/api/parked-messages")).IsProblem(401, "unauthorized");

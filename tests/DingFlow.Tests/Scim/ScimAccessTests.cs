@@ -1,3 +1,4 @@
+using DingFlow.Messaging;
 using DingFlow.Hosting;
 using DingFlow.Scim;
 using DingFlow.Settings;
@@ -99,6 +100,20 @@ public sealed class ScimAccessTests
         {
             (await program.AskAsync("POST", "/Users", body)).IsScimError(400, "invalidValue");
         }
+    }
+
+    [Fact]
+    public async Task The_trail_says_by_which_key_a_provider_signed_in()
+    {
+        await using var program = await ScimProgram.StartAsync();
+        var id = await program.CreateAsync(ScimProgram.User(Address, "E7"));
+        await program.AskAsync("DELETE", $"/Users/{id}");
+
+        var entries = program.Trail.Events.Where(static one => one.Kind.Name.StartsWith("scim.", StringComparison.Ordinal) || one.Kind.Name == "intake.delivery_accepted").ToList();
+        Assert.Contains(entries, static one => one.Kind.Name == "intake.delivery_accepted");
+        Assert.Contains(entries, static one => one.Kind.Name == "scim.user_removed");
+        Assert.All(entries, static one => Assert.Equal((AuditActorType.Source, "scim"), (one.Actor.Type, one.Actor.Key)));
+        Assert.Single(entries.Select(static one => one.Actor.Id).Distinct());
     }
 
     [Fact]

@@ -239,12 +239,15 @@ internal sealed class ScimProgram : IAsyncDisposable
         return all.Select(setting => $"--{setting.Key}={setting.Value}");
     }
 
+    /// <summary>What the program told the audit trail.</summary>
+    public TestTrail Trail { get; private set; } = null!;
+
     private void AddFeatures(IServiceCollection services, Microsoft.Extensions.Configuration.ConfigurationManager configuration, SettingsFaults faults)
     {
         services.Replace(ServiceDescriptor.Singleton<TimeProvider>(Time));
         services.AddSingleton<ILoggerProvider>(Logs);
         services.AddSingleton<IEntityStore>(Store);
-        services.AddSingleton<IAuditTrail>(new TestTrail(Store));
+        services.AddSingleton<IAuditTrail>(Trail = new TestTrail(Store));
         services.AddSingleton<IMessageQueue>(Queue);
         services.AddSingleton<IAlertSender>(new AlertList(Alerts));
         services.AddSingleton(new DingTalkOptions(new Dictionary<string, DingTalkTenant>()));
