@@ -5,20 +5,23 @@ using System.Text;
 namespace DingFlow.Transfers;
 
 /// <summary>
-/// The record ids of a batch, in 16 bytes each and at most half as much again: a batch may have millions. Ids of at most 15 bytes are kept
+/// The record ids of a batch, in 16 bytes each and at most two thirds as much again: a batch may have millions. Ids of at most 15 bytes are kept
 /// as they are; longer ones as 120 bits of their XXH128, which two ids of a batch of millions never share by accident.
 /// </summary>
 internal sealed class RecordIdSet
 {
-    private const int SmallestCapacity = 1024;
+    private const int SmallestCapacity = 64;
     private const int LongestKept = 15;
     private const byte Hashed = 0xFF;
 
     /// <summary>Ids that are looked for at the same time.</summary>
     private const int SideBySide = 16;
 
-    // Open addressing with linear probing. The last byte of a key is its length, or Hashed: never 0, so that 0 is an empty place.
-    private UInt128[] _keys = new UInt128[SmallestCapacity];
+    // Open addressing with linear probing. The last byte of a key is its length, or Hashed: never 0, so that 0 is an empty place. A key's
+    // place is a share of the table, so that a larger table has them in the same order and growing goes from one end to the other.
+    private readonly TablePages<UInt128> _memory = new();
+    private UInt128[][] _pages = [new UInt128[SmallestCapacity]];
+    private int _capacity = SmallestCapacity;
     private int _count;
 
     /// <summary>Adds an id; <see langword="false"/> when it was there.</summary>
@@ -46,7 +49,7 @@ internal sealed class RecordIdSet
             // A set of millions is far larger than any cache: memory is asked for all of these places before the first is needed.
             for (var i = 0; i < count; i++)
             {
-                taken[i] = _keys[HomeOf(_keys, keys[i])] != 0;
+                taken[i] = At(HomeOf(keys[i])) != 0;
             }
 
             for (var i = 0; i < count; i++)
@@ -69,68 +72,100 @@ internal sealed class RecordIdSet
     public bool Contains(string id)
     {
         var key = KeyOf(id);
-        return _keys[PlaceOf(_keys, key)] == key;
+        return At(PlaceOf(key)) == key;
     }
 
     /// <summary>Removes an id, if it is there.</summary>
     public void Remove(string id)
     {
         var key = KeyOf(id);
-        var place = PlaceOf(_keys, key);
-        if (_keys[place] != key)
+        var place = PlaceOf(key);
+        if (At(place) != key)
         {
             return;
         }
 
-        _keys[place] = 0;
+        At(place) = 0;
         _count--;
         // What follows may have been put there because this place was taken.
-        for (var next = (place + 1) & (_keys.Length - 1); _keys[next] != 0; next = (next + 1) & (_keys.Length - 1))
+        for (var next = After(place); At(next) != 0; next = After(next))
         {
-            var moved = _keys[next];
-            _keys[next] = 0;
-            _keys[PlaceOf(_keys, moved)] = moved;
+            var moved = At(next);
+            At(next) = 0;
+            At(PlaceOf(moved)) = moved;
         }
     }
 
     private bool TryPut(UInt128 key)
     {
-        var place = PlaceOf(_keys, key);
-        if (_keys[place] == key)
+        ref var place = ref At(PlaceOf(key));
+        if (place == key)
         {
             return false;
         }
 
-        _keys[place] = key;
+        place = key;
         _count++;
         return true;
     }
 
     private void GrowFor(int more)
     {
-        if (_count + more <= _keys.Length / 4 * 3)
+        if (_count + more <= _capacity / 4 * 3)
         {
             return;
         }
 
-        var larger = new UInt128[_keys.Length * 2];
-        foreach (var key in _keys)
+        var old = _pages;
+        _capacity = TablePages<UInt128>.Rounded(Math.Max(_capacity + (_capacity / 4), (_count + more) * 4 / 3));
+        _pages = new UInt128[TablePages<UInt128>.PagesFor(_capacity)][];
+        for (var page = 0; page < old.Length; page++)
         {
-            if (key != 0)
+            foreach (var key in old[page])
             {
-                larger[PlaceOf(larger, key)] = key;
+                if (key != 0)
+                {
+                    Move(key);
+                }
             }
+
+            _memory.Return(old[page]);
+            old[page] = [];
         }
 
-        _keys = larger;
+        for (var page = 0; page < _pages.Length; page++)
+        {
+            _pages[page] ??= _memory.Take(_capacity);
+        }
     }
 
-    /// <summary>Where a key is, or belongs.</summary>
-    private static int PlaceOf(UInt128[] keys, UInt128 key)
+    /// <summary>Puts a key into a table whose pages are made as they are reached.</summary>
+    private void Move(UInt128 key)
     {
-        for (var place = HomeOf(keys, key); ; place = (place + 1) & (keys.Length - 1))
+        for (var place = HomeOf(key); ; place = After(place))
         {
-            if (keys[place] == 0 || keys[place] == key)
+            ref var page = ref _pages[place >> TablePages<UInt128>.Bits];
+            page ??= _memory.Take(_capacity);
+            ref var target = ref page[place & TablePages<UInt128>.Mask];
+            if (target == 0)
+            {
+                target = key;
+                return;
+            }
+        }
+    }
+
+    private ref UInt128 At(int place) => ref _pages[place >> TablePages<UInt128>.Bits][place & TablePages<UInt128>.Mask];
+
+    private int After(int place) => place + 1 == _capacity ? 0 : place + 1;
+
+    /// <summary>Where a key is, or belongs.</summary>
+    private int PlaceOf(UInt128 key)
+    {
+        for (var place = HomeOf(key); ; place = After(place))
+        {
+            var there = At(place);
+            if (there == 0 || there == key)
             {
                 return place;
             }
@@ -138,12 +173,12 @@ internal sealed class RecordIdSet
     }
 
     /// <summary>Where a key is first looked for.</summary>
-    private static int HomeOf(UInt128[] keys, UInt128 key)
+    private int HomeOf(UInt128 key)
     {
         // Ids of a batch often differ in a few digits only: both halves are mixed.
         var mixed = ((ulong)key * 0x9E3779B97F4A7C15) ^ ((ulong)(key >> 64) * 0xC2B2AE3D27D4EB4F);
         mixed = (mixed ^ (mixed >> 32)) * 0xD6E8FEB86659FD93;
-        return (int)(mixed >> 33) & (keys.Length - 1);
+        return (int)Math.BigMul(mixed ^ (mixed >> 32), (ulong)_capacity, out _);
     }
 
     private static UInt128 KeyOf(string id)

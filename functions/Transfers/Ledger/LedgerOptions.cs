@@ -31,8 +31,11 @@ public sealed record LedgerOptions(string KeyId)
     /// <summary>Entries of a shard that wait in its counter row before they become a segment.</summary>
     internal int TailEntries { get; init; } = 128;
 
-    /// <summary>Segments of one level, at least, before they become one of the next.</summary>
-    internal int LevelSegments { get; init; } = 6;
+    /// <summary>
+    /// Segments of one level, at least, before they become one of the next: with ten million subjects each entry is written three times. More
+    /// of them cost nothing but their names in the counter row, since a shard in memory is never looked up in its segments.
+    /// </summary>
+    internal int LevelSegments { get; init; } = 12;
 
     /// <summary>Records merged at once.</summary>
     internal int MergeRecords { get; init; } = 64 * 1024;

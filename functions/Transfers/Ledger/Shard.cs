@@ -9,7 +9,7 @@ internal sealed record ShardContext(
 {
     public FactSpace Space => field ??= new(Predicates, Log.Header.Dictionary);
 
-    public ShardPages Pages { get; } = new();
+    public TablePages<SubjectEntry> Pages { get; } = new();
 
     public SegmentCodec Codec => field ??= new(Space);
 

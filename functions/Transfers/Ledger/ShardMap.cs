@@ -8,10 +8,9 @@ namespace DingFlow.Transfers.Ledger;
 /// <remarks>
 /// <para>The place follows from the key's bits as a share of the table, so a larger table has the subjects in the same order: growing reads and
 /// writes memory from one end to the other, and takes a fifth, not as much again.</para>
-/// <para>The places lie in pages of one size (<see cref="ShardPages"/>). What a growing table leaves behind is what it, or the next one, is made
-/// of: nothing waits for the garbage collector, and none of it is a large object.</para>
+/// <para>The places lie in pages (<see cref="TablePages{T}"/>), which the shards of an exporter share.</para>
 /// </remarks>
-internal sealed class ShardMap(ShardPages pages, int number = 0)
+internal sealed class ShardMap(TablePages<SubjectEntry> pages, int number = 0)
 {
     /// <summary>Where a subject's newest state is stored.</summary>
     public static class Level
@@ -45,7 +44,7 @@ internal sealed class ShardMap(ShardPages pages, int number = 0)
 
     /// <summary>What is at a place; good until room is made.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public ref SubjectEntry At(int place) => ref _pages[place >> ShardPages.Bits][place & ShardPages.Mask];
+    public ref SubjectEntry At(int place) => ref _pages[place >> TablePages<SubjectEntry>.Bits][place & TablePages<SubjectEntry>.Mask];
 
     /// <summary>Makes room for so many more, so that places stay where they are while these are added.</summary>
     public void Reserve(int more)
@@ -136,8 +135,8 @@ internal sealed class ShardMap(ShardPages pages, int number = 0)
     private void Resize(int capacity, bool purge)
     {
         var old = _pages;
-        (Capacity, Count) = (ShardPages.Rounded(capacity), 0);
-        _pages = new SubjectEntry[ShardPages.PagesFor(Capacity)][];
+        (Capacity, Count) = (TablePages<SubjectEntry>.Rounded(capacity), 0);
+        _pages = new SubjectEntry[TablePages<SubjectEntry>.PagesFor(Capacity)][];
         for (var page = 0; page < old.Length; page++)
         {
             foreach (ref var entry in old[page].AsSpan())
@@ -163,7 +162,7 @@ internal sealed class ShardMap(ShardPages pages, int number = 0)
     {
         for (var place = HomeOf(entry.Key); ; place = After(place))
         {
-            _pages[place >> ShardPages.Bits] ??= pages.Take(Capacity);
+            _pages[place >> TablePages<SubjectEntry>.Bits] ??= pages.Take(Capacity);
             ref var target = ref At(place);
             if (target.Level == Level.Free)
             {

@@ -34,6 +34,14 @@ internal sealed class LedgerModel(PredicateSet predicates)
         }
     }
 
+    public void Erase(SubjectPseudonym subject)
+    {
+        foreach (var records in _batches.Values)
+        {
+            records.RemoveAll(record => Root(record.Subject) == Root(subject));
+        }
+    }
+
     /// <summary>The counters that are not zero.</summary>
     public SortedDictionary<string, long> Counters(int year)
     {

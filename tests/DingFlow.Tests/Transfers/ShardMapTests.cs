@@ -1,4 +1,5 @@
 using CsCheck;
+using DingFlow.Transfers;
 using DingFlow.Transfers.Ledger;
 
 namespace DingFlow.Tests.Transfers;
@@ -13,7 +14,7 @@ public sealed class ShardMapTests
     public void Two_tables_of_one_memory_hold_what_they_were_given() => Gen.Select(Rounds, Rounds, Gen.Int).Sample(
         (left, right, seed) =>
         {
-            var (pages, random) = (new ShardPages(), new Random(seed));
+            var (pages, random) = (new TablePages<SubjectEntry>(), new Random(seed));
             var (one, other) = (new Checked(new(pages, 0), random), new Checked(new(pages, 3), random));
             for (var round = 0; round < Math.Max(left.Length, right.Length); round++)
             {
