@@ -12,6 +12,7 @@ internal sealed class ScriptedQueue : IEmbeddedQueue
     private readonly ConcurrentQueue<Exception> _faults = new();
     private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _sequence;
+    private int _receiving;
 
     /// <summary>Nobody receives any more.</summary>
     public Task Stopped => _stopped.Task.WaitAsync(Infrastructure.DingFlowProcess.Patience);
@@ -53,14 +54,18 @@ internal sealed class ScriptedQueue : IEmbeddedQueue
             throw fault;
         }
 
+        Interlocked.Increment(ref _receiving);
         try
         {
             return await _messages.Reader.ReadAsync(cancellationToken);
         }
-        catch (OperationCanceledException)
+        finally
         {
-            _stopped.TrySetResult();
-            throw;
+            // The receivers are cancelled one after the other: until the last of them is, one may still take a message.
+            if (Interlocked.Decrement(ref _receiving) == 0 && cancellationToken.IsCancellationRequested)
+            {
+                _stopped.TrySetResult();
+            }
         }
     }
 
