@@ -135,6 +135,7 @@ public static partial class DingFlowProgram
         TelemetryExport.Add(services, configuration, faults);
         services.AddFunction<GetHealth>().AddFunction<GetOpenApi>();
         services.AddSingleton<HealthState>();
+        services.AddSingleton<RequestRate>();
         addFeatures(services, configuration, faults);
 
         var catalog = FunctionCatalog.Read(

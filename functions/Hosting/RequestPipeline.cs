@@ -6,10 +6,11 @@ using DingFlow.Storage;
 namespace DingFlow.Hosting;
 
 /// <summary>What every request goes through: its id, its headers, and a problem for whatever goes wrong.</summary>
-internal sealed partial class RequestPipeline(RequestDelegate next, ILogger<RequestPipeline> logger)
+internal sealed partial class RequestPipeline(RequestDelegate next, RequestRate rate, ILogger<RequestPipeline> logger)
 {
     public async Task InvokeAsync(HttpContext context)
     {
+        rate.Add();
         SetHeaders(context);
         try
         {

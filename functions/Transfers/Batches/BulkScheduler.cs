@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Runtime.InteropServices;
+using DingFlow.Hosting;
 
 namespace DingFlow.Transfers;
 
@@ -8,27 +10,46 @@ namespace DingFlow.Transfers;
 /// of milliseconds at a time, and webhooks would wait behind it; here the operating system shares the processors, and gives webhooks the
 /// larger share. What is awaited on it goes on on it.
 /// </summary>
+/// <remarks>
+/// A larger share of the processors is not all: what an import writes is synced by the disk that webhooks wait for, and what it leaves to
+/// the garbage collector stops everybody. So while many requests arrive (<see cref="RequestRate"/>) one thread works at a time, and rests
+/// after each task for a multiple of what that took. Alone an import has all threads, without a rest.
+/// </remarks>
 public sealed class BulkScheduler : TaskScheduler, IDisposable
 {
     /// <summary>Niceness of the threads (0 is that of all others, 19 the lowest claim).</summary>
     private const int Niceness = 10;
 
+    /// <summary>How much longer a thread rests than it worked, while many requests arrive.</summary>
+    private const int Rest = 4;
+
+    /// <summary>The longest rest: somebody may wait for what comes next.</summary>
+    private static readonly TimeSpan LongestRest = TimeSpan.FromMilliseconds(100);
+
     private readonly BlockingCollection<Task> _tasks = [];
     private readonly Lazy<IReadOnlyList<Thread>> _threads;
+    private readonly RequestRate _requests;
+    private readonly Lock _turn = new();
+    private readonly ManualResetEventSlim _closing = new();
 
     /// <summary>Creates the scheduler; threads are started with the first task.</summary>
-    public BulkScheduler() => _threads = new(() =>
+    /// <param name="requests">What arrives beside the work.</param>
+    public BulkScheduler(RequestRate requests)
     {
-        List<Thread> threads = [];
-        for (var i = 0; i < MaximumConcurrencyLevel; i++)
+        _requests = requests;
+        _threads = new(() =>
         {
-            var thread = new Thread(Run) { IsBackground = true, Name = "bulk" };
-            thread.Start();
-            threads.Add(thread);
-        }
+            List<Thread> threads = [];
+            for (var i = 0; i < MaximumConcurrencyLevel; i++)
+            {
+                var thread = new Thread(Run) { IsBackground = true, Name = "bulk" };
+                thread.Start();
+                threads.Add(thread);
+            }
 
-        return threads;
-    });
+            return threads;
+        });
+    }
 
     /// <inheritdoc/>
     public override int MaximumConcurrencyLevel { get; } = Math.Max(2, Environment.ProcessorCount);
@@ -41,6 +62,7 @@ public sealed class BulkScheduler : TaskScheduler, IDisposable
     public void Dispose()
     {
         _tasks.CompleteAdding();
+        _closing.Set();
         if (_threads.IsValueCreated)
         {
             foreach (var thread in _threads.Value)
@@ -50,6 +72,7 @@ public sealed class BulkScheduler : TaskScheduler, IDisposable
         }
 
         _tasks.Dispose();
+        _closing.Dispose();
     }
 
     /// <inheritdoc/>
@@ -76,7 +99,20 @@ public sealed class BulkScheduler : TaskScheduler, IDisposable
 
         foreach (var task in _tasks.GetConsumingEnumerable())
         {
-            TryExecuteTask(task);
+            if (_requests.IsHigh)
+            {
+                lock (_turn)
+                {
+                    var started = Stopwatch.GetTimestamp();
+                    TryExecuteTask(task);
+                    var rest = Stopwatch.GetElapsedTime(started) * Rest;
+                    _closing.Wait(rest < LongestRest ? rest : LongestRest);
+                }
+            }
+            else
+            {
+                TryExecuteTask(task);
+            }
         }
     }
 

@@ -91,7 +91,7 @@ public sealed class PreviewPropertyTests
     private sealed class World : IAsyncDisposable
     {
         private readonly LedgerMemoryStore _store = new();
-        private readonly BulkScheduler _bulk = new();
+        private readonly BulkScheduler _bulk = new(new(TimeProvider.System));
         private readonly SubjectIdentities _identities;
         private readonly SubjectLedger _ledger;
         private readonly TransferIntake _intake;

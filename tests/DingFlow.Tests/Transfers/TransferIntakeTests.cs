@@ -319,7 +319,7 @@ public sealed class TransferIntakeTests
             Links = new(Options, Identities, Ledger);
         }
 
-        private readonly BulkScheduler _bulk = new();
+        private readonly BulkScheduler _bulk = new(new(TimeProvider.System));
 
         public SubjectLedger Ledger { get; }
 
