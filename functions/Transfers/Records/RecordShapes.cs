@@ -11,7 +11,7 @@ namespace DingFlow.Transfers;
 /// stand in it, is that of a record which was read in full and accepted. The values are plain (<see cref="PlainText"/>), so the text
 /// has the same structure. Nothing is refused here; what does not fit is read in full.</para>
 /// <para>Bounded: when there are too many shapes they are forgotten, and when they were of little use none is learnt any more.
-/// <c>docs/decisions/0022-records-by-shape.md</c> has the reasons.</para>
+/// <c>docs/decisions/0022-imports.md</c> has the reasons.</para>
 /// </remarks>
 internal sealed class RecordShapes
 {
