@@ -4,7 +4,9 @@ using DingFlow.Storage;
 namespace DingFlow.Audit;
 
 /// <summary>Verifies archived days from their files alone, and restores them into a store.</summary>
-public sealed class ArchiveVerifier(AuditArchive archive)
+/// <param name="archive">The archive.</param>
+/// <param name="anchors">The anchors, where they are at hand: without them nothing tells whether days are missing at the end.</param>
+public sealed class ArchiveVerifier(AuditArchive archive, IAuditAnchors? anchors = null)
 {
     private const int EntriesPerRow = 256;
 
@@ -14,7 +16,8 @@ public sealed class ArchiveVerifier(AuditArchive archive)
         var removals = await RemovalsAsync(cancellationToken);
         var seals = new SealCheck();
         var (days, entries, withoutContent) = (0, 0L, 0L);
-        (string? first, AuditSeal? last, AuditFault? fault) = (null, null, null);
+        (string? first, AuditSeal? last, AuditFault? fault, var anchored) = (null, null, null, 0);
+        var vouchedThrough = anchors is null ? null : await anchors.LastDayAsync(cancellationToken);
         await foreach (var day in archive.DaysAsync(cancellationToken))
         {
             try
@@ -22,6 +25,12 @@ public sealed class ArchiveVerifier(AuditArchive archive)
                 last = await archive.SealAsync(day, cancellationToken);
                 first ??= day;
                 fault = last.Day == day ? seals.Check(last) : new(AuditFaultKind.SealBroken, day, null, null, "The file holds the seal of another day.");
+                if (fault is null && vouchedThrough is not null)
+                {
+                    (fault, var isAnchored) = await VerifyAnchorAsync(last, vouchedThrough, cancellationToken);
+                    anchored += isAnchored ? 1 : 0;
+                }
+
                 if (fault is null)
                 {
                     (fault, var seen, var stubs) = await VerifyDayAsync(last, removals, cancellationToken);
@@ -40,8 +49,21 @@ public sealed class ArchiveVerifier(AuditArchive archive)
             }
         }
 
-        return new(fault is null, first, last?.Day, days, entries, 0, withoutContent, 0, null, last?.Root, fault);
+        if (fault is null && vouchedThrough is not null && string.CompareOrdinal(vouchedThrough, last?.Day) > 0)
+        {
+            fault = new(
+                AuditFaultKind.AnchorMismatch, last is null ? null : AuditDay.Next(last.Day), null, null,
+                $"Days up to {vouchedThrough} were anchored, and are not in the archive.");
+        }
+
+        return new(fault is null, first, last?.Day, days, entries, 0, withoutContent, anchored, vouchedThrough, last?.Day, 0, last?.Root, fault);
     }
+
+    private async Task<(AuditFault? Fault, bool IsAnchored)> VerifyAnchorAsync(AuditSeal seal, string vouchedThrough, CancellationToken cancellationToken) =>
+        await anchors!.FindAsync(seal.Day, cancellationToken) is { } root
+            ? (root == seal.Root ? null : new(AuditFaultKind.AnchorMismatch, seal.Day, null, null, "The day's root is not the one that was anchored."), true)
+            : (string.CompareOrdinal(seal.Day, vouchedThrough) < 0
+                ? new(AuditFaultKind.AnchorMissing, seal.Day, null, null, "The day's anchor is not there, though a later day has one.") : null, false);
 
     /// <summary>
     /// Restores what the store does not have: entries, chains, seals and hashes. Verify first: nothing is checked here. Returns how many

@@ -44,16 +44,12 @@ public interface IAuditAnchors
     Task<string?> FindAsync(string day, CancellationToken cancellationToken);
 }
 
-/// <summary>Anchors as files, with a time stamp when an authority is configured.</summary>
-public sealed class AuditAnchors(IAuditFiles files, AuditOptions options, HttpClient http, TimeProvider time) : IAuditAnchors
+/// <summary>Anchors as files: what is read of them.</summary>
+public class AnchorReader(IAuditFiles files) : IAuditAnchors
 {
-    private const int MaximumToken = 64 * 1024;
+    private protected const string HeadsPrefix = "heads/";
+    private protected const string Suffix = ".json";
     private const string RootsPrefix = "anchors/";
-    private const string HeadsPrefix = "heads/";
-    private const string Suffix = ".json";
-
-    /// <summary>Nothing is configured.</summary>
-    public bool IsNone => files is NoFiles;
 
     /// <inheritdoc/>
     public async Task<string?> LastDayAsync(CancellationToken cancellationToken)
@@ -84,37 +80,6 @@ public sealed class AuditAnchors(IAuditFiles files, AuditOptions options, HttpCl
         }
     }
 
-    /// <summary>Anchors a seal, once: an anchor that is there is never replaced.</summary>
-    public async Task PutAsync(AuditSeal seal, CancellationToken cancellationToken)
-    {
-        ArgumentNullException.ThrowIfNull(seal);
-        if (IsNone || await FindAsync(seal.Day, cancellationToken) is not null)
-        {
-            return;
-        }
-
-        var token = options.TimestampUrl is null ? null : await StampAsync(options.TimestampUrl, Convert.FromHexString(seal.Root), cancellationToken);
-        var anchor = JsonSerializer.SerializeToUtf8Bytes(
-            new AuditAnchor(seal.Day, seal.Root, time.GetUtcNow(), token), AuditSealJson.Default.AuditAnchor);
-        using var content = new MemoryStream(anchor);
-        await files.PutAsync(NameOf(seal.Day), content, cancellationToken);
-    }
-
-    /// <summary>Anchors the ends of chains, at most once in an hour.</summary>
-    public async Task PutHeadsAsync(IReadOnlyList<AuditHeadNote> chains, CancellationToken cancellationToken)
-    {
-        var now = time.GetUtcNow();
-        var name = HeadsPrefix + now.UtcDateTime.ToString("yyyy-MM-dd'T'HH", CultureInfo.InvariantCulture) + Suffix;
-        await using var known = await files.OpenAsync(name, cancellationToken);
-        if (IsNone || chains.Count == 0 || known is not null)
-        {
-            return;
-        }
-
-        using var content = new MemoryStream(JsonSerializer.SerializeToUtf8Bytes(new AuditHeads(now, chains), AuditSealJson.Default.AuditHeads));
-        await files.PutAsync(name, content, cancellationToken);
-    }
-
     /// <inheritdoc/>
     public async IAsyncEnumerable<AuditHeads> HeadsAsync(string fromDay, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -135,12 +100,7 @@ public sealed class AuditAnchors(IAuditFiles files, AuditOptions options, HttpCl
         }
     }
 
-    /// <summary>Whether the token is a valid time stamp over the root; the signer's chain is for whoever relies on it to check.</summary>
-    public static bool IsStampOf(ReadOnlyMemory<byte> token, string root) =>
-        Rfc3161TimestampToken.TryDecode(token, out var decoded, out _)
-        && decoded.VerifySignatureForHash(Convert.FromHexString(root), HashAlgorithmName.SHA256, out _);
-
-    private static string NameOf(string day) => RootsPrefix + day + Suffix;
+    private protected static string NameOf(string day) => RootsPrefix + day + Suffix;
 
     private static async Task<AuditHeads?> ReadHeadsAsync(Stream file, string name, CancellationToken cancellationToken)
     {
@@ -153,6 +113,53 @@ public sealed class AuditAnchors(IAuditFiles files, AuditOptions options, HttpCl
             throw new InvalidDataException($"The anchor {name} is damaged.", exception);
         }
     }
+}
+
+/// <summary>Anchors as files that are written, with a time stamp when an authority is configured.</summary>
+public sealed class AuditAnchors(IAuditFiles files, AuditOptions options, HttpClient http, TimeProvider time) : AnchorReader(files)
+{
+    private const int MaximumToken = 64 * 1024;
+
+    private readonly IAuditFiles _files = files;
+
+    /// <summary>Nothing is configured.</summary>
+    public bool IsNone => _files is NoFiles;
+
+    /// <summary>Anchors a seal, once: an anchor that is there is never replaced.</summary>
+    public async Task PutAsync(AuditSeal seal, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(seal);
+        if (IsNone || await FindAsync(seal.Day, cancellationToken) is not null)
+        {
+            return;
+        }
+
+        var token = options.TimestampUrl is null ? null : await StampAsync(options.TimestampUrl, Convert.FromHexString(seal.Root), cancellationToken);
+        var anchor = JsonSerializer.SerializeToUtf8Bytes(
+            new AuditAnchor(seal.Day, seal.Root, time.GetUtcNow(), token), AuditSealJson.Default.AuditAnchor);
+        using var content = new MemoryStream(anchor);
+        await _files.PutAsync(NameOf(seal.Day), content, cancellationToken);
+    }
+
+    /// <summary>Anchors the ends of chains, at most once in an hour.</summary>
+    public async Task PutHeadsAsync(IReadOnlyList<AuditHeadNote> chains, CancellationToken cancellationToken)
+    {
+        var now = time.GetUtcNow();
+        var name = HeadsPrefix + now.UtcDateTime.ToString("yyyy-MM-dd'T'HH", CultureInfo.InvariantCulture) + Suffix;
+        await using var known = await _files.OpenAsync(name, cancellationToken);
+        if (IsNone || chains.Count == 0 || known is not null)
+        {
+            return;
+        }
+
+        using var content = new MemoryStream(JsonSerializer.SerializeToUtf8Bytes(new AuditHeads(now, chains), AuditSealJson.Default.AuditHeads));
+        await _files.PutAsync(name, content, cancellationToken);
+    }
+
+    /// <summary>Whether the token is a valid time stamp over the root; the signer's chain is for whoever relies on it to check.</summary>
+    public static bool IsStampOf(ReadOnlyMemory<byte> token, string root) =>
+        Rfc3161TimestampToken.TryDecode(token, out var decoded, out _)
+        && decoded.VerifySignatureForHash(Convert.FromHexString(root), HashAlgorithmName.SHA256, out _);
 
     private async Task<byte[]> StampAsync(Uri authority, byte[] root, CancellationToken cancellationToken)
     {

@@ -55,11 +55,24 @@ public sealed class AuditArchive(IEntityStore store, IAuditFiles files)
         }
     }
 
+    /// <summary>The last archived day; <see langword="null"/> when there is none.</summary>
+    public async Task<string?> LastDayAsync(CancellationToken cancellationToken) => await DaysAsync(cancellationToken).LastOrDefaultAsync(cancellationToken);
+
+    /// <summary>The archived seal of a day; <see langword="null"/> when the day is not archived.</summary>
+    /// <exception cref="InvalidDataException">It is damaged.</exception>
+    public async Task<AuditSeal?> FindSealAsync(string day, CancellationToken cancellationToken)
+    {
+        await using var file = await files.OpenAsync(SealName(day), cancellationToken);
+        return file is null ? null : await ReadSealAsync(file, day, cancellationToken);
+    }
+
     /// <summary>The archived seal of a day.</summary>
     /// <exception cref="InvalidDataException">It is damaged or not there.</exception>
-    public async Task<AuditSeal> SealAsync(string day, CancellationToken cancellationToken)
+    public async Task<AuditSeal> SealAsync(string day, CancellationToken cancellationToken) =>
+        await FindSealAsync(day, cancellationToken) ?? throw new InvalidDataException($"The archive has no seal of {day}.");
+
+    private static async Task<AuditSeal> ReadSealAsync(Stream file, string day, CancellationToken cancellationToken)
     {
-        await using var file = await files.OpenAsync(SealName(day), cancellationToken) ?? throw new InvalidDataException($"The archive has no seal of {day}.");
         try
         {
             return await JsonSerializer.DeserializeAsync(file, AuditSealJson.Default.AuditSeal, cancellationToken)

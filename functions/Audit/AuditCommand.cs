@@ -4,7 +4,7 @@ using DingFlow.Storage;
 namespace DingFlow.Audit;
 
 /// <summary>
-/// <c>DingFlow audit check FILE</c>, <c>DingFlow audit verify-archive DIRECTORY</c> and <c>DingFlow audit restore DIRECTORY</c>: what is
+/// <c>DingFlow audit check FILE</c>, <c>DingFlow audit verify-archive DIRECTORY [ANCHORS]</c> and <c>DingFlow audit restore DIRECTORY</c>: what is
 /// done offline, with files alone.
 /// </summary>
 public static class AuditCommand
@@ -20,7 +20,9 @@ public static class AuditCommand
 
     private const string Help = """
         DingFlow audit check FILE                 checks the proof of one entry, as GET /api/audit/{chain}/{sequence}/proof gives it
-        DingFlow audit verify-archive DIRECTORY   verifies every archived day from its files alone
+        DingFlow audit verify-archive DIRECTORY [ANCHORS]
+                                                  verifies every archived day from its files alone; with the folder of the anchors also that
+                                                  none is missing at the end
         DingFlow audit restore DIRECTORY          verifies, then restores what the store of the settings does not have
         """;
 
@@ -45,6 +47,8 @@ public static class AuditCommand
                     return await CheckAsync(file, output, cancellationToken);
                 case [_, "verify-archive", var directory] when Directory.Exists(directory):
                     return await VerifyAsync(ArchiveOf(directory), output, cancellationToken) ? Ok : Broken;
+                case [_, "verify-archive", var directory, var anchors] when Directory.Exists(directory) && Directory.Exists(anchors):
+                    return await VerifyAsync(ArchiveOf(directory, anchors), output, cancellationToken) ? Ok : Broken;
                 case [_, "restore", var directory] when Directory.Exists(directory):
                     return await RestoreAsync(ArchiveOf(directory), output, openStore, cancellationToken);
                 default:
@@ -59,7 +63,8 @@ public static class AuditCommand
         }
     }
 
-    private static ArchiveVerifier ArchiveOf(string directory) => new(new AuditArchive(new NoStore(), new FolderFiles(directory)));
+    private static ArchiveVerifier ArchiveOf(string directory, string? anchors = null) =>
+        new(new AuditArchive(new NoStore(), new FolderFiles(directory)), anchors is null ? null : new AnchorReader(new FolderFiles(anchors)));
 
     private static async Task<int> CheckAsync(string file, TextWriter output, CancellationToken cancellationToken)
     {
@@ -106,6 +111,9 @@ public static class AuditCommand
         await output.WriteLineAsync(result.FirstFault is { } fault
             ? $"First fault: {fault.Kind} in {fault.Day}, chain {fault.Chain}, entry {fault.Sequence}: {fault.Detail}"
             : $"Everything is as it was sealed. Root of the last day: {result.Root}");
+        await output.WriteLineAsync(result.VouchedThrough is { } through
+            ? $"Anchors vouch for the days up to {through}."
+            : $"Nothing here tells whether days after {result.To} are missing: give the folder of the anchors, or compare with what is known elsewhere.");
         return result.Ok;
     }
 

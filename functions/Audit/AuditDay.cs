@@ -13,6 +13,9 @@ internal static class AuditDay
 
     public static string Before(string day) => Text(Date(day).AddDays(-1));
 
+    /// <summary>How many days lie from one, itself included, to before another; none when there is no first one.</summary>
+    public static int Between(string? from, string before) => from is null ? 0 : Math.Max(0, Date(before).DayNumber - Date(from).DayNumber);
+
     /// <summary>The moment at which the day is over.</summary>
     public static DateTimeOffset EndOf(string day) => new(Date(day).AddDays(1).ToDateTime(TimeOnly.MinValue), TimeSpan.Zero);
 

@@ -19,7 +19,7 @@ public sealed partial class AuditExpiry(
     public async Task<int> RunAsync(CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow();
-        var held = (await holds.ListAsync(cancellationToken)).Select(static hold => hold.CaseId).ToHashSet(StringComparer.Ordinal);
+        var held = await holds.CoveredAsync(cancellationToken);
         var removed = 0;
         await foreach (var seal in seals.ReadAsync(null, null, cancellationToken))
         {
@@ -33,7 +33,7 @@ public sealed partial class AuditExpiry(
         return removed;
     }
 
-    private async Task<int> ExpireAsync(AuditSeal seal, HashSet<string> held, DateTimeOffset now, CancellationToken cancellationToken)
+    private async Task<int> ExpireAsync(AuditSeal seal, HeldEntries held, DateTimeOffset now, CancellationToken cancellationToken)
     {
         var (due, next) = await LookAsync(seal, held, now, cancellationToken);
         if (due > 0)
@@ -65,7 +65,7 @@ public sealed partial class AuditExpiry(
     }
 
     /// <summary>How many entries lose their content now, and when the next one might.</summary>
-    private async Task<(int Due, DateTimeOffset Next)> LookAsync(AuditSeal seal, HashSet<string> held, DateTimeOffset now, CancellationToken cancellationToken)
+    private async Task<(int Due, DateTimeOffset Next)> LookAsync(AuditSeal seal, HeldEntries held, DateTimeOffset now, CancellationToken cancellationToken)
     {
         var (due, next) = (0, new DateTimeOffset(9999, 1, 1, 0, 0, 0, TimeSpan.Zero));
         foreach (var part in seal.Chains)
@@ -93,10 +93,10 @@ public sealed partial class AuditExpiry(
         return (due, next);
     }
 
-    private bool IsDue(AuditEntry entry, HashSet<string> held, DateTimeOffset now) =>
-        entry.Content is not null && policy.DueAt(entry) <= now && !(entry.Read()?.CaseId is { } caseId && held.Contains(caseId));
+    private bool IsDue(AuditEntry entry, HeldEntries held, DateTimeOffset now) =>
+        entry.Content is not null && policy.DueAt(entry) <= now && !held.Covers(entry.Read());
 
-    private async Task ReplaceAsync(SealedChain part, Entity row, HashSet<string> held, DateTimeOffset now, CancellationToken cancellationToken)
+    private async Task ReplaceAsync(SealedChain part, Entity row, HeldEntries held, DateTimeOffset now, CancellationToken cancellationToken)
     {
         var lines = new ArrayBufferWriter<byte>();
         var changed = false;

@@ -10,10 +10,55 @@ namespace DingFlow.Audit;
 /// <param name="At">When.</param>
 public sealed record AuditHold(string CaseId, string Reason, string By, DateTimeOffset At);
 
+/// <summary>What the holds in force cover: cases, and the deliveries on which they rest.</summary>
+internal sealed class HeldEntries
+{
+    public HashSet<string> Cases { get; } = new(StringComparer.Ordinal);
+
+    public HashSet<string> Deliveries { get; } = new(StringComparer.Ordinal);
+
+    /// <summary>Whether a hold keeps an entry that says this.</summary>
+    public bool Covers(AuditContent? content) =>
+        (content?.CaseId is { } caseId && Cases.Contains(caseId)) || (content?.On is { Type: "delivery" } on && Deliveries.Contains(on.Id));
+}
+
 /// <summary>Legal holds. Table <c>AuditTrail</c>, partition <c>holds</c>.</summary>
-public sealed class AuditHolds(IAuditTrail trail, AuditSeals seals)
+public sealed class AuditHolds(IAuditTrail trail, AuditSeals seals, AuditSearch search)
 {
     private const string Partition = "holds";
+
+    /// <summary>
+    /// What is held. The cases' own entries lead to the cases that they were joined with and to the deliveries that they heard; entries that
+    /// are held stay readable, so the way does not break while the hold lasts.
+    /// </summary>
+    internal async Task<HeldEntries> CoveredAsync(CancellationToken cancellationToken)
+    {
+        var held = new HeldEntries();
+        var toRead = new Queue<string>((await ListAsync(cancellationToken)).Select(static hold => hold.CaseId));
+        while (toRead.TryDequeue(out var caseId))
+        {
+            if (!held.Cases.Add(caseId))
+            {
+                continue;
+            }
+
+            await foreach (var found in search.ReadAsync(new() { CaseId = caseId }, new(), cancellationToken))
+            {
+                var details = found.Content?.Details;
+                if (details?.GetValueOrDefault(CaseLinks.Delivery) is { } delivery)
+                {
+                    held.Deliveries.Add(delivery);
+                }
+
+                if (details?.GetValueOrDefault(CaseLinks.OtherCase) is { } other)
+                {
+                    toRead.Enqueue(other);
+                }
+            }
+        }
+
+        return held;
+    }
 
     /// <summary>All that are in force.</summary>
     public async Task<IReadOnlyList<AuditHold>> ListAsync(CancellationToken cancellationToken)

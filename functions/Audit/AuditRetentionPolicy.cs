@@ -8,6 +8,9 @@ public sealed class AuditRetentionPolicy(AuditOptions options, AuditSearch searc
 {
     internal const string KindPrefix = "kind:";
 
+    private readonly RecordedRemovals _known = new();
+    private readonly AuditCursor _knownThrough = new();
+
     /// <summary>When the content of an entry may go; <see cref="DateTimeOffset.MaxValue"/> for never.</summary>
     internal DateTimeOffset DueAt(AuditEntry entry) =>
         // The records of removals are what makes removed content lawful: they stay.
@@ -35,9 +38,22 @@ public sealed class AuditRetentionPolicy(AuditOptions options, AuditSearch searc
     internal async Task<IContentExpiry> ExpiryAsync(CancellationToken cancellationToken)
     {
         var removals = new RecordedRemovals();
+        await ReadOnAsync(removals, new(), cancellationToken);
+        return removals;
+    }
+
+    /// <summary>The same, read once and from then on only what is new. Not for concurrent use.</summary>
+    internal async Task<IContentExpiry> KnownExpiryAsync(CancellationToken cancellationToken)
+    {
+        await ReadOnAsync(_known, _knownThrough, cancellationToken);
+        return _known;
+    }
+
+    private async Task ReadOnAsync(RecordedRemovals removals, AuditCursor cursor, CancellationToken cancellationToken)
+    {
         try
         {
-            await foreach (var found in search.ReadAsync(new() { Kind = AuditAudit.ContentExpired.Name }, new(), cancellationToken))
+            await foreach (var found in search.ReadAsync(new() { Kind = AuditAudit.ContentExpired.Name }, cursor, cancellationToken))
             {
                 removals.Add(found.Entry.Kind, found.Content);
             }
@@ -45,10 +61,7 @@ public sealed class AuditRetentionPolicy(AuditOptions options, AuditSearch searc
         catch (InvalidDataException)
         {
             // Something is damaged, which the verification names; what was read until there counts.
-            return removals;
         }
-
-        return removals;
     }
 }
 

@@ -28,6 +28,16 @@ public sealed class AuditSeals(IEntityStore store)
         }
     }
 
+    /// <summary>The sealed days from one on, the earliest first; a seal that is damaged has its day all the same.</summary>
+    internal async IAsyncEnumerable<string> DaysAsync(
+        string? from, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await foreach (var row in RowsAsync(SealsPartition, new RowKeyRange(from, null), cancellationToken))
+        {
+            yield return row.RowKey;
+        }
+    }
+
     /// <summary>The seal of a day, or <see langword="null"/>.</summary>
     public async Task<AuditSeal?> FindAsync(string day, CancellationToken cancellationToken) =>
         await store.GetAsync(AuditRows.TrailTable, SealsPartition, day, cancellationToken) is { } row ? Read(row) : null;

@@ -60,14 +60,52 @@ internal sealed class AuditCursor
     }
 }
 
+/// <summary>How many entries a search may still read, found or not.</summary>
+internal sealed class AuditReadBudget(int entries)
+{
+    private int _left = entries;
+
+    /// <summary>Nothing may be read any more: the search broke off, and its cursor says where.</summary>
+    public bool IsSpent => _left <= 0;
+
+    public void Take() => _left--;
+}
+
 /// <summary>Finds entries: day by day, the chains of a day merged by time.</summary>
 public sealed class AuditSearch(IEntityStore store, AuditSeals seals)
 {
     private readonly AuditIndex _index = new(store, seals);
 
+    /// <summary>
+    /// A page of what is asked for: at most so many entries, and fewer when reading took its share before. The cursor then stands where the
+    /// next page goes on.
+    /// </summary>
+    /// <param name="filter">What is asked for.</param>
+    /// <param name="cursor">From where; moves on.</param>
+    /// <param name="limit">How many entries at most.</param>
+    /// <param name="mostRead">How many entries may be read for them.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    internal async Task<(IReadOnlyList<FoundEntry> Found, bool IsMore)> PageAsync(
+        AuditFilter filter, AuditCursor cursor, int limit, int mostRead, CancellationToken cancellationToken)
+    {
+        List<FoundEntry> page = [];
+        var budget = new AuditReadBudget(mostRead);
+        await foreach (var found in ReadAsync(filter, cursor, cancellationToken, budget))
+        {
+            page.Add(found);
+            if (page.Count == limit)
+            {
+                return (page, true);
+            }
+        }
+
+        return (page, budget.IsSpent);
+    }
+
     /// <summary>The entries that are asked for, in order. The cursor moves on with every entry that was read, found or not.</summary>
     internal async IAsyncEnumerable<FoundEntry> ReadAsync(
-        AuditFilter filter, AuditCursor cursor, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+        AuditFilter filter, AuditCursor cursor, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken,
+        AuditReadBudget? budget = null)
     {
         var days = await DaysAsync(filter, cancellationToken);
         var from = cursor.AfterDay.Length == 0 ? null : AuditDay.Next(cursor.AfterDay);
@@ -81,9 +119,14 @@ public sealed class AuditSearch(IEntityStore store, AuditSeals seals)
         {
             if (seal.Count > 0 && !(filter.To <= seal.From) && !(filter.From > seal.To) && days?.Contains(seal.Day) != false)
             {
-                await foreach (var found in MergeAsync(seal.Chains, filter, cursor, cancellationToken))
+                await foreach (var found in MergeAsync(seal.Chains, filter, cursor, budget, cancellationToken))
                 {
                     yield return found;
+                }
+
+                if (budget?.IsSpent == true)
+                {
+                    yield break;
                 }
             }
 
@@ -97,7 +140,7 @@ public sealed class AuditSearch(IEntityStore store, AuditSeals seals)
 
         var last = segments.LastOrDefault() ?? (cursor.AfterDay.Length == 0 ? null : await seals.FindAsync(cursor.AfterDay, cancellationToken));
         var open = await OpenPartsAsync(last, cancellationToken);
-        await foreach (var found in MergeAsync(open, filter, cursor, cancellationToken))
+        await foreach (var found in MergeAsync(open, filter, cursor, budget, cancellationToken))
         {
             yield return found;
         }
@@ -138,7 +181,7 @@ public sealed class AuditSearch(IEntityStore store, AuditSeals seals)
     }
 
     private async IAsyncEnumerable<FoundEntry> MergeAsync(
-        IReadOnlyList<SealedChain> parts, AuditFilter filter, AuditCursor cursor,
+        IReadOnlyList<SealedChain> parts, AuditFilter filter, AuditCursor cursor, AuditReadBudget? budget,
         [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var readers = new List<IAsyncEnumerator<AuditEntry>>();
@@ -161,9 +204,10 @@ public sealed class AuditSearch(IEntityStore store, AuditSeals seals)
                 }
             }
 
-            while (queue.TryDequeue(out var reader, out var place))
+            while (budget?.IsSpent != true && queue.TryDequeue(out var reader, out var place))
             {
                 var entry = reader.Current;
+                budget?.Take();
                 cursor.Read[entry.Chain] = entry.Sequence;
                 if (Match(filter, entry) is { } found)
                 {

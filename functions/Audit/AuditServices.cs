@@ -32,6 +32,7 @@ public static class AuditServices
             .AddSingleton<AuditSealer>()
             .AddSingleton<AuditRetentionPolicy>()
             .AddSingleton<AuditVerifier>()
+            .AddSingleton<AuditRounds>()
             .AddSingleton<AuditHolds>()
             .AddSingleton<AuditExpiry>()
             .AddSingleton(provider => new AuditArchive(provider.GetRequiredService<IEntityStore>(), Files(provider, options.Archive)))

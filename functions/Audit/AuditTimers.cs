@@ -5,10 +5,10 @@ using DingFlow.Storage;
 
 namespace DingFlow.Audit;
 
-/// <summary>Every hour: seals the days that are over, archives and anchors them, and verifies the new ones.</summary>
+/// <summary>Every hour: seals the days that are over, archives and anchors them, and verifies the new ones and some of the older.</summary>
 public sealed partial class SealAudit(
-    AuditSealer sealer, AuditSeals seals, AuditArchive archive, AuditAnchors anchors, AuditVerifier verifier, IEntityStore store, IAuditTrail trail,
-    IAlertSender alerts, TimeProvider time, ILogger<SealAudit> logger) : ITimerFunction
+    AuditSealer sealer, AuditSeals seals, AuditArchive archive, AuditAnchors anchors, AuditVerifier verifier, AuditRounds rounds, IEntityStore store,
+    IAuditTrail trail, IAlertSender alerts, TimeProvider time, ILogger<SealAudit> logger) : ITimerFunction
 {
     private const string ProgressPartition = "progress";
 
@@ -18,12 +18,7 @@ public sealed partial class SealAudit(
         var made = await sealer.SealAsync(cancellationToken);
         if (made.Count > 0)
         {
-            var result = await verifier.VerifyAsync(made[0].Day, null, cancellationToken);
-            await trail.AppendAsync(VerifyAudit.EventOf(AuditActor.System(nameof(SealAudit)), result), cancellationToken);
-            if (result.FirstFault is { } fault)
-            {
-                await alerts.SendAsync(AuditAlerts.Broken(fault, time.GetUtcNow()), cancellationToken);
-            }
+            await TellAsync(await verifier.VerifyAsync(made[0].Day, null, cancellationToken), cancellationToken);
         }
 
         if (!archive.IsNone)
@@ -35,6 +30,28 @@ public sealed partial class SealAudit(
         {
             await CatchUpAsync("anchor", seal => anchors.PutAsync(seal, cancellationToken), cancellationToken);
             await AnchorHeadsAsync(cancellationToken);
+        }
+
+        var again = await rounds.RunAsync(cancellationToken);
+        foreach (var broken in again.Where(static result => !result.Ok))
+        {
+            await TellAsync(broken, cancellationToken);
+        }
+
+        if (again.Count > 0 && again.All(static result => result.Ok))
+        {
+            await TellAsync(
+                again[^1] with { From = again[0].From, Days = again.Sum(static day => day.Days), Entries = again.Sum(static day => day.Entries) }, cancellationToken);
+        }
+    }
+
+    /// <summary>Puts into the trail what a verification found, and tells people when something is wrong.</summary>
+    private async Task TellAsync(AuditVerification result, CancellationToken cancellationToken)
+    {
+        await trail.AppendAsync(VerifyAudit.EventOf(AuditActor.System(nameof(SealAudit)), result), cancellationToken);
+        if (result.FirstFault is { } fault)
+        {
+            await alerts.SendAsync(AuditAlerts.Broken(fault, time.GetUtcNow()), cancellationToken);
         }
     }
 

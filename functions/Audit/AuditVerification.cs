@@ -51,11 +51,13 @@ public sealed record AuditFault(AuditFaultKind Kind, string? Day, string? Chain,
 /// <param name="WithoutContent">Entries whose content went after its retention; their hashes were verified.</param>
 /// <param name="Anchored">Days whose root was compared with the one that was anchored outside.</param>
 /// <param name="VouchedThrough">The last day that is anchored outside; <see langword="null"/> when none is: then nothing tells whether days are missing at the end.</param>
+/// <param name="ArchivedThrough">The last archived day; its seal and those before were compared with the ones in the store.</param>
+/// <param name="UnsealedDays">Days that are over and have no seal. More than one, an hour after the start, means that sealing does not run or that seals were lost.</param>
 /// <param name="Root">The root of the last day.</param>
 /// <param name="FirstFault">The first thing that is wrong, in the order of days, chains and entries.</param>
 public sealed record AuditVerification(
-    bool Ok, string? From, string? To, int Days, long Entries, long OpenEntries, long WithoutContent, int Anchored, string? VouchedThrough, string? Root,
-    AuditFault? FirstFault);
+    bool Ok, string? From, string? To, int Days, long Entries, long OpenEntries, long WithoutContent, int Anchored, string? VouchedThrough,
+    string? ArchivedThrough, int UnsealedDays, string? Root, AuditFault? FirstFault);
 
 /// <summary>What a verification needs to know of what was removed lawfully.</summary>
 internal interface IContentExpiry

@@ -5,7 +5,7 @@ namespace DingFlow.Audit;
 
 /// <summary>Recomputes the trail: every entry, every chain, every day's root, and the chain of the roots; names the first fault.</summary>
 public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSearch search, AuditRetentionPolicy policy, IAuditAnchors anchors,
-    TimeProvider time)
+    AuditArchive archive, TimeProvider time)
 {
     private const int HashSize = 32;
 
@@ -13,11 +13,16 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
     /// <param name="from">The first day; <see langword="null"/> from the beginning.</param>
     /// <param name="to">The last day; <see langword="null"/> to the very last entry.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    public async Task<AuditVerification> VerifyAsync(string? from, string? to, CancellationToken cancellationToken)
+    public Task<AuditVerification> VerifyAsync(string? from, string? to, CancellationToken cancellationToken) =>
+        VerifyAsync(from, to, policy.ExpiryAsync, cancellationToken);
+
+    /// <summary>The same with removals of content that the caller keeps: whoever verifies day by day does not read them anew for each.</summary>
+    internal async Task<AuditVerification> VerifyAsync(
+        string? from, string? to, Func<CancellationToken, Task<IContentExpiry>> expiry, CancellationToken cancellationToken)
     {
         // A day that is not over is not sealed: whoever asks up to it asks for everything.
         to = to is not null && string.CompareOrdinal(to, AuditDay.Of(time.GetUtcNow())) >= 0 ? null : to;
-        var run = new Run { Expiry = await policy.ExpiryAsync(cancellationToken) };
+        var run = new Run();
         try
         {
             await VerifySealsAsync(run, from, to, cancellationToken);
@@ -28,12 +33,12 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
                     break;
                 }
 
-                await VerifyDayAsync(run, seal, cancellationToken);
+                await VerifyDayAsync(run, seal, expiry, cancellationToken);
             }
 
             if (run.Fault is null && to is null)
             {
-                await VerifyOpenAsync(run, cancellationToken);
+                await VerifyOpenAsync(run, expiry, cancellationToken);
                 run.Fault ??= await VerifyHeadsAsync(run, cancellationToken);
             }
         }
@@ -44,13 +49,14 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
 
         return new(
             run.Fault is null, run.Seals.FirstOrDefault()?.Day, run.Seals.LastOrDefault()?.Day, run.Seals.Count, run.Entries, run.OpenEntries,
-            run.WithoutContent, run.Anchored, run.VouchedThrough, run.Seals.LastOrDefault()?.Root, run.Fault);
+            run.WithoutContent, run.Anchored, run.VouchedThrough, run.ArchivedThrough, run.UnsealedDays, run.Seals.LastOrDefault()?.Root, run.Fault);
     }
 
     /// <summary>The seals are checked from the very first: a root vouches for all before it.</summary>
     private async Task VerifySealsAsync(Run run, string? from, string? to, CancellationToken cancellationToken)
     {
-        string? unanchored = null;
+        run.VouchedThrough = await anchors.LastDayAsync(cancellationToken);
+        run.ArchivedThrough = await archive.LastDayAsync(cancellationToken);
         await foreach (var seal in seals.ReadAsync(null, null, cancellationToken))
         {
             run.Last = seal;
@@ -59,7 +65,7 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
             run.Fault = run.SealCheck.Check(seal);
             if (run.Fault is null && inRange)
             {
-                unanchored = await VerifyAnchorAsync(run, seal, unanchored, cancellationToken);
+                run.Fault = await VerifyAnchorAsync(run, seal, cancellationToken) ?? await VerifyArchivedAsync(seal, cancellationToken);
             }
 
             if (run.Fault is not null)
@@ -76,45 +82,56 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
         run.Fault = await VerifyEndAsync(run, cancellationToken);
     }
 
-    /// <summary>Compares a seal with its anchor. Returns the first day in a row of days that have none.</summary>
-    private async Task<string?> VerifyAnchorAsync(Run run, AuditSeal seal, string? unanchored, CancellationToken cancellationToken)
+    /// <summary>Compares a seal with its anchor. One without is nothing unusual unless a later day has one.</summary>
+    private async Task<AuditFault?> VerifyAnchorAsync(Run run, AuditSeal seal, CancellationToken cancellationToken)
     {
         if (await anchors.FindAsync(seal.Day, cancellationToken) is not { } anchored)
         {
-            return unanchored ?? seal.Day;
+            return string.CompareOrdinal(seal.Day, run.VouchedThrough) < 0
+                ? new(AuditFaultKind.AnchorMissing, seal.Day, null, null, "The day's anchor is not there, though a later day has one.")
+                : null;
         }
 
         run.Anchored++;
-        run.Fault = unanchored is not null ? new(AuditFaultKind.AnchorMissing, unanchored, null, null, "The day's anchor is not there, though a later day has one.")
-            : anchored != seal.Root ? new(AuditFaultKind.AnchorMismatch, seal.Day, null, null, "The day's root is not the one that was anchored.")
-            : null;
-        return null;
+        return anchored == seal.Root ? null : new(AuditFaultKind.AnchorMismatch, seal.Day, null, null, "The day's root is not the one that was anchored.");
     }
+
+    /// <summary>Compares a seal with the archived one: whoever cuts days off and lets them be sealed anew has to change the archive, too.</summary>
+    private async Task<AuditFault?> VerifyArchivedAsync(AuditSeal seal, CancellationToken cancellationToken) =>
+        await archive.FindSealAsync(seal.Day, cancellationToken) is { } archived && archived.Root != seal.Root
+            ? new(AuditFaultKind.SealBroken, seal.Day, null, null, "The day's root is not the one that was archived.")
+            : null;
 
     /// <summary>No seal may be missing at the end, and no chain in the list of chains: what is not sealed is found through it.</summary>
     private async Task<AuditFault?> VerifyEndAsync(Run run, CancellationToken cancellationToken)
     {
-        run.VouchedThrough = await anchors.LastDayAsync(cancellationToken);
+        var next = run.Last is { } last ? AuditDay.Next(last.Day) : null;
         if (run.VouchedThrough is { } anchored && string.CompareOrdinal(anchored, run.Last?.Day) > 0)
         {
-            return new(
-                AuditFaultKind.AnchorMismatch, run.Last is { } last ? AuditDay.Next(last.Day) : null, null, null,
-                $"Days up to {anchored} were anchored, and their seals are not there.");
+            return new(AuditFaultKind.AnchorMismatch, next, null, null, $"Days up to {anchored} were anchored, and their seals are not there.");
         }
 
         var chains = (await seals.ChainsAsync(cancellationToken)).ToDictionary(static chain => chain.Chain, StringComparer.Ordinal);
         if (chains.Values.OrderBy(static chain => chain.Chain, StringComparer.Ordinal)
             .FirstOrDefault(chain => chain.SealedThrough > run.SealCheck.Ends.GetValueOrDefault(chain.Chain).Last) is { } cut)
         {
-            return new(AuditFaultKind.SealBroken, run.Last is null ? null : AuditDay.Next(run.Last.Day), cut.Chain, null, "The last seal is not there: the chain was sealed further.");
+            return new(AuditFaultKind.SealBroken, next, cut.Chain, null, "The last seal is not there: the chain was sealed further.");
         }
 
+        if (run.ArchivedThrough is { } archived && string.CompareOrdinal(archived, run.Last?.Day) > 0)
+        {
+            return new(AuditFaultKind.SealBroken, next, null, null, $"Days up to {archived} were archived, and their seals are not there.");
+        }
+
+        run.UnsealedDays = AuditDay.Between(
+            next ?? (chains.Count == 0 ? null : AuditDay.Of(chains.Values.Min(static chain => chain.Since))), AuditDay.Of(time.GetUtcNow()));
         return run.SealCheck.Ends.Keys.Order(StringComparer.Ordinal).FirstOrDefault(chain => !chains.ContainsKey(chain)) is { } gone
             ? new(AuditFaultKind.Removed, null, gone, null, "The chain is not in the list of chains.")
             : null;
     }
 
-    private async Task VerifyDayAsync(Run run, AuditSeal seal, CancellationToken cancellationToken)
+    private async Task VerifyDayAsync(
+        Run run, AuditSeal seal, Func<CancellationToken, Task<IContentExpiry>> expiry, CancellationToken cancellationToken)
     {
         run.Day = seal.Day;
         var leaves = await LeavesAsync(run, seal, cancellationToken);
@@ -126,8 +143,8 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
         var at = 0;
         foreach (var part in seal.Chains)
         {
-            var check = new PartCheck(seal.Day, part, leaves.AsMemory(at * HashSize, (int)part.Count * HashSize), run.Expiry!);
-            run.Fault = await VerifyPartAsync(check, part, cancellationToken);
+            var check = new PartCheck(seal.Day, part, leaves.AsMemory(at * HashSize, (int)part.Count * HashSize), run);
+            run.Fault = await VerifyPartAsync(run, check, part, expiry, cancellationToken);
             run.Entries += check.Checked;
             run.WithoutContent += check.WithoutContent;
             if (run.Fault is not null)
@@ -157,12 +174,19 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
         return leaves;
     }
 
-    private async Task<AuditFault?> VerifyPartAsync(PartCheck check, SealedChain part, CancellationToken cancellationToken)
+    private async Task<AuditFault?> VerifyPartAsync(
+        Run run, PartCheck check, SealedChain part, Func<CancellationToken, Task<IContentExpiry>> expiry, CancellationToken cancellationToken)
     {
         try
         {
             await foreach (var entry in AuditChainReader.ReadAsync(store, part.Chain, part.First, part.Last, cancellationToken))
             {
+                if (entry.Content is null)
+                {
+                    // Only now: the records of removals lie all over the trail, and what is young has all its content.
+                    run.Expiry ??= await expiry(cancellationToken);
+                }
+
                 if (check.Check(entry) is { } fault)
                 {
                     return fault.Kind == AuditFaultKind.Removed && await StandsElsewhereAsync(part, check.Next, cancellationToken)
@@ -192,7 +216,7 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
         return false;
     }
 
-    private async Task VerifyOpenAsync(Run run, CancellationToken cancellationToken)
+    private async Task VerifyOpenAsync(Run run, Func<CancellationToken, Task<IContentExpiry>> expiry, CancellationToken cancellationToken)
     {
         run.Day = null;
         foreach (var open in await search.OpenPartsAsync(run.Last, cancellationToken))
@@ -212,8 +236,8 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
             }
 
             var part = open with { Last = head.Sequence, Head = Convert.ToHexStringLower(head.Hash.Span) };
-            var check = new PartCheck(null, part, default, run.Expiry!);
-            run.Fault = await VerifyPartAsync(check, part, cancellationToken);
+            var check = new PartCheck(null, part, default, run);
+            run.Fault = await VerifyPartAsync(run, check, part, expiry, cancellationToken);
             run.OpenEntries += check.Checked;
             run.Fault ??= await BeyondAsync(part, cancellationToken);
             if (run.Fault is not null)
@@ -263,9 +287,11 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
             : null;
     }
 
-    private sealed class Run
+    private sealed class Run : IContentExpiry
     {
-        public IContentExpiry? Expiry { get; init; }
+        public IContentExpiry? Expiry { get; set; }
+
+        public bool MayBeGone(string day, AuditEntry entry) => Expiry?.MayBeGone(day, entry) == true;
 
         public SealCheck SealCheck { get; } = new();
 
@@ -284,6 +310,10 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
         public int Anchored { get; set; }
 
         public string? VouchedThrough { get; set; }
+
+        public string? ArchivedThrough { get; set; }
+
+        public int UnsealedDays { get; set; }
 
         public AuditFault? Fault { get; set; }
     }

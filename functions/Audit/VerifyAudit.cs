@@ -7,10 +7,17 @@ namespace DingFlow.Audit;
 
 /// <summary>
 /// <c>GET /api/audit/verify?from=&amp;to=</c>: recomputes everything in a range of days, and when it has no end also what is not sealed yet.
-/// 200 either way; <c>ok</c> says whether it is whole, <c>firstFault</c> what is wrong first.
+/// 200 either way; <c>ok</c> says whether it is whole, <c>firstFault</c> what is wrong first. One at a time: it reads everything there is.
 /// </summary>
-public sealed class VerifyAudit(AuditVerifier verifier, IAuditTrail trail, TimeProvider time) : IHttpFunction
+public sealed class VerifyAudit(AuditVerifier verifier, IAuditTrail trail, TimeProvider time) : IHttpFunction, IDisposable
 {
+    private const string AskAgainAfterSeconds = "60";
+
+    private readonly SemaphoreSlim _one = new(1);
+
+    /// <inheritdoc/>
+    public void Dispose() => _one.Dispose();
+
     /// <inheritdoc/>
     public async Task InvokeAsync(HttpContext context)
     {
@@ -29,10 +36,24 @@ public sealed class VerifyAudit(AuditVerifier verifier, IAuditTrail trail, TimeP
             return;
         }
 
-        context.Features.Get<RequestTimeLimit>()?.Lift();
-        var result = await verifier.VerifyAsync(from.Length > 0 ? from : null, to.Length > 0 ? to : null, context.RequestAborted);
-        await trail.AppendAsync(EventOf(context.AuditActor(), result), context.RequestAborted);
-        await context.WriteJsonAsync(result, AuditApiJson.Default.AuditVerification);
+        if (!await _one.WaitAsync(TimeSpan.Zero))
+        {
+            context.Response.Headers.RetryAfter = AskAgainAfterSeconds;
+            await context.ProblemAsync(ProblemCode.Conflict, "Another verification is under way.");
+            return;
+        }
+
+        try
+        {
+            context.Features.Get<RequestTimeLimit>()?.Lift();
+            var result = await verifier.VerifyAsync(from.Length > 0 ? from : null, to.Length > 0 ? to : null, context.RequestAborted);
+            await trail.AppendAsync(EventOf(context.AuditActor(), result), context.RequestAborted);
+            await context.WriteJsonAsync(result, AuditApiJson.Default.AuditVerification);
+        }
+        finally
+        {
+            _one.Release();
+        }
     }
 
     internal static AuditEvent EventOf(AuditActor actor, AuditVerification result) => new()

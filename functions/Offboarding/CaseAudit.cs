@@ -16,6 +16,9 @@ internal static class CaseAudit
 
     public static AuditKind Heard { get; } = new("offboarding.case_heard", AuditRetention.Legal, "A case heard a further event about its person.");
 
+    public static AuditKind Joined { get; } =
+        new("offboarding.case_joined", AuditRetention.Legal, "A case became part of another one of the same person, took one over, or follows one.");
+
     public static AuditKind StateChanged { get; } = new("offboarding.case_state_changed", AuditRetention.Legal, "A case went from one state to another.");
 
     public static AuditKind ActionTaken { get; } = new("offboarding.case_action", AuditRetention.Legal, "A person acted on a case: cancelled, retried, released, reactivated it …");
@@ -42,12 +45,13 @@ internal static class CaseAudit
         var events = new Events(after, payload, pseudonyms.Of("employeeId", after.EmployeeId));
         if (before is null)
         {
-            events.Add(Opened, ActorOf(after.Signals), after.Reason, ("state", Word(after.State)), ("mode", Word(after.Mode)));
+            events.Add(Opened, ActorOf(after.Signals), after.Reason, ("state", Word(after.State)), ("mode", Word(after.Mode)),
+                (CaseLinks.Delivery, after.Signals.Count > 0 ? after.Signals[0].DeliveryId : null));
         }
 
         foreach (var signal in after.Signals.Skip(before?.Signals.Count ?? 1))
         {
-            events.Add(Heard, AuditActor.Source(signal.Source, signal.VerifiedBy), null, ("kind", Word(signal.Kind)), ("deliveryId", signal.DeliveryId));
+            events.Add(Heard, AuditActor.Source(signal.Source, signal.VerifiedBy), null, ("kind", Word(signal.Kind)), (CaseLinks.Delivery, signal.DeliveryId));
         }
 
         var actions = after.Actions.Skip(before?.Actions.Count ?? 0).ToList();
@@ -63,9 +67,10 @@ internal static class CaseAudit
                 : AuditActor.System(nameof(CaseRunner));
             events.Add(
                 StateChanged, actor, actions.Count > 0 ? actions[^1].Reason : after.Notes.Count > 0 ? after.Notes[0] : null,
-                ("from", Word(before.State)), ("to", Word(after.State)), ("mergedInto", after.MergedInto));
+                ("from", Word(before.State)), ("to", Word(after.State)));
         }
 
+        AddLinks(events, before, after);
         AddAccounts(events, before, after);
         AddSteps(events, before, after, pseudonyms);
         if (after.RecheckedAt is not null && before?.RecheckedAt is null)
@@ -79,6 +84,21 @@ internal static class CaseAudit
         }
 
         return events.All(MostEvents);
+    }
+
+    /// <summary>A merger is told in both cases, so that each leads to the other.</summary>
+    private static void AddLinks(Events events, OffboardingCase? before, OffboardingCase after)
+    {
+        if (after.MergedInto is { } older && before?.MergedInto != older)
+        {
+            events.Add(Joined, AuditActor.System(nameof(CaseMerger)), null, ("relation", "mergedInto"), (CaseLinks.OtherCase, older));
+            events.AddFor(older, Joined, AuditActor.System(nameof(CaseMerger)), null, ("relation", "tookOver"), (CaseLinks.OtherCase, after.CaseId));
+        }
+
+        foreach (var earlier in after.EarlierCases.Except(before?.EarlierCases ?? [], StringComparer.Ordinal))
+        {
+            events.Add(Joined, AuditActor.System(nameof(CaseSuccession)), null, ("relation", "follows"), (CaseLinks.OtherCase, earlier));
+        }
     }
 
     private static void AddAccounts(Events events, OffboardingCase? before, OffboardingCase after)
@@ -135,7 +155,11 @@ internal static class CaseAudit
     {
         private readonly List<AuditEvent> _events = [];
 
-        public void Add(AuditKind kind, AuditActor actor, string? reason, params ReadOnlySpan<(string Name, string? Value)> details)
+        public void Add(AuditKind kind, AuditActor actor, string? reason, params ReadOnlySpan<(string Name, string? Value)> details) =>
+            AddFor(about.CaseId, kind, actor, reason, details);
+
+        /// <summary>The same about another case of the person.</summary>
+        public void AddFor(string caseId, AuditKind kind, AuditActor actor, string? reason, params ReadOnlySpan<(string Name, string? Value)> details)
         {
             var known = new Dictionary<string, string>(StringComparer.Ordinal);
             foreach (var (name, value) in details)
@@ -148,7 +172,7 @@ internal static class CaseAudit
 
             _events.Add(new()
             {
-                Kind = kind, Actor = actor, Payload = payload, On = new("case", about.CaseId), CaseId = about.CaseId, Subject = subject, Reason = reason,
+                Kind = kind, Actor = actor, Payload = payload, On = new("case", caseId), CaseId = caseId, Subject = subject, Reason = reason,
                 Details = known,
             });
         }

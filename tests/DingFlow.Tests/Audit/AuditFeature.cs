@@ -25,9 +25,10 @@ internal sealed class AuditFeature : IDisposable
         Sealer = new(Store, Seals, driver.Time, NullLogger<AuditSealer>.Instance);
         Anchors = new(new FolderFiles(AnchorPath), Options, _http, driver.Time);
         Policy = new(Options, Search);
-        Verifier = new(Store, Seals, Search, Policy, Anchors, driver.Time);
-        Holds = new(Trail, Seals);
         Archive = new(Store, new FolderFiles(ArchivePath));
+        Verifier = new(Store, Seals, Search, Policy, Anchors, Archive, driver.Time);
+        Rounds = new(Store, Seals, Verifier, Policy, driver.Time);
+        Holds = new(Trail, Seals, Search);
         Expiry = new(Store, Trail, Seals, Holds, Policy, Archive, driver.Time, NullLogger<AuditExpiry>.Instance);
     }
 
@@ -50,6 +51,8 @@ internal sealed class AuditFeature : IDisposable
     public AuditRetentionPolicy Policy { get; }
 
     public AuditVerifier Verifier { get; }
+
+    public AuditRounds Rounds { get; }
 
     public AuditHolds Holds { get; }
 

@@ -47,6 +47,68 @@ public sealed class AuditRetentionTests(AzuriteFixture azurite)
     }
 
     [Fact]
+    public async Task A_hold_covers_the_cases_that_were_joined_and_the_deliveries_on_which_they_rest()
+    {
+        await using var driver = new TrailDriver();
+        using var feature = new AuditFeature(driver);
+        foreach (var (delivery, caseId, other) in new[] { ("d-1", "older", "younger"), ("d-2", "younger", "older"), ("d-3", "follower", "older"), ("d-4", "stranger", (string?)null) })
+        {
+            await feature.Trail.AppendAsync(TrailDriver.Event(delivery) with { On = new("delivery", delivery) }, Cancellation);
+            var details = new Dictionary<string, string> { [CaseLinks.Delivery] = delivery };
+            if (other is not null)
+            {
+                details[CaseLinks.OtherCase] = other;
+            }
+
+            driver.Time.Advance(TimeSpan.FromDays(1));
+            await feature.Trail.AppendAsync(TrailDriver.Event(caseId) with { On = new("case", caseId), CaseId = caseId, Details = details }, Cancellation);
+        }
+
+        await feature.Holds.PlaceAsync(new("follower", "litigation", "key:legal", driver.Time.GetUtcNow()), Cancellation);
+        driver.Time.SetUtcNow(TrailDriver.Start + TimeSpan.FromDays(300));
+        await feature.SealAsync();
+        Assert.Equal(2, await feature.Expiry.RunAsync(Cancellation)); // The stranger and the stranger's delivery.
+
+        Assert.Equal(["d-1", "older", "d-2", "younger", "d-3", "follower", null, null], await feature.FindAsync(new() { Kind = TrailDriver.Kind.Name }));
+        driver.Time.Advance(TimeSpan.FromDays(1));
+        await feature.SealAsync();
+        Assert.Equal(0, await feature.Expiry.RunAsync(Cancellation));
+        await feature.Holds.ReleaseAsync("follower", "settled", "key:legal", Cancellation);
+        Assert.Equal(6, await feature.Expiry.RunAsync(Cancellation));
+        Assert.True((await feature.VerifyAsync()).Ok);
+    }
+
+    [Fact]
+    public async Task An_archive_that_was_cut_at_its_end_is_named_with_the_anchors_and_says_without_them_that_nothing_vouches_for_it()
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        async Task<(int Code, string Text)> VerifyAsync(params string[] directories)
+        {
+            using var output = new StringWriter();
+            var code = await AuditCommand.RunAsync(
+                ["audit", "verify-archive", .. directories], output, () => throw new InvalidOperationException("No store is needed."), Cancellation);
+            return (code, output.ToString());
+        }
+
+        Assert.Contains("vouch for the days up to 2026-11-26", (await VerifyAsync(feature.ArchivePath, feature.AnchorPath)).Text, StringComparison.Ordinal);
+        foreach (var file in Directory.GetFiles(feature.ArchivePath, "2026-11-26*", SearchOption.AllDirectories))
+        {
+            File.Delete(file);
+        }
+
+        var alone = await VerifyAsync(feature.ArchivePath);
+        Assert.Equal(AuditCommand.Ok, alone.Code);
+        Assert.Contains("Nothing here tells whether days after 2026-11-25 are missing", alone.Text, StringComparison.Ordinal);
+        var (code, text) = await VerifyAsync(feature.ArchivePath, feature.AnchorPath);
+        Assert.Equal(AuditCommand.Broken, code);
+        Assert.Contains("AnchorMismatch in 2026-11-26", text, StringComparison.Ordinal);
+        File.Delete(Path.Combine(feature.AnchorPath, "anchors", "2026-11-25.json"));
+        Assert.Contains("AnchorMissing in 2026-11-25", (await VerifyAsync(feature.ArchivePath, feature.AnchorPath)).Text, StringComparison.Ordinal);
+        Assert.Equal(AuditCommand.Usage, (await VerifyAsync(feature.ArchivePath, feature.AnchorPath + "-none")).Code);
+    }
+
+    [Fact]
     public async Task A_kind_may_be_kept_longer_and_never_shorter()
     {
         var options = new AuditOptions

@@ -84,6 +84,33 @@ public sealed class AuditSearchTests
     }
 
     [Theory]
+    [InlineData(1)]
+    [InlineData(4)]
+    [InlineData(7)]
+    [InlineData(1000)]
+    public async Task A_search_that_finds_little_answers_with_less_and_goes_on_where_it_stopped(int mostRead)
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        var filter = new AuditFilter { Kind = "tests.law*" };
+        List<string?> all = [];
+        var cursor = new AuditCursor();
+        var pages = 0;
+        for (var isMore = true; isMore; pages++)
+        {
+            var page = await feature.Search.PageAsync(filter, cursor, 100, mostRead, Cancellation);
+            Assert.True(page.Found.Count <= mostRead);
+            all.AddRange(page.Found.Select(static found => found.Content!.Reason));
+            cursor = AuditCursor.Parse(cursor.ToString())!;
+            isMore = page.IsMore;
+        }
+
+        Assert.Equal(await feature.FindAsync(filter), all);
+        Assert.Equal(15, all.Count);
+        Assert.Equal((32 / mostRead) + 1, pages);
+    }
+
+    [Theory]
     [InlineData("")]
     [InlineData("!!")]
     [InlineData("AAAA")]

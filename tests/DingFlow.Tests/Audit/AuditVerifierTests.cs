@@ -4,6 +4,8 @@ using System.Text.Json;
 using DingFlow.Audit;
 using DingFlow.Messaging;
 using DingFlow.Storage;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace DingFlow.Tests.Audit;
 
@@ -246,6 +248,104 @@ public sealed class AuditVerifierTests
         Assert.Equal((AuditFaultKind.Forged, "main", 17L), (fault.Kind, fault.Chain, fault.Sequence!.Value));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Without_anchors_the_newest_days_cut_off_are_found_through_the_archive(bool sealedAgain)
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        Directory.Delete(feature.AnchorPath, recursive: true);
+        await CutAfterAsync(feature, "2026-11-25", 10);
+        if (sealedAgain)
+        {
+            await feature.Sealer.SealAsync(Cancellation);
+        }
+
+        var result = await feature.VerifyAsync();
+        Assert.Equal((AuditFaultKind.SealBroken, "2026-11-26"), (result.FirstFault!.Kind, result.FirstFault.Day));
+        Assert.Equal((null, "2026-11-26"), (result.VouchedThrough, result.ArchivedThrough));
+    }
+
+    [Fact]
+    public async Task With_neither_the_answer_says_what_it_does_not_prove()
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        Directory.Delete(feature.AnchorPath, recursive: true);
+        Directory.Delete(feature.ArchivePath, recursive: true);
+        await CutAfterAsync(feature, "2026-11-25", 10);
+
+        var result = await feature.VerifyAsync();
+        Assert.Equal((true, "2026-11-25", null, null, 1), (result.Ok, result.To, result.VouchedThrough, result.ArchivedThrough, result.UnsealedDays));
+    }
+
+    [Fact]
+    public async Task A_day_without_its_anchor_is_named_also_when_it_is_verified_alone()
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        File.Delete(Path.Combine(feature.AnchorPath, "anchors", "2026-11-25.json"));
+        Assert.Equal(AuditFaultKind.AnchorMissing, (await feature.VerifyAsync("2026-11-25", "2026-11-25")).FirstFault!.Kind);
+    }
+
+    [Fact]
+    public async Task What_was_changed_long_ago_is_found_though_nobody_asks()
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        driver.Time.Advance(TimeSpan.FromDays(10));
+        await feature.SealAsync();
+        Assert.Equal(AuditRounds.DaysPerRun, (await feature.Rounds.RunAsync(Cancellation)).Count(static day => day.Ok));
+        Assert.Equal(13 - AuditRounds.DaysPerRun, (await feature.Rounds.RunAsync(Cancellation)).Count(static day => day.Ok));
+        await RewriteAsync(feature, "main", entry => entry.Sequence == 7 ? entry with { Content = "{}"u8.ToArray() } : entry);
+        Assert.Empty(await feature.Rounds.RunAsync(Cancellation)); // A short trail is not verified over and over.
+
+        driver.Time.Advance(TimeSpan.FromDays(1));
+        var results = await feature.Rounds.RunAsync(Cancellation);
+        Assert.Equal(("2026-11-25", "main", 7L), results.Where(static day => !day.Ok).Select(static day => (day.FirstFault!.Day, day.FirstFault.Chain, day.FirstFault.Sequence!.Value)).Single());
+        Assert.Equal(AuditRounds.DaysPerRun, results.Count);
+
+        // A broken day does not keep the later ones from their turn.
+        await RewriteAsync(feature, "other", entry => entry.Sequence == 1 ? entry with { Content = "{}"u8.ToArray() } : entry);
+        Assert.All(await feature.Rounds.RunAsync(Cancellation), static day => Assert.True(day.Ok));
+        driver.Time.Advance(TimeSpan.FromDays(1));
+        Assert.Equal(["2026-11-24", "2026-11-25"], (await feature.Rounds.RunAsync(Cancellation)).Where(static day => !day.Ok).Select(static day => day.FirstFault!.Day));
+    }
+
+    [Fact]
+    public async Task Rounds_know_what_was_removed_lawfully()
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        await feature.Rounds.RunAsync(Cancellation);
+        for (var days = 200; days < 204; days++)
+        {
+            driver.Time.SetUtcNow(TrailDriver.Start + TimeSpan.FromDays(days));
+            await feature.SealAsync();
+            await feature.Expiry.RunAsync(Cancellation);
+            Assert.All(await feature.Rounds.RunAsync(Cancellation), static day => Assert.True(day.Ok, day.FirstFault?.ToString()));
+        }
+    }
+
+    [Fact]
+    public async Task One_verification_runs_at_a_time()
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        var anchors = new WaitingAnchors();
+        using var function = new VerifyAudit(
+            new(feature.Store, feature.Seals, feature.Search, feature.Policy, anchors, feature.Archive, driver.Time), feature.Trail, driver.Time);
+        var (first, second, third) = (NewContext(), NewContext(), NewContext());
+        var running = function.InvokeAsync(first);
+        await function.InvokeAsync(second);
+        Assert.Equal((409, "60"), (second.Response.StatusCode, second.Response.Headers.RetryAfter.ToString()));
+        anchors.Go.SetResult();
+        await running;
+        await function.InvokeAsync(third);
+        Assert.Equal((200, 200), (first.Response.StatusCode, third.Response.StatusCode));
+    }
+
     [Fact]
     public async Task A_new_chain_that_was_removed_with_everything_is_found_through_what_was_anchored()
     {
@@ -287,7 +387,7 @@ public sealed class AuditVerifierTests
         using var forged = await AuditFeature.WithThreeDaysAsync(forger);
         Assert.True((await forged.VerifyAsync()).Ok);
 
-        var verifier = new AuditVerifier(forger.Real, forged.Seals, forged.Search, forged.Policy, feature.Anchors, forger.Time);
+        var verifier = new AuditVerifier(forger.Real, forged.Seals, forged.Search, forged.Policy, feature.Anchors, forged.Archive, forger.Time);
         var result = await verifier.VerifyAsync(null, null, Cancellation);
         Assert.Equal((AuditFaultKind.AnchorMismatch, "2026-11-24"), (result.FirstFault!.Kind, result.FirstFault.Day));
     }
@@ -331,6 +431,28 @@ public sealed class AuditVerifierTests
         {
             await feature.Driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.EntriesTable, EntityOperation.Delete(chain, row.RowKey)), Cancellation);
         }
+    }
+
+    private static DefaultHttpContext NewContext() => new()
+    {
+        RequestServices = new ServiceCollection().AddLogging().BuildServiceProvider(), Response = { Body = new MemoryStream() },
+    };
+
+    /// <summary>Takes all days after one away, with whatever the store remembers of them.</summary>
+    private static async Task CutAfterAsync(AuditFeature feature, string day, long last)
+    {
+        var seal = (await feature.Seals.FindAsync(day, Cancellation))!;
+        foreach (var chain in (string[])["main", "other"])
+        {
+            await TruncateAsync(feature, chain, last);
+        }
+
+        await foreach (var later in feature.Seals.DaysAsync(AuditDay.Next(day), Cancellation))
+        {
+            await feature.Driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Delete("seals", later)), Cancellation);
+        }
+
+        await feature.Seals.AdvanceAsync(seal, await feature.Seals.ChainsAsync(Cancellation), Cancellation);
     }
 
     /// <summary>Takes everything behind an entry away, the head included, as somebody does who knows how the trail is made.</summary>
@@ -389,4 +511,20 @@ public sealed class AuditVerifierTests
 
     private static Task<TransactionResult> PutBytesAsync(AuditFeature feature, string chain, long first, byte[] lines) => feature.Driver.Real.SubmitAsync(
         EntityTransaction.Of(AuditRows.EntriesTable, EntityOperation.Upsert(AuditRows.Entries(chain, first, lines))), Cancellation);
+
+    /// <summary>Anchors that answer when they are told to.</summary>
+    private sealed class WaitingAnchors : IAuditAnchors
+    {
+        public TaskCompletionSource Go { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public IAsyncEnumerable<AuditHeads> HeadsAsync(string fromDay, CancellationToken cancellationToken) => AsyncEnumerable.Empty<AuditHeads>();
+
+        public async Task<string?> LastDayAsync(CancellationToken cancellationToken)
+        {
+            await Go.Task.WaitAsync(cancellationToken);
+            return null;
+        }
+
+        public Task<string?> FindAsync(string day, CancellationToken cancellationToken) => Task.FromResult<string?>(null);
+    }
 }
