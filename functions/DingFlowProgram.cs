@@ -72,7 +72,7 @@ public static partial class DingFlowProgram
     }
 
     /// <summary>Every feature of the product. Order does not matter, but for the sandbox, which fills in settings that others read.</summary>
-    private static void AddFeatures(IServiceCollection services, ConfigurationManager configuration, SettingsFaults faults)
+    internal static void AddFeatures(IServiceCollection services, ConfigurationManager configuration, SettingsFaults faults)
     {
         services.AddSandbox(
             SandboxSettings.Apply(configuration, faults), new SandboxOptions { DataDirectory = HostingOptions.DataDirectoryOf(configuration) });
