@@ -52,10 +52,17 @@ public sealed partial class CheckThresholds(
     private async Task CheckAsync(Exporter exporter, CancellationToken cancellationToken)
     {
         var thresholds = await reader.ReadAndRecordAsync(exporter, cancellationToken);
-        foreach (var rule in thresholds.Rules.Where(static rule => rule is { Applicable: true, ConditionsHold: true, Lower: > 0 }))
+        foreach (var rule in thresholds.Rules.Where(static rule => rule.Lower > 0))
         {
-            metrics.Looked(exporter.Id, rule);
-            await CheckAsync(exporter.Id, rule, thresholds.AsOf, cancellationToken);
+            if (rule is { Applicable: true, ConditionsHold: true })
+            {
+                metrics.Looked(exporter.Id, rule);
+                await CheckAsync(exporter.Id, rule, thresholds.AsOf, cancellationToken);
+            }
+            else
+            {
+                await StandDownAsync(exporter.Id, rule, thresholds.AsOf, cancellationToken);
+            }
         }
 
         // After the alerts: what is latched was told.
@@ -63,6 +70,47 @@ public sealed partial class CheckThresholds(
         {
             Log.Latched(logger, exporter.Id, tier.Key);
         }
+
+        await CheckLastYearAsync(exporter, thresholds.AsOf, cancellationToken);
+    }
+
+    /// <summary>A tier that last year's counters reach only now is told once, by its rules, and latched.</summary>
+    private async Task CheckLastYearAsync(Exporter exporter, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        var lastYear = await reader.ReadLastYearAsync(exporter, cancellationToken);
+        foreach (var ruleSet in lastYear.Tiers.Keys)
+        {
+            foreach (var tier in await latch.MissingAsync(lastYear, ruleSet, cancellationToken))
+            {
+                foreach (var rule in lastYear.Rules.Where(rule => rule.RuleSet == ruleSet && rule.Reached && rule.Tier == tier))
+                {
+                    await sender.SendAsync(ThresholdAlerts.AtLevel(exporter.Id, rule, 100, LateRound, now), cancellationToken);
+                }
+            }
+        }
+
+        foreach (var tier in await latch.ObserveAsync(lastYear, cancellationToken))
+        {
+            Log.Latched(logger, exporter.Id, tier.Key);
+        }
+    }
+
+    /// <summary>A rule that was told and is not for this exporter any more, or whose further conditions ceased to hold: what it said is over.</summary>
+    private async Task StandDownAsync(string exporter, ThresholdRule rule, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        var window = ThresholdAlerts.WindowOf(rule);
+        if (await memory.FindAsync(exporter, rule.Rule, cancellationToken) is not { } told || told.Window != window || (told.Level == 0 && !told.ForecastTold))
+        {
+            return;
+        }
+
+        await alerts.ResolveAsync(ThresholdAlerts.LevelSeries(exporter, rule.Rule, window), static _ => true, now, cancellationToken);
+        await alerts.ResolveAsync(ThresholdAlerts.ForecastSeries(exporter, rule.Rule, window), static _ => true, now, cancellationToken);
+        Log.Corrected(logger, exporter, rule.Rule, told.Level, 0);
+        await memory.SaveAsync(
+            exporter, rule.Rule,
+            told with { Level = 0, Round = told.Round + 1, ForecastTold = false, ForecastRound = told.ForecastTold ? told.ForecastRound + 1 : told.ForecastRound },
+            cancellationToken);
     }
 
     private async Task CheckAsync(string exporter, ThresholdRule rule, DateTimeOffset now, CancellationToken cancellationToken)
@@ -151,6 +199,9 @@ public sealed partial class CheckThresholds(
     }
 
     private const int ForecastMarginDays = 14;
+
+    /// <summary>Stands in an alert's id in place of the round for what a year reached only after its end.</summary>
+    private const int LateRound = 0;
 
     /// <summary>The highest level that the count is at; 0 for none. Rules with a lower bound of one person know only their transition.</summary>
     private int LevelOf(ThresholdRule rule) => rule.Lower > 1

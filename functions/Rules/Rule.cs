@@ -69,6 +69,19 @@ public enum Tier
     Sa,
 }
 
+/// <summary>Which tier a consequence stands for.</summary>
+public static class Tiers
+{
+    /// <summary>The tier; <see cref="Tier.None"/> for duties beside the tiers.</summary>
+    public static Tier Of(string consequence) => consequence switch
+    {
+        "SA" => Tier.Sa,
+        "SC_OR_CERT" => Tier.ScOrCert,
+        "EXEMPT" => Tier.Exempt,
+        _ => Tier.None,
+    };
+}
+
 /// <summary>
 /// The names of the ledger's counters that a rule looks at, by the two questions that law leaves open: do exempt transfers count, and
 /// does a person with sensitive information exported count among the others as well.
@@ -139,13 +152,7 @@ public sealed record Rule
     public required string Consequence { get; init; }
 
     /// <summary>The tier that the consequence stands for; <see cref="Tier.None"/> for duties beside the tiers.</summary>
-    public Tier Tier => Consequence switch
-    {
-        "SA" => Tier.Sa,
-        "SC_OR_CERT" => Tier.ScOrCert,
-        "EXEMPT" => Tier.Exempt,
-        _ => Tier.None,
-    };
+    public Tier Tier => Tiers.Of(Consequence);
 
     /// <summary>Working days within which to act once reached; <see langword="null"/> when the rule names none.</summary>
     public int? WorkingDays { get; init; }

@@ -15,6 +15,19 @@ public sealed class ThresholdReader(RuleEngine engine, SubjectLedger ledger, Cou
         return await EvaluateAsync(exporter, counters, now, cancellationToken);
     }
 
+    /// <summary>
+    /// How an exporter stood at the end of the calendar year before the present one: records that come late, or after the timer's last look
+    /// at that year, may have made it reach what it had not. Only what is accumulated within a year is looked at.
+    /// </summary>
+    public async Task<Thresholds> ReadLastYearAsync(Exporter exporter, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(exporter);
+        var year = LegalTime.YearOf(time.GetUtcNow()) - 1;
+        var counters = await ledger.ReadCountersAsync(exporter.Id, year, cancellationToken);
+        var thresholds = engine.Evaluate(exporter, counters.Counters, LegalTime.StartOf(year + 1).AddTicks(-1));
+        return thresholds with { Rules = [.. thresholds.Rules.Where(static rule => rule.Predicate is not null)] };
+    }
+
     /// <summary>As <see cref="ReadAsync"/>, and notes where the counters stand today.</summary>
     public async Task<Thresholds> ReadAndRecordAsync(Exporter exporter, CancellationToken cancellationToken)
     {

@@ -59,6 +59,10 @@ public sealed record ThresholdRule
     /// <summary>The duty.</summary>
     public required string Consequence { get; init; }
 
+    /// <summary>The tier that the duty stands for.</summary>
+    [JsonIgnore]
+    public Tier Tier => Tiers.Of(Consequence);
+
     /// <summary>The rule is meant for this kind of exporter.</summary>
     public required bool Applicable { get; init; }
 

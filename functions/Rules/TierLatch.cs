@@ -47,6 +47,13 @@ public sealed class TierLatch(IEntityStore store, IAuditTrail trail, TimeProvide
     /// <summary>The longest reason of a review.</summary>
     public const int ReasonLength = 2000;
 
+    /// <summary>Those of the tiers that an evaluation reached which are not latched yet.</summary>
+    public async Task<IReadOnlyList<Tier>> MissingAsync(Thresholds thresholds, string ruleSet, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(thresholds);
+        return thresholds.Tiers.GetValueOrDefault(ruleSet) is var tier && tier >= Tier.ScOrCert
+            && await store.GetAsync(Table, thresholds.Exporter, KeyOf(LegalTime.YearOf(thresholds.AsOf), ruleSet, tier), cancellationToken) is null ? [tier] : [];
+    }
 
     /// <summary>Latches what an evaluation reached. Returns the tiers that were not latched before, each to be told once.</summary>
     public async Task<IReadOnlyList<LatchedTier>> ObserveAsync(Thresholds thresholds, CancellationToken cancellationToken)
@@ -67,8 +74,8 @@ public sealed class TierLatch(IEntityStore store, IAuditTrail trail, TimeProvide
                 continue;
             }
 
-            var rules = thresholds.Rules.Where(rule => rule.RuleSet == ruleSet && rule.Reached && TierOf(rule) == tier).Select(rule => rule.Rule);
-            var latched = new LatchedTier(key, year, ruleSet, tier, [.. rules], thresholds.AsOf, null);
+            var rules = thresholds.Rules.Where(rule => rule.RuleSet == ruleSet && rule.Reached && rule.Tier == tier).Select(rule => rule.Rule);
+            var latched = new LatchedTier(key, year, ruleSet, tier, [.. rules], LegalTime.Of(timeProvider.GetUtcNow()), null);
             var result = await trail.SubmitAsync(
                 EntityTransaction.Of(Table, EntityOperation.Insert(EntityOf(thresholds.Exporter, latched))),
                 [RulesAudit.Reached(thresholds.Exporter, latched)], cancellationToken);
@@ -126,8 +133,6 @@ public sealed class TierLatch(IEntityStore store, IAuditTrail trail, TimeProvide
         return result.Committed ? TierReviewOutcome.Reviewed : TierReviewOutcome.AlreadyReviewed;
     }
 
-    private static Tier TierOf(ThresholdRule rule) => rule.Consequence == "SA" ? Tier.Sa : Tier.ScOrCert;
-
     private static string KeyOf(int year, string ruleSet, Tier tier) =>
         string.Create(CultureInfo.InvariantCulture, $"{year:D4}-{ruleSet}-{(tier == Tier.Sa ? "SA" : "SC_OR_CERT")}");
 
@@ -156,9 +161,9 @@ public sealed class TierLatch(IEntityStore store, IAuditTrail trail, TimeProvide
             properties.Require<string>("RuleSet"),
             Enum.Parse<Tier>(properties.Require<string>("Tier")),
             properties.Require<string>("Rules").Split(',', StringSplitOptions.RemoveEmptyEntries),
-            properties.Require<DateTimeOffset>("ReachedAt"),
+            LegalTime.Of(properties.Require<DateTimeOffset>("ReachedAt")),
             properties.Get<string>("ReviewedBy") is { } by
-                ? new(properties.Require<DateTimeOffset>("ReviewedAt"), by, properties.Get<string>("Reason") ?? "")
+                ? new(LegalTime.Of(properties.Require<DateTimeOffset>("ReviewedAt")), by, properties.Get<string>("Reason") ?? "")
                 : null);
     }
 }

@@ -68,7 +68,12 @@ public sealed record TransferReceipt
     };
 
     /// <summary>The same for people.</summary>
-    internal string ProblemDetail => $"No record could be read: {RecordRefusal.Kebab(Stopped.ToString())}.";
+    internal string ProblemDetail => Stopped switch
+    {
+        BatchStop.Malformed => "No record could be read: the body is not what its content type says (a JSON array, or a record), ends within the first record, or is not UTF-8.",
+        BatchStop.Damaged => "No record could be read: the compressed body is damaged, ends early, or is no gzip.",
+        _ => $"No record could be read: {RecordRefusal.Kebab(Stopped.ToString())}.",
+    };
 
     /// <summary>Accepted records that a person should look at, by what is to be looked at, such as <c>unknownRecipient</c>.</summary>
     public required IReadOnlyDictionary<string, long> Notices { get; init; }

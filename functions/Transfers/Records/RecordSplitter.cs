@@ -175,9 +175,8 @@ internal sealed class ArraySplitter(int maximumBytes) : RecordSplitter(maximumBy
 
                 if (isLast)
                 {
-                    // The batch ends within a record: hand over what there is, which is half a record.
-                    _place = Place.AfterBatch;
-                    return Take(ref buffer, buffer.Length, out record);
+                    // The batch ends within a record, which is still to be sent whole.
+                    return SplitOutcome.Broken;
                 }
 
                 return Wait(ref buffer);

@@ -247,11 +247,15 @@ internal sealed class RecordValidator(
     private static ReadOnlySpan<char> ScopeOf(RecordDraft draft, Exporter exporter) =>
         draft.SubjectScope is { IsEmpty: false } scope ? scope : SubjectTypes.DefaultScope(draft.SubjectType, exporter);
 
-    /// <summary>By the birth date that an identity number tells, at the time of the transfer.</summary>
+    /// <summary>
+    /// By the birth date that an identity number tells, at the time of the transfer. Full years are counted from the day after the birthday
+    /// (the practice of the mainland's courts; from memory), so that a person is under 14 on the 14th birthday itself: it errs towards the
+    /// duty. Whoever is born on 29 February has the birthday on the 28th of other years.
+    /// </summary>
     private static bool IsMinor(RecordDraft draft) => IsMinor(draft.SubjectType, draft.SubjectId, draft.OccurredAt);
 
     private static bool IsMinor(SubjectType type, ReadOnlySpan<char> identifier, DateTimeOffset occurredAt) =>
-        CanonicalSubject.BirthDate(type, identifier) is { } birth && birth.AddYears(MinorUnder) > LegalTime.DayOf(occurredAt);
+        CanonicalSubject.BirthDate(type, identifier) is { } birth && birth.AddYears(MinorUnder) >= LegalTime.DayOf(occurredAt);
 
     private static bool IsMinor(ReadOnlySpan<byte> idCard, DateTimeOffset occurredAt)
     {

@@ -9,8 +9,9 @@ namespace DingFlow.Transfers;
 /// hyphen. The form is <c>tag LF scope LF identifier</c> in UTF-8. It is hashed, never stored; it must never change (test vectors).
 /// </summary>
 /// <remarks>
-/// Full-width characters become ASCII, surrounding blanks go. Text beyond ASCII is expected in normalisation form C, as HR systems send
-/// it. Where two readings are possible the identifier is refused rather than guessed.
+/// Full-width characters become ASCII, surrounding blanks and invisible characters (such as a zero-width space that was copied along) go.
+/// Text beyond ASCII is expected in normalisation form C, as HR systems send it; what is surely not in that form is refused, since the same
+/// letters would be another person. Where two readings are possible the identifier is refused rather than guessed.
 /// </remarks>
 public static class CanonicalSubject
 {
@@ -145,12 +146,15 @@ public static class CanonicalSubject
                 '\u3000' or '\u00A0' => ' ',
                 var other => other,
             };
-            if (char.IsControl(character) || (char.IsSurrogate(character) && !IsWholePair(text, i)))
+            if (char.IsControl(character) || (char.IsSurrogate(character) && !IsWholePair(text, i)) || IsDecomposed(character))
             {
                 return false;
             }
 
-            clean[length++] = character;
+            if (char.IsAscii(character) || char.GetUnicodeCategory(character) != UnicodeCategory.Format)
+            {
+                clean[length++] = character;
+            }
         }
 
         var trimmed = clean[..length].Trim(' ');
@@ -158,6 +162,19 @@ public static class CanonicalSubject
         length = trimmed.Length;
         return length > 0;
     }
+
+    /// <summary>
+    /// Normalisation form C has another character in place of this one, alone or with its neighbour: combining marks of the alphabets, the voiced marks
+    /// of kana, parts of Hangul syllables, compatibility ideographs but for the twelve that stand for themselves. (The program runs without the
+    /// tables by which it could compose them itself.)
+    /// </summary>
+    private static bool IsDecomposed(char character) => character switch
+    {
+        < '\u0300' => false,
+        <= '\u036F' or (>= '\u1100' and <= '\u11FF') or '\u3099' or '\u309A' => true,
+        >= '\uF900' and <= '\uFAFF' => !"\uFA0E\uFA0F\uFA11\uFA13\uFA14\uFA1F\uFA21\uFA23\uFA24\uFA27\uFA28\uFA29".Contains(character),
+        _ => false,
+    };
 
     private static bool IsWholePair(ReadOnlySpan<char> text, int i) => char.IsHighSurrogate(text[i])
         ? i + 1 < text.Length && char.IsLowSurrogate(text[i + 1])

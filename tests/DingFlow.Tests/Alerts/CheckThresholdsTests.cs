@@ -197,6 +197,57 @@ public sealed class CheckThresholdsTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task What_last_year_reaches_by_records_that_come_late_is_told_once_and_latched_for_that_year()
+    {
+        await _acme.AppendAsync("late", [.. Enumerable.Range(1, 10_000).Select(n => LedgerScenario.Record(n, "2025-06-01T12:00:00+08:00", LedgerScenario.Fact(dataClass: DataClass.Finance)))]);
+
+        await _acme.LookAsync();
+        await _acme.LookAsync();
+
+        Assert.Equal(["CN24-SA-SPI:100"], _acme.Told);
+        var alert = Assert.Single(Assert.Single(_acme.Channel.Received).Alerts).Alert;
+        Assert.Equal(("2025-01-01", "2025-12-31", "10000"), (alert.Details["from"], alert.Details["to"], alert.Details["count"]));
+        var latched = Assert.Single(await _acme.Latch.ListAsync(LedgerScenario.Exporter, TestContext.Current.CancellationToken));
+        Assert.Equal(("2025-cn-2024-SA", 2025), (latched.Key, latched.Year));
+    }
+
+    [Fact]
+    public async Task What_was_reached_after_the_last_look_of_the_year_is_told_in_the_new_one()
+    {
+        _acme.Time.SetUtcNow(new(2026, 12, 31, 15, 56, 0, TimeSpan.Zero));
+        await _acme.SensitiveAsync("before", 1, 9_999);
+        await _acme.LookAsync();
+        await _acme.SensitiveAsync("after", 10_000, 1);
+        _acme.Time.Advance(TimeSpan.FromMinutes(5));
+
+        await _acme.LookAsync();
+
+        Assert.Equal("CN24-SA-SPI:100", _acme.Told[^1]);
+        Assert.Equal(
+            ["2026-cn-2024-SA", "2026-cn-2024-SC_OR_CERT"],
+            (await _acme.Latch.ListAsync(LedgerScenario.Exporter, TestContext.Current.CancellationToken)).Select(static tier => tier.Key));
+    }
+
+    [Fact]
+    public async Task A_rule_whose_further_conditions_cease_to_hold_says_nothing_more()
+    {
+        _acme.Transfers = new TransfersOptions { RuleSets = ["cn-2022"] };
+        await _acme.SensitiveAsync("one", 1, 1);
+        await _acme.LookAsync();
+        Assert.Equal(AlertState.Open, (await _acme.StoredAsync("CN22-SC:100")).State);
+
+        // Ten thousand sensitive: the standard contract is no way any more, and nobody is reminded of it.
+        await _acme.SensitiveAsync("many", 2, 9_999);
+        await _acme.LookAsync();
+
+        Assert.Equal(AlertState.Resolved, (await _acme.StoredAsync("CN22-SC:100")).State);
+        var told = _acme.Told.Count;
+        _acme.Time.Advance(TimeSpan.FromHours(25));
+        await _acme.RepeatAsync();
+        Assert.DoesNotContain("CN22-SC:100", _acme.Told.Skip(told));
+    }
+
+    [Fact]
     public async Task Levels_of_the_settings_are_used()
     {
         _acme.Options = _acme.Options with { Levels = [25, 100] };

@@ -33,6 +33,14 @@ public sealed class TierLatchTests
     }
 
     [Fact]
+    public async Task Only_rules_of_the_tier_are_its_reason()
+    {
+        await Latch.ObserveAsync(Standing(1), Token);
+
+        Assert.Equal(["CN24-SC-SPI"], Assert.Single(await Latch.ListAsync(LedgerScenario.Exporter, Token)).Rules);
+    }
+
+    [Fact]
     public async Task An_exemption_is_no_duty() => Assert.Empty(await Latch.ObserveAsync(Standing(0), Token));
 
     [Fact]

@@ -37,6 +37,10 @@ public sealed class CanonicalSubjectTests
     [InlineData(SubjectType.HongKongIdCard, "a123456(3)", "", "id-hk\n\nA1234563")]
     [InlineData(SubjectType.HongKongIdCard, "AB987654(3)", "", "id-hk\n\nAB9876543")]
     [InlineData(SubjectType.MacauIdCard, "1234567(8)", "", "id-mo\n\n12345678")]
+    [InlineData(SubjectType.EmployeeId, "E1001\u200b", "acme-zhuhai", "employee\nacme-zhuhai\nE1001")]
+    [InlineData(SubjectType.EmployeeId, "\ufeffE10\u00ad01", "acme-zhuhai", "employee\nacme-zhuhai\nE1001")]
+    [InlineData(SubjectType.CustomerId, "Jos\u00e9", "acme-sg", "customer\nacme-sg\nJos\u00e9")]
+    [InlineData(SubjectType.CustomerId, "\ufa0e", "acme-sg", "customer\nacme-sg\n\ufa0e")]
     [InlineData(SubjectType.EntraObjectId, "{0F8FAD5B-D9CB-469F-A165-70867728950E}", "", "entra-object\n\n0f8fad5b-d9cb-469f-a165-70867728950e")]
     public void Spellings_of_one_identifier_have_one_form(SubjectType type, string identifier, string scope, string expected) =>
         Assert.Equal(expected, Canonical(type, identifier, scope));
@@ -65,6 +69,12 @@ public sealed class CanonicalSubjectTests
     [InlineData(SubjectType.HongKongIdCard, "1234567", "")]
     [InlineData(SubjectType.MacauIdCard, "2234567(8)", "")]
     [InlineData(SubjectType.EntraObjectId, "0f8fad5b", "")]
+    [InlineData(SubjectType.CustomerId, "Jose\u0301", "acme-sg")]
+    [InlineData(SubjectType.Email, "jose\u0301@example.com", "")]
+    [InlineData(SubjectType.CustomerId, "\u1112\u1161\u11ab", "acme-sg")]
+    [InlineData(SubjectType.CustomerId, "\u304b\u3099", "acme-sg")]
+    [InlineData(SubjectType.CustomerId, "\uf900", "acme-sg")]
+    [InlineData(SubjectType.EmployeeId, "\u200b", "acme")]
     public void What_can_be_read_in_two_ways_or_not_at_all_is_refused(SubjectType type, string identifier, string scope) =>
         Assert.Null(Canonical(type, identifier, scope));
 

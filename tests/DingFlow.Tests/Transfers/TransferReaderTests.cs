@@ -140,14 +140,26 @@ public sealed class TransferReaderTests
     [Fact]
     public async Task A_child_turns_fourteen_in_the_counting_of_transfers_too()
     {
-        var subject = JToken.Parse("{\"type\":\"idCard\",\"id\":\"110105201211200015\"}");
-        var number = (string)subject["id"]!;
-        Assert.Equal(new DateOnly(2012, 11, 20), CanonicalSubject.BirthDate(SubjectType.IdCard, number));
-        foreach (var (moment, minor) in ((string, bool)[])[("2026-11-19T23:59:59+08:00", true), ("2026-11-20T00:00:00+08:00", false)])
+        foreach (var (born, moment, minor) in ((string, string, bool)[])
+        [
+            ("20121120", "2026-11-19T23:59:59+08:00", true), ("20121120", "2026-11-20T23:59:59+08:00", true), ("20121120", "2026-11-21T00:00:00+08:00", false),
+            ("20120229", "2026-02-28T12:00:00+08:00", true), ("20120229", "2026-03-01T00:00:00+08:00", false), ("20120301", "2026-03-01T00:00:00+08:00", true),
+        ])
         {
+            var number = IdCardOf(born);
+            Assert.Equal(DateOnly.ParseExact(born, "yyyyMMdd", null), CanonicalSubject.BirthDate(SubjectType.IdCard, number));
+            var subject = new JObject { ["type"] = "idCard", ["id"] = number };
             var (transfers, _, _) = await ReadAsync(
                 Text(TransferSender.Record("t-1", "E1", change: record => (record["subject"], record["occurredAt"]) = (subject, moment))), TransferFormat.NdJson);
             Assert.All(Assert.Single(transfers).Facts, fact => Assert.Equal(minor, fact.Minor));
+        }
+
+        // The check character of GB 11643: weights 2^(17-i) modulo 11.
+        static string IdCardOf(string born)
+        {
+            var digits = $"110105{born}001";
+            var sum = digits.Select((digit, i) => (digit - '0') * ((1 << (17 - i)) % 11)).Sum();
+            return digits + "10X98765432"[sum % 11];
         }
     }
 
@@ -234,6 +246,21 @@ public sealed class TransferReaderTests
 
         Assert.Equal(2, transfers.Count);
         Assert.Equal((2L, "malformed-json"), (Assert.Single(refusals).Index, refusals[0].Code));
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(40)]
+    [InlineData(300)]
+    public async Task An_array_that_ends_within_a_record_is_not_complete_and_says_where_to_go_on(int missing)
+    {
+        var array = $"[{string.Join(',', Enumerable.Range(1, 3).Select(i => Text(TransferSender.Record($"t-{i}", $"E{i}"))))}]";
+
+        var (transfers, refusals, cut) = await ReadAsync(array[..^missing], TransferFormat.Json);
+
+        Assert.Equal(missing > 1 ? 2 : 3, transfers.Count);
+        Assert.Empty(refusals);
+        Assert.NotNull(cut);
     }
 
     [Fact]
