@@ -65,7 +65,7 @@ public sealed record ExporterReport
     /// <summary>Incidents that were discovered in the year, the last reported first.</summary>
     public required IReadOnlyList<Incident> Incidents { get; init; }
 
-    /// <summary>Where the main counters stood at the end of each day that was looked at.</summary>
+    /// <summary>Where the main counters stood at the end of each day, from the first on which there was anything.</summary>
     public required IReadOnlyList<ReportDay> Days { get; init; }
 
     /// <summary>What each filing asks for, and where it stands in this report.</summary>
@@ -105,7 +105,7 @@ public sealed record ReportBasis(
 /// <summary>Distinct persons of one kind.</summary>
 /// <param name="Name">The counter's name, or the value that it is by.</param>
 /// <param name="Persons">In the year, up to the end of the window.</param>
-/// <param name="PreviousYearToDate">In the year before, up to the same day; <see langword="null"/> when nobody looked at that day.</param>
+/// <param name="PreviousYearToDate">In the year before, up to the same day; <see langword="null"/> when that is not known.</param>
 /// <param name="PreviousYear">In the whole year before.</param>
 /// <param name="ExpectedYear">At the end of the year, if things go on as they do; <see langword="null"/> when that cannot be said.</param>
 public sealed record ReportCount(string Name, long Persons, long? PreviousYearToDate, long PreviousYear, long? ExpectedYear);
@@ -119,9 +119,12 @@ public sealed record ReportCount(string Name, long Persons, long? PreviousYearTo
 /// <param name="Known">It is in the settings.</param>
 /// <param name="Counted">Persons counted.</param>
 /// <param name="WithExempt">Persons in all, by any lane.</param>
+/// <param name="PreviousYearToDate">Persons counted in the year before, up to the same day; <see langword="null"/> when that is not known.</param>
 /// <param name="PreviousYear">Persons counted in the year before.</param>
+/// <param name="ExpectedYear">Persons counted at the end of the year, if things go on as they do; <see langword="null"/> when that cannot be said.</param>
 public sealed record ReportRecipient(
-    string Id, string? Name, string? Country, string? City, IReadOnlyList<string> Onward, bool Known, long Counted, long WithExempt, long PreviousYear);
+    string Id, string? Name, string? Country, string? City, IReadOnlyList<string> Onward, bool Known, long Counted, long WithExempt, long? PreviousYearToDate,
+    long PreviousYear, long? ExpectedYear);
 
 /// <summary>Transfers for one purpose to one recipient along one lane.</summary>
 public sealed record ReportScenario
@@ -137,6 +140,15 @@ public sealed record ReportScenario
 
     /// <summary>Distinct persons; <see langword="null"/> when there are more than are counted per scenario at once.</summary>
     public required long? Persons { get; init; }
+
+    /// <summary>Distinct persons in the year before, up to the same day; <see langword="null"/> when there are too many.</summary>
+    public long? PreviousYearToDate { get; init; }
+
+    /// <summary>Distinct persons in the whole year before; <see langword="null"/> when there are too many.</summary>
+    public long? PreviousYear { get; init; }
+
+    /// <summary>Distinct persons at the end of the year, if things go on as they do; <see langword="null"/> when that cannot be said.</summary>
+    public long? ExpectedYear { get; init; }
 
     /// <summary>Records.</summary>
     public required long Records { get; init; }

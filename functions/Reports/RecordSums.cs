@@ -1,4 +1,5 @@
 using DingFlow.Settings;
+using DingFlow.Rules;
 using DingFlow.Transfers;
 using DingFlow.Transfers.Ledger;
 
@@ -83,7 +84,9 @@ internal sealed class RecordSums(int mostPersons = 2_000_000, int mostScenarios 
         private readonly SortedSet<string> _exemptions = new(StringComparer.Ordinal);
         private readonly SortedSet<string> _methods = new(StringComparer.Ordinal);
         private readonly SortedSet<string> _systems = new(StringComparer.Ordinal);
-        private HashSet<SubjectKey>? _persons = [];
+
+        // With the day of the year on which each was there first.
+        private Dictionary<SubjectKey, int>? _persons = [];
         private long _records;
         private DateTimeOffset _first = DateTimeOffset.MaxValue;
         private DateTimeOffset _last = DateTimeOffset.MinValue;
@@ -108,14 +111,17 @@ internal sealed class RecordSums(int mostPersons = 2_000_000, int mostScenarios 
                 return 0;
             }
 
-            if (mayRemember)
+            var day = LegalTime.DayOf(record.OccurredAt).DayOfYear;
+            if (_persons.TryGetValue(record.Person, out var first))
             {
-                return _persons.Add(record.Subject) ? 1 : 0;
+                _persons[record.Person] = Math.Min(first, day);
+                return 0;
             }
 
-            if (_persons.Contains(record.Subject))
+            if (mayRemember)
             {
-                return 0;
+                _persons.Add(record.Person, day);
+                return 1;
             }
 
             var forgotten = -_persons.Count;
@@ -129,6 +135,32 @@ internal sealed class RecordSums(int mostPersons = 2_000_000, int mostScenarios 
             LegalBases = [.. _legalBases], Mechanisms = [.. _mechanisms], Exemptions = [.. _exemptions], Methods = [.. _methods], Systems = [.. _systems],
             First = LegalTime.Of(_first), Last = LegalTime.Of(_last),
         };
+
+        /// <summary>Distinct persons up to a day of the year; <see langword="null"/> when there are too many.</summary>
+        public long? PersonsThrough(int dayOfYear) => _persons?.Values.LongCount(day => day <= dayOfYear);
+
+        /// <summary>Distinct persons at the end of the year if things go on as they do; <see langword="null"/> when that cannot be said.</summary>
+        public long? Expected(DateOnly today)
+        {
+            if (_persons is not { Count: > 0 } persons)
+            {
+                return null;
+            }
+
+            var (first, yesterday) = (persons.Values.Min(), today.DayOfYear - 1);
+            if (first > yesterday)
+            {
+                return null;
+            }
+
+            var counts = new long[yesterday - first + 1];
+            foreach (var day in persons.Values.Where(day => day <= yesterday))
+            {
+                counts[day - first]++;
+            }
+
+            return CrossingForecast.AtYearEnd(new(new DateOnly(today.Year, 1, 1).AddDays(first - 1), counts), counts.Sum(), persons.Count);
+        }
 
         private static void Note(SortedSet<string> values, string? value)
         {

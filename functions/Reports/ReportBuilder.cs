@@ -39,8 +39,11 @@ public sealed class ReportBuilder(
         var asOf = isPresent ? now : LegalTime.StartOf(year + 1).AddTicks(-1);
         var counters = await ledger.ReadCountersAsync(exporter.Id, year, cancellationToken);
         var before = await ledger.ReadCountersAsync(exporter.Id, year - 1, cancellationToken);
-        var days = await history.ReadAsync(exporter.Id, year, cancellationToken);
-        var daysBefore = await history.ReadAsync(exporter.Id, year - 1, cancellationToken);
+        var predicates = PredicateSet.Load(options.ChoicesFor(classifier.Value));
+        var records = new YearRecords(new(predicates, year), new(predicates, year - 1));
+        await records.ReadAsync(ledger, exporter.Id, year, cancellationToken);
+        var days = await DaysAsync(exporter.Id, records.Days, counters, LegalTime.DayOf(asOf), cancellationToken);
+        var daysBefore = await DaysAsync(exporter.Id, records.DaysBefore, before, new(year - 1, 12, 31), cancellationToken);
         var numbers = new Numbers(counters.Counters, before.Counters, days, daysBefore, LegalTime.DayOf(asOf), isPresent);
         IReadOnlyList<Incident> incidents =
             [.. (await incidentStore.ListAsync(exporter.Id, cancellationToken)).Where(incident => LegalTime.YearOf(incident.DiscoveredAt) == year)];
@@ -48,7 +51,6 @@ public sealed class ReportBuilder(
             ? await thresholds.ReadAsync(exporter, cancellationToken)
             : engine.Evaluate(exporter, counters.Counters, asOf, null, IncidentSize.Largest(incidents));
         var latched = await latch.ListAsync(exporter.Id, cancellationToken);
-        var records = await ReadRecordsAsync(exporter.Id, year, cancellationToken);
         return new()
         {
             GeneratedAt = LegalTime.Of(now),
@@ -58,7 +60,7 @@ public sealed class ReportBuilder(
                 exporter.Id, exporter.Name, exporter.CreditCode, exporter.Ciio, exporter.FreeTradeZone, exporter.ImportantData,
                 exporter.ProcessedPersons, exporter.StoredFaces),
             Basis = new(
-                RuleCatalogue.Default.Fingerprint, classifier.Value.Fingerprint, PredicateSet.Load(options.ChoicesFor(classifier.Value)).Fingerprint,
+                RuleCatalogue.Default.Fingerprint, classifier.Value.Fingerprint, predicates.Fingerprint,
                 options.Profile, options.Overlap, options.CountExempt, options.CountStatutoryDuty, options.CountGbaContract),
             Standing = standing with { Latched = [.. latched.Where(tier => tier.Year == year)] },
             Persons = [.. Main.Select(name => numbers.Of(name, name))],
@@ -69,31 +71,52 @@ public sealed class ReportBuilder(
             ],
             Exemptions = [.. numbers.By(ExemptPrefix, "")],
             Destinations = [.. numbers.By(CountryPrefix, "")],
-            Recipients = [.. RecipientsOf(counters.Counters, before.Counters)],
-            Scenarios = [.. records.Scenarios.OrderBy(static entry => entry.Key).Select(static entry => entry.Value.ToScenario(entry.Key))],
-            Fields = [.. records.Fields.OrderByDescending(static field => field.Value).ThenBy(static field => field.Key, StringComparer.Ordinal).Select(field => FieldOf(field.Key, field.Value))],
-            Records = records.Count,
-            Notices = records.Notices,
+            Recipients = [.. RecipientsOf(counters.Counters, before.Counters, numbers)],
+            Scenarios = [.. records.Sums.Scenarios.OrderBy(static entry => entry.Key).Select(entry => ScenarioOf(entry.Key, entry.Value, records.SumsBefore, LegalTime.DayOf(asOf), isPresent))],
+            Fields = [.. records.Sums.Fields.OrderByDescending(static field => field.Value).ThenBy(static field => field.Key, StringComparer.Ordinal).Select(field => FieldOf(field.Key, field.Value))],
+            Records = records.Sums.Count,
+            Notices = records.Sums.Notices,
             OpeningBalances = [.. (await ledger.ReadOpeningBalancesAsync(exporter.Id, cancellationToken)).Where(balance => balance.Year == year)],
             Instance = feeds.Region is not { } region ? null : new(region.ToString(), [.. feeds.ReceivedHere(exporter.Id).Select(static feed =>
                 new ReportReceived(feed.Source, $"{feed.Origin}-{feed.Destination}", feed.Recipient, feed.Purpose, feed.Fields))]),
             Incidents = incidents,
-            Days = [.. days.Select(static day => new ReportDay(day.Day, day.Counters.GetValueOrDefault(General), day.Counters.GetValueOrDefault(Sensitive)))],
+            Days = [.. days.Select(static day => new ReportDay(day.Day, day.Counters.GetValueOrDefault(General), day.Counters.GetValueOrDefault(Sensitive)))
+                .SkipWhile(static day => day is { General: 0, Sensitive: 0 })],
             Filings = ReportTexts.Default.Filings(language),
         };
     }
 
-    private IEnumerable<ReportRecipient> RecipientsOf(IReadOnlyDictionary<string, long> counters, IReadOnlyDictionary<string, long> before)
+    /// <summary>
+    /// The days as the records tell them, with the present one as the counters stand; as they were observed where the records do not tell all.
+    /// </summary>
+    private async Task<IReadOnlyList<CounterDay>> DaysAsync(
+        string exporter, DayCounter counter, LedgerCounters counters, DateOnly through, CancellationToken cancellationToken) => counter.ToCompleteDays(counters.Subjects) is { } days
+        ? [.. days.Where(day => day.Day < through), new(through, counters.Counters)]
+        : await history.ReadAsync(exporter, counters.Year, cancellationToken);
+
+    private static ReportScenario ScenarioOf(ScenarioKey key, RecordSums.Scenario scenario, RecordSums before, DateOnly today, bool isPresent)
+    {
+        var earlier = before.Scenarios.GetValueOrDefault(key);
+        return scenario.ToScenario(key) with
+        {
+            PreviousYear = earlier is null ? 0 : earlier.PersonsThrough(366),
+            PreviousYearToDate = earlier is null ? 0 : earlier.PersonsThrough(isPresent ? today.DayOfYear : 366),
+            ExpectedYear = isPresent ? scenario.Expected(today) : scenario.PersonsThrough(366),
+        };
+    }
+
+    private IEnumerable<ReportRecipient> RecipientsOf(IReadOnlyDictionary<string, long> counters, IReadOnlyDictionary<string, long> before, Numbers numbers)
     {
         var ids = counters.Where(static counter => counter.Value != 0 && counter.Key.StartsWith(RecipientPrefix, StringComparison.Ordinal))
             .Select(static counter => counter.Key[RecipientPrefix.Length..]);
         foreach (var id in ids.Order(StringComparer.Ordinal))
         {
             var known = options.Recipients.GetValueOrDefault(id);
+            var counted = numbers.Of(CountedRecipientPrefix + id, id);
             yield return new(
                 id, known?.Name, known?.Country?.ToString(), known?.City, known?.Onward ?? [], known is not null,
-                counters.GetValueOrDefault(CountedRecipientPrefix + id), counters.GetValueOrDefault(RecipientPrefix + id),
-                before.GetValueOrDefault(CountedRecipientPrefix + id));
+                counted.Persons, counters.GetValueOrDefault(RecipientPrefix + id), counted.PreviousYearToDate, before.GetValueOrDefault(CountedRecipientPrefix + id),
+                counted.ExpectedYear);
         }
     }
 
@@ -109,18 +132,34 @@ public sealed class ReportBuilder(
         return new(name, found.Class is { } dataClass ? Vocabulary.Of(dataClass) : null, found.Class is { } held && classifier.Value.IsSensitive(held), records);
     }
 
-    private async Task<RecordSums> ReadRecordsAsync(string exporter, int year, CancellationToken cancellationToken)
+    /// <summary>What the records of the year and of the one before say, in one reading.</summary>
+    private sealed class YearRecords(DayCounter days, DayCounter daysBefore)
     {
-        var sums = new RecordSums();
-        await foreach (var record in ledger.ReadRecordsAsync(exporter, null, cancellationToken))
+        public DayCounter Days => days;
+
+        public DayCounter DaysBefore => daysBefore;
+
+        public RecordSums Sums { get; } = new();
+
+        public RecordSums SumsBefore { get; } = new();
+
+        public async Task ReadAsync(SubjectLedger ledger, string exporter, int year, CancellationToken cancellationToken)
         {
-            if (LegalTime.YearOf(record.OccurredAt) == year)
+            await foreach (var record in ledger.ReadRecordsAsync(exporter, null, cancellationToken))
             {
-                sums.Add(record);
+                days.Add(record);
+                daysBefore.Add(record);
+                var yearOfRecord = LegalTime.YearOf(record.OccurredAt);
+                if (yearOfRecord == year)
+                {
+                    Sums.Add(record);
+                }
+                else if (yearOfRecord == year - 1)
+                {
+                    SumsBefore.Add(record);
+                }
             }
         }
-
-        return sums;
     }
 
     /// <summary>Counters of the year beside those of the year before.</summary>

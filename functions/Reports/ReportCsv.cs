@@ -37,7 +37,9 @@ internal static class ReportCsv
         {
             Row("recipients", recipient.Id, recipient.Name, "counted", recipient.Counted);
             Row("recipients", recipient.Id, recipient.Name, "withExempt", recipient.WithExempt);
+            Row("recipients", recipient.Id, recipient.Name, "previousYearToDate", recipient.PreviousYearToDate);
             Row("recipients", recipient.Id, recipient.Name, "previousYear", recipient.PreviousYear);
+            Row("recipients", recipient.Id, recipient.Name, "expectedYear", recipient.ExpectedYear);
             Row("recipients", recipient.Id, recipient.Name, "country", recipient.Country);
             Row("recipients", recipient.Id, recipient.Name, "onward", string.Join(' ', recipient.Onward));
         }
@@ -46,12 +48,17 @@ internal static class ReportCsv
         {
             var name = $"{scenario.Purpose} / {scenario.Recipient} / {scenario.Lane}";
             Row("scenarios", name, null, "persons", scenario.Persons);
+            Row("scenarios", name, null, "previousYearToDate", scenario.PreviousYearToDate);
+            Row("scenarios", name, null, "previousYear", scenario.PreviousYear);
+            Row("scenarios", name, null, "expectedYear", scenario.ExpectedYear);
             Row("scenarios", name, null, "records", scenario.Records);
             Row("scenarios", name, null, "legalBases", string.Join("; ", scenario.LegalBases));
             Row("scenarios", name, null, "mechanisms", string.Join("; ", scenario.Mechanisms));
             Row("scenarios", name, null, "exemptions", string.Join("; ", scenario.Exemptions));
             Row("scenarios", name, null, "methods", string.Join("; ", scenario.Methods));
             Row("scenarios", name, null, "systems", string.Join("; ", scenario.Systems));
+            Row("scenarios", name, null, "first", scenario.First.ToString("O", CultureInfo.InvariantCulture));
+            Row("scenarios", name, null, "last", scenario.Last.ToString("O", CultureInfo.InvariantCulture));
         }
 
         foreach (var field in report.Fields)

@@ -143,11 +143,11 @@ internal static class ReportPage
             }
 
             Heading("recipients");
-            Table(["recipient", "country", "onward", "count:n", "withExempt:n", "previousYear:n"], report.Recipients.Select(recipient => (false, (IReadOnlyList<string>)
+            Table(["recipient", "country", "onward", "count:n", "withExempt:n", "previousYearToDate:n", "previousYear:n", "expectedYear:n"], report.Recipients.Select(recipient => (false, (IReadOnlyList<string>)
             [
                 recipient.Known ? $"{recipient.Name ?? recipient.Id} ({recipient.Id})" : $"{recipient.Id} ({T("recipient.unknown")})",
                 string.Join(", ", new[] { recipient.Country, recipient.City }.OfType<string>()), string.Join(", ", recipient.Onward),
-                N(recipient.Counted), N(recipient.WithExempt), N(recipient.PreviousYear),
+                N(recipient.Counted), N(recipient.WithExempt), N(recipient.PreviousYearToDate), N(recipient.PreviousYear), N(recipient.ExpectedYear),
             ])));
         }
 
@@ -159,9 +159,10 @@ internal static class ReportPage
             }
 
             Heading("scenarios");
-            Table(["purpose", "recipient", "lane", "persons:n", "records:n", "legalBases", "mechanisms", "methods", "period"], report.Scenarios.Select(scenario => (false, (IReadOnlyList<string>)
+            Table(["purpose", "recipient", "lane", "persons:n", "previousYearToDate:n", "previousYear:n", "expectedYear:n", "records:n", "legalBases", "mechanisms", "methods", "period"], report.Scenarios.Select(scenario => (false, (IReadOnlyList<string>)
             [
-                scenario.Purpose, scenario.Recipient, scenario.Lane, scenario.Persons is { } persons ? N(persons) : T("tooMany"), N(scenario.Records),
+                scenario.Purpose, scenario.Recipient, scenario.Lane, scenario.Persons is { } persons ? N(persons) : T("tooMany"),
+                N(scenario.PreviousYearToDate), N(scenario.PreviousYear), N(scenario.ExpectedYear), N(scenario.Records),
                 string.Join(", ", scenario.LegalBases), string.Join(", ", scenario.Mechanisms.Concat(scenario.Exemptions.Select(exemption => T("exemption." + exemption)))),
                 string.Join(", ", scenario.Methods.Concat(scenario.Systems)),
                 $"{D(DateOnly.FromDateTime(scenario.First.DateTime))} – {D(DateOnly.FromDateTime(scenario.Last.DateTime))}",

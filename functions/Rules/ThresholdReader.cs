@@ -63,14 +63,15 @@ public sealed class ThresholdReader(RuleEngine engine, SubjectLedger ledger, Cou
 internal static class DailyHistory
 {
     /// <summary>
-    /// New subjects by day. What came over days that nobody looked at is spread evenly over them. The first day that was looked at
-    /// brought all that there was, unless the year began with it.
+    /// New subjects by day, from the first day on which there were any. What came over days of which nothing is known is spread evenly over
+    /// them. The first known day brought all that there was.
     /// </summary>
     /// <param name="days">Full days, in order.</param>
     /// <param name="counter">Which counter.</param>
     /// <returns>The days and the count at the end of the last; <see langword="null"/> when none was looked at.</returns>
     public static (DailySubjects? Days, long AtEnd) Of(IReadOnlyList<CounterDay> days, string counter)
     {
+        days = [.. days.SkipWhile(day => day.Counters.GetValueOrDefault(counter) == 0)];
         if (days.Count == 0)
         {
             return (null, 0);

@@ -62,6 +62,7 @@ public static class TransfersServices
         .AddFunction<UniteSubjects>(Roles.ComplianceWrite)
         .AddFunction<UniteLinkedSubjects>()
         .AddFunction<PruneTransfers>()
+        .AddFunction<RebuildCounterDays>()
         .AddFunction<ProveTransferCounters>();
 
     private static PredicateSet PredicatesOf(TransfersOptions options, IServiceProvider provider) =>

@@ -104,7 +104,11 @@ public sealed record LedgerRecord(
     DateTimeOffset OccurredAt,
     IReadOnlyList<TransferFact> Facts,
     TransferCircumstances Circumstances,
-    string BatchId);
+    string BatchId)
+{
+    /// <summary>The person: the survivor where identifiers were united.</summary>
+    public SubjectKey Person { get; init; } = Subject;
+}
 
 /// <summary>Where a batch stands.</summary>
 public enum BatchState

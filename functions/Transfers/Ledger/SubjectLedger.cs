@@ -225,9 +225,10 @@ public sealed partial class SubjectLedger(
 
             foreach (var record in ChunkCodec.DecodeRecords(entry.Bytes, entry.BatchId))
             {
-                if (wanted is null || wanted.Contains(ledger.Header.Resolve(record.Subject)))
+                var person = ledger.Header.Resolve(record.Subject);
+                if (wanted is null || wanted.Contains(person))
                 {
-                    yield return record;
+                    yield return person == record.Subject ? record : record with { Person = person };
                 }
             }
         }

@@ -43,7 +43,7 @@ internal sealed record UniteRequest(IReadOnlyList<SubjectName?>? Subjects, strin
 /// known to be the person's. Answered without repeating the identifier.
 /// </summary>
 public sealed partial class LookUpSubject(
-    TransfersOptions options, PseudonymKey key, SubjectIdentities identities, SubjectLinks links, IAuditTrail trail,
+    TransfersOptions options, PseudonymKey key, SubjectIdentities identities, SubjectLinks links, SubjectLedger ledger, IAuditTrail trail,
     ILogger<LookUpSubject> logger) : IHttpFunction
 {
     private const int MostRecords = 10_000;
@@ -116,7 +116,7 @@ public sealed partial class LookUpSubject(
 /// between identifiers.
 /// </summary>
 public sealed partial class EraseSubject(
-    TransfersOptions options, PseudonymKey key, SubjectIdentities identities, SubjectLinks links, IAuditTrail trail,
+    TransfersOptions options, PseudonymKey key, SubjectIdentities identities, SubjectLinks links, SubjectLedger ledger, IAuditTrail trail,
     ILogger<EraseSubject> logger) : IHttpFunction
 {
     /// <inheritdoc/>
