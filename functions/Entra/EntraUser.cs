@@ -12,6 +12,9 @@ public sealed record EntraUser
     /// <summary>The mail address.</summary>
     public string? Mail { get; init; }
 
+    /// <summary>Further addresses at which mail reaches the user (<c>proxyAddresses</c>), without their <c>smtp:</c>.</summary>
+    public IReadOnlyList<string> Aliases { get; init; } = [];
+
     /// <summary>The employee id that HR gave.</summary>
     public string? EmployeeId { get; init; }
 

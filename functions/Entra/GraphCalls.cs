@@ -14,6 +14,7 @@ namespace DingFlow.Entra;
 internal sealed partial class GraphCalls : IDisposable
 {
     private const string ReadPermission = "User.Read.All";
+    private const string Smtp = "smtp:";
     private const int MaxPages = 20;
     private const int MaxPagesOfAll = 2000;
     private const int LargestPage = 999;
@@ -21,7 +22,7 @@ internal sealed partial class GraphCalls : IDisposable
     private static readonly string[] Properties =
     [
         "id", "userPrincipalName", "mail", "employeeId", "accountEnabled", "onPremisesSyncEnabled", "signInSessionsValidFromDateTime",
-        "deletedDateTime",
+        "deletedDateTime", "proxyAddresses",
     ];
 
     private readonly GraphServiceClient _graph;
@@ -235,6 +236,7 @@ internal sealed partial class GraphCalls : IDisposable
         UserPrincipalName = user.UserPrincipalName,
         Mail = user.Mail,
         EmployeeId = user.EmployeeId,
+        Aliases = [.. (user.ProxyAddresses ?? []).Where(static address => address.StartsWith(Smtp, StringComparison.OrdinalIgnoreCase)).Select(static address => address[Smtp.Length..])],
         // Silence is not proof of being disabled.
         AccountEnabled = user.AccountEnabled ?? true,
         OnPremisesSyncEnabled = user.OnPremisesSyncEnabled ?? false,

@@ -26,7 +26,9 @@ public sealed class AccessSteps
         var list = await access.ListAsync(account, rules, cancellationToken);
         if (list.Result.Status == RemoteStatus.NotFound && IsRemoved(session, account))
         {
-            return new(StepOutcome.AlreadyDone, "It went with the account, which is no longer in the organisation.") { RequestId = list.Result.RequestId };
+            return StepCatalogue.EndsWithAccount(step.Id)
+                ? new(StepOutcome.AlreadyDone, "It went with the account, which is no longer in the organisation.") { RequestId = list.Result.RequestId }
+                : new(StepOutcome.NeedsHuman, StepCatalogue.LeftBehind) { RequestId = list.Result.RequestId };
         }
 
         if (!list.Result.IsOk)
@@ -52,7 +54,7 @@ public sealed class AccessSteps
     internal async Task<StepProof> ProveAsync(CaseSession session, CaseAccount account, CaseStep step, CancellationToken cancellationToken)
     {
         var list = await _steps[step.Id].ListAsync(account, step.RulesOrUsual, cancellationToken);
-        if (list.Result.Status == RemoteStatus.NotFound && IsRemoved(session, account))
+        if (list.Result.Status == RemoteStatus.NotFound && IsRemoved(session, account) && StepCatalogue.EndsWithAccount(step.Id))
         {
             return new(ReadBack.Confirmed);
         }
@@ -67,11 +69,14 @@ public sealed class AccessSteps
     private static async Task<StepResult> TakeEachAsync(
         CaseSession session, CaseAccount account, CaseStep step, StepRules rules, IAccessStep access, AccessList list, CancellationToken cancellationToken)
     {
-        var taken = new HashSet<string>(StringComparer.Ordinal);
+        var (sent, taken) = (new HashSet<string>(StringComparer.Ordinal), new HashSet<string>(StringComparer.Ordinal));
         StepResult? worst = null;
         var requestId = list.Result.RequestId;
         foreach (var held in list.ToTake)
         {
+            // Written before the call: what is no longer held later on was taken by this case only if it was asked for.
+            sent.Add(held.Id);
+            await session.ChangeAsync(c => c.WithStep(step, s => s with { Changes = [.. (s.Changes ?? []).Select(change => change.Id == held.Id ? change with { Sent = true } : change)] }), cancellationToken);
             var result = await access.TakeAsync(account, held, rules, cancellationToken);
             requestId = result.RequestId ?? requestId;
             if (result.Outcome == StepOutcome.Done)
@@ -93,7 +98,7 @@ public sealed class AccessSteps
             var left = await access.ListAsync(account, rules, cancellationToken);
             if (left.Result.IsOk)
             {
-                taken.UnionWith(list.ToTake.Select(h => h.Id).Except(left.Held.Select(h => h.Id), StringComparer.Ordinal));
+                taken.UnionWith(sent.Except(left.Held.Select(h => h.Id), StringComparer.Ordinal));
                 worst = left.ToTake.Any() ? worst : null;
             }
         }
@@ -112,16 +117,19 @@ public sealed class AccessSteps
     }
 
     /// <summary>
-    /// What was known and what is held now. Something planned that is no longer held was taken by this case, though the answer was lost;
-    /// something taken that is held again is to be taken anew.
+    /// What was known and what is held now. Something that is no longer held was taken by this case, though the answer was lost, if it had
+    /// asked for it, and by somebody else otherwise; something taken that is held again is to be taken anew.
     /// </summary>
     internal static IReadOnlyList<StepChange> Merge(IReadOnlyList<StepChange>? known, IReadOnlyList<StepChange> held)
     {
         var now = held.DistinctBy(h => h.Id).ToDictionary(h => h.Id, StringComparer.Ordinal);
         var before = (known ?? []).Where(k => !now.ContainsKey(k.Id) && k.State != ChangeState.Kept)
-            .Select(k => k.State == ChangeState.Planned ? k with { State = ChangeState.Taken } : k);
-        return [.. before, .. now.Values];
+            .Select(k => k.State != ChangeState.Planned ? k : k.Sent ? k with { State = ChangeState.Taken } : k with { State = ChangeState.Kept, Note = NotOurDoing });
+        var asked = (known ?? []).Where(static k => k.Sent).Select(static k => k.Id).ToHashSet(StringComparer.Ordinal);
+        return [.. before, .. now.Values.Select(h => asked.Contains(h.Id) ? h with { Sent = true } : h)];
     }
+
+    private const string NotOurDoing = "somebody else took it away before this case asked for it";
 
     /// <summary>The account was an ordinary one that this case, or somebody before it, removed from the organisation.</summary>
     private static bool IsRemoved(CaseSession session, CaseAccount account) =>

@@ -28,31 +28,36 @@ public sealed class AccountLookup(
             : null;
         var dingTalk = await Task.WhenAll(tenants.Select(t => LookUpDingTalkAsync(t, @case, cancellationToken)));
 
-        var accounts = new List<CaseAccount>();
-        accounts.AddRange(OnePerPerson(dingTalk));
+        var found = OnePerPerson(dingTalk).ToList();
         if (entra.IsConfigured)
         {
             var learned = dingTalk.Aggregate(named, (known, found) => known.With(found.JobNumber, found.Email));
-            accounts.Add(await (entraEarly ?? LookUpEntraAsync(learned, @case.EmailDomains, cancellationToken)));
+            found.Add(await (entraEarly ?? LookUpEntraAsync(learned, @case.EmailDomains, cancellationToken)));
         }
 
-        return [.. accounts.Select(a => Protect(a, @case))];
+        return Protect(found, @case);
     }
 
     /// <summary>A person is usually in one of several tenants: those without the person do not count when another has the person.</summary>
-    private static IEnumerable<CaseAccount> OnePerPerson(IReadOnlyList<Found> found) =>
+    private static IEnumerable<Found> OnePerPerson(IReadOnlyList<Found> found) =>
         found.Any(f => f.Account.Status is not AccountStatus.NotFound)
-            ? found.Where(f => f.Account.Status is not AccountStatus.NotFound).Select(f => f.Account)
-            : found.Take(1).Select(f => f.Account);
+            ? found.Where(f => f.Account.Status is not AccountStatus.NotFound)
+            : found.Take(1);
 
-    private CaseAccount Protect(CaseAccount account, OffboardingCase @case) =>
-        account.Status == AccountStatus.Found
-        && (options.Protected.Contains(account.AccountId!)
-            || @case.Identifiers.Any(i => IsProtected(i.EmployeeId) || IsProtected(i.Email) || IsProtected(i.DingTalkUserId)))
-            ? account with { Status = AccountStatus.Protected, Detail = "The account is on the list of protected accounts." }
-            : account;
-
-    private bool IsProtected(string? identifier) => identifier is not null && options.Protected.Contains(identifier);
+    /// <summary>
+    /// A person is on the list by whatever identifier: one that somebody named, or one that the account of any system carries. Then none of
+    /// the person's accounts is frozen.
+    /// </summary>
+    private IReadOnlyList<CaseAccount> Protect(List<Found> found, OffboardingCase @case)
+    {
+        var identifiers = @case.Identifiers.SelectMany(static i => (string?[])[i.EmployeeId, i.Email, i.DingTalkUserId])
+            .Concat(@case.Accounts.Select(static a => a.AccountId))
+            .Concat(found.SelectMany(static f => f.Identifiers.Append(f.Account.AccountId)));
+        var isProtected = options.Protected.Count > 0 && identifiers.Any(id => id is not null && options.Protected.Contains(id.Trim()));
+        return [.. found.Select(static f => f.Account).Select(account => isProtected && account.Status == AccountStatus.Found
+            ? account with { Status = AccountStatus.Protected, Detail = "The person is on the list of protected accounts." }
+            : account)];
+    }
 
     private async Task<Found> LookUpDingTalkAsync(
         string tenant, OffboardingCase @case, CancellationToken cancellationToken)
@@ -204,6 +209,7 @@ public sealed class AccountLookup(
         {
             AccountId = user.UserId, IsEnterprise = user.IsEnterpriseAccount, IsAdmin = user.IsAdmin, DepartmentIds = user.DepartmentIds,
         };
+        string?[] identifiers = [user.JobNumber, user.Email, user.OrgEmail];
         if (user.IsAdmin)
         {
             // Who may do everything in the organisation cannot be told from the person's record; only the list says.
@@ -215,7 +221,7 @@ public sealed class AccountLookup(
 
             if (administrators.Value!.Any(a => a.UserId == user.UserId && a.IsMain))
             {
-                return new(account with { Status = AccountStatus.Protected, Detail = MainAdministrator }, user.JobNumber, user.OrgEmail ?? user.Email);
+                return new(account with { Status = AccountStatus.Protected, Detail = MainAdministrator }, user.JobNumber, user.OrgEmail ?? user.Email) { Identifiers = identifiers };
             }
         }
 
@@ -252,10 +258,10 @@ public sealed class AccountLookup(
             }
         }
 
-        return new(account, user.JobNumber, email);
+        return new(account, user.JobNumber, email) { Identifiers = identifiers };
     }
 
-    private async Task<CaseAccount> LookUpEntraAsync(Known known, IReadOnlyList<string>? emailDomains, CancellationToken cancellationToken)
+    private async Task<Found> LookUpEntraAsync(Known known, IReadOnlyList<string>? emailDomains, CancellationToken cancellationToken)
     {
         var users = new Dictionary<string, EntraUser>(StringComparer.Ordinal);
         foreach (var (employeeId, email) in known.Pairs())
@@ -263,7 +269,7 @@ public sealed class AccountLookup(
             var found = await entra.FindAsync(employeeId, email, cancellationToken);
             if (!found.IsOk)
             {
-                return Refused(null, found);
+                return new(Refused(null, found));
             }
 
             foreach (var user in found.Value!)
@@ -274,12 +280,12 @@ public sealed class AccountLookup(
 
         if (users.Count > 1)
         {
-            return Account(null, AccountStatus.Ambiguous, "The identifiers lead to different Entra users.");
+            return new(Account(null, AccountStatus.Ambiguous, "The identifiers lead to different Entra users."));
         }
 
         if (users.Count == 0)
         {
-            return await FindDeletedAsync(known, cancellationToken);
+            return new(await FindDeletedAsync(known, cancellationToken));
         }
 
         var one = users.Values.Single();
@@ -289,12 +295,12 @@ public sealed class AccountLookup(
         };
         if (!IsWithin(emailDomains, one.Mail, one.UserPrincipalName))
         {
-            return account with { Status = AccountStatus.Ambiguous, Detail = OutsideDomains };
+            return new(account with { Status = AccountStatus.Ambiguous, Detail = OutsideDomains });
         }
 
         return options.MatchEmployeeId && one.EmployeeId is { Length: > 0 } number && known.EmployeeIds.Any(id => !Same(id, number))
-            ? account with { Status = AccountStatus.Ambiguous, Detail = "The Entra user has another employee id." }
-            : account;
+            ? new(account with { Status = AccountStatus.Ambiguous, Detail = "The Entra user has another employee id." })
+            : new(account) { Identifiers = [one.EmployeeId, one.UserPrincipalName, one.Mail, .. one.Aliases] };
     }
 
     private async Task<CaseAccount> FindDeletedAsync(Known known, CancellationToken cancellationToken)
@@ -356,7 +362,11 @@ public sealed class AccountLookup(
     private static bool Same(string? a, string? b) => string.Equals(a?.Trim(), b?.Trim(), StringComparison.OrdinalIgnoreCase);
 
     /// <summary>What a look-up found, and what it learned of the person for other systems.</summary>
-    private sealed record Found(CaseAccount Account, string? JobNumber = null, string? Email = null);
+    private sealed record Found(CaseAccount Account, string? JobNumber = null, string? Email = null)
+    {
+        /// <summary>Everything by which the account names its person.</summary>
+        public IReadOnlyList<string?> Identifiers { get; init; } = [];
+    }
 
     /// <summary>Everything said of a person that any system can look for.</summary>
     private sealed record Known(IReadOnlyList<string> EmployeeIds, IReadOnlyList<string> Emails)

@@ -14,7 +14,7 @@ public sealed class CancelOffboardingCase(CaseStore cases, TimeProvider time) : 
                 State = CaseState.Cancelled,
                 Superseded = true,
                 NextAttemptAt = null,
-                Notes = c.Steps.Any(s => s.Attempts > 0) ? ["An operator ended the case; what its steps changed stays as it is."] : ["An operator ended the case."],
+                Notes = c.MayHaveChanged ? ["An operator ended the case; what its steps changed stays as it is."] : ["An operator ended the case."],
             }
             : null,
         (_, _) => Task.CompletedTask);

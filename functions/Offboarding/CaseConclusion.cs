@@ -68,7 +68,7 @@ internal static class CaseConclusion
         Steps =
         [
             .. c.Steps.Select(s => s.Outcome is StepOutcome.Failed or StepOutcome.NeedsHuman || s.BlockedBy is not null
-                ? s with { Outcome = null, ReadBack = null, Contradictions = 0, BlockedBy = null, Attempts = s.RulesOrUsual.MaxAttempts is null ? s.Attempts : 0 }
+                ? s with { Outcome = null, ReadBack = null, Contradictions = 0, BlockedBy = null, Attempts = s.RulesOrUsual.MaxAttempts is null ? s.Attempts : 0, TriedBefore = s.MayHaveChanged }
                 : s),
         ],
     };
@@ -84,7 +84,11 @@ internal static class CaseConclusion
             Steps =
             [
                 .. c.Steps.Select(s => alive.Any(a => a.Target == s.Target && a.Tenant == s.Tenant)
-                    ? s with { Outcome = null, ReadBack = null, Attempts = 0, Contradictions = 0, StartedAt = null, EndedAt = null, Detail = "Found enabled again." }
+                    ? s with
+                    {
+                        Outcome = null, ReadBack = null, Attempts = 0, TriedBefore = s.MayHaveChanged, Contradictions = 0, BlockedBy = null, StartedAt = null, EndedAt = null,
+                        Detail = "Found enabled again.",
+                    }
                     : s),
             ],
         };
@@ -98,7 +102,8 @@ internal static class CaseConclusion
             { Status: AccountStatus.Found } when account.Status == AccountStatus.Unknown => before,
             not null when before.AccountId == account.AccountId => account with
             {
-                WasEnabled = before.WasEnabled ?? account.WasEnabled, IsEnterprise = before.IsEnterprise || account.IsEnterprise, NotBefore = before.NotBefore,
+                // Until the case changes something, how the account is now counts: a look ahead of the date may be weeks old.
+                WasEnabled = c.MayHaveChanged ? before.WasEnabled ?? account.WasEnabled : account.WasEnabled, IsEnterprise = before.IsEnterprise || account.IsEnterprise, NotBefore = before.NotBefore,
             },
             _ => account,
         };
@@ -116,9 +121,9 @@ internal static class CaseConclusion
     {
         if (account.Status == AccountStatus.Gone && IsKnown(c, account))
         {
-            return c.Steps.Where(s => s.Target == account.Target && s.Tenant == account.Tenant).Select(s => s.IsProved
-                ? s
-                : s with { Outcome = StepOutcome.AlreadyDone, ReadBack = ReadBack.Confirmed, EndedAt = account.LookedUpAt, Detail = account.Detail });
+            return c.Steps.Where(s => s.Target == account.Target && s.Tenant == account.Tenant).Select(s => s.IsProved ? s
+                : StepCatalogue.EndsWithAccount(s.Id) ? s with { Outcome = StepOutcome.AlreadyDone, ReadBack = ReadBack.Confirmed, EndedAt = account.LookedUpAt, Detail = account.Detail }
+                : s with { Outcome = StepOutcome.NeedsHuman, ReadBack = null, EndedAt = account.LookedUpAt, Detail = StepCatalogue.LeftBehind });
         }
 
         var step = new CaseStep

@@ -25,7 +25,7 @@ internal static class CaseDates
     {
         var words = signals.Where(s => s.LeavesAt is not null)
             .GroupBy(s => s.Source, StringComparer.Ordinal)
-            .Select(said => said.Aggregate((last, next) => SaidAt(next) >= SaidAt(last) ? next : last))
+            .Select(said => said.Aggregate((last, next) => next.SaidAt >= last.SaidAt ? next : last))
             .ToList();
         if (words.Count == 0)
         {
@@ -51,7 +51,7 @@ internal static class CaseDates
         if (date.LeavesAt > now)
         {
             var waits = c.State == CaseState.Scheduled;
-            var stays = waits ? c.ScheduledFor == date.LeavesAt : c.Steps.Any(s => s.Attempts > 0);
+            var stays = waits ? c.ScheduledFor == date.LeavesAt : c.MayHaveChanged;
             return stays
                 ? c
                 : CaseClock.Begin(c, date.LeavesAt, options) with
@@ -78,6 +78,4 @@ internal static class CaseDates
                 LookUpAgain = true,
             };
     }
-
-    private static DateTimeOffset SaidAt(CaseSignal signal) => signal.OccurredAt ?? signal.ReceivedAt;
 }

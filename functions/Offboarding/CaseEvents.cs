@@ -1,3 +1,4 @@
+using System.Globalization;
 using DingFlow.Messaging;
 
 namespace DingFlow.Offboarding;
@@ -22,6 +23,14 @@ public sealed partial class CaseEvents(
     /// <param name="cancellationToken">Gives up waiting.</param>
     public async Task<TimeSpan?> HandleAsync(PersonEvent personEvent, CaseSignal signal, CancellationToken cancellationToken)
     {
+        ArgumentNullException.ThrowIfNull(personEvent);
+        ArgumentNullException.ThrowIfNull(signal);
+        if (personEvent.OccurredAt is not null)
+        {
+            // What the sender dates ahead was said when it came, as far as the order of words goes.
+            personEvent = personEvent with { OccurredAt = CaseSignal.SaidAtBy(personEvent.OccurredAt, signal.ReceivedAt) };
+        }
+
         switch (personEvent.Kind)
         {
             case PersonEventKind.Terminated or PersonEventKind.LeftOrganisation or PersonEventKind.ResignationAgreed or PersonEventKind.AccountDisabled:
@@ -58,6 +67,12 @@ public sealed partial class CaseEvents(
                 if (await FollowAsync(claim.CaseId, cancellationToken) is not { } found)
                 {
                     unfinished ??= claim.CaseId;
+                }
+                else if (!HasHeard(found.Case, signal) && IsMovedAhead(found.Case, signal))
+                {
+                    // Too early frozen, by the last word: people give the accounts back, and a case of its own waits for the new date.
+                    await AskBackAsync(found, signal, cancellationToken);
+                    former.AddRange(FormerAccountsOf(found.Case));
                 }
                 else if (HasHeard(found.Case, signal) || CanJoin(found.Case))
                 {
@@ -105,6 +120,37 @@ public sealed partial class CaseEvents(
 
                 return;
             }
+        }
+    }
+
+    /// <summary>The person was frozen, or is being frozen, and by this word leaves on a later day.</summary>
+    private bool IsMovedAhead(OffboardingCase c, CaseSignal signal) => c is { Superseded: false, MayHaveChanged: true, Mode: CaseMode.Live }
+        && CaseDates.Of([.. c.Signals, signal]) is { Assumed: false } date && date.LeavesAt > time.GetUtcNow()
+        && CaseDates.Of(c.Signals) is { } before && date.LeavesAt > before.LeavesAt;
+
+    /// <summary>
+    /// The signal itself goes to the case that waits for the new date. Here it is a note: a process that dies in between finds, when the
+    /// event is delivered again, a case that can no longer be joined, and opens that other one.
+    /// </summary>
+    private async Task AskBackAsync(StoredCase found, CaseSignal signal, CancellationToken cancellationToken)
+    {
+        var stored = await cases.UpdateAsync(
+            found,
+            c => !IsMovedAhead(c, signal) ? c : c with
+            {
+                State = CaseState.NeedsHuman,
+                Superseded = true,
+                NextAttemptAt = null,
+                Runs = c.Runs + 1,
+                Notes = [string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{signal.Source} moved the leave to {signal.LeavesAt:yyyy-MM-dd HH:mm} UTC after accounts had been changed: give the accounts back. Another case waits for that date.")],
+            },
+            cancellationToken);
+        if (stored.Case is { State: CaseState.NeedsHuman, Superseded: true })
+        {
+            Log.MovedAhead(logger, stored.Case.CaseId, signal.Source);
+            await alerts.NeedsHumanAsync(stored.Case, cancellationToken);
         }
     }
 
@@ -256,10 +302,13 @@ public sealed partial class CaseEvents(
             }
         }
 
-        // A termination that the sender dates after this event stands.
+        // A termination that the sender dates after this event stands; that the event was heard is on the case.
         if (personEvent.OccurredAt is { } occurredAt
-            && latest.Case.Signals.Any(s => s.Source == signal.Source && s.Kind is PersonEventKind.Terminated or PersonEventKind.AccountDisabled && s.OccurredAt > occurredAt))
+            && latest.Case.Signals.Any(s => s.Source == signal.Source && s.Kind is PersonEventKind.Terminated or PersonEventKind.AccountDisabled
+                && s.OccurredAt is not null && s.SaidAt > occurredAt))
         {
+            await cases.UpdateAsync(latest, c => HasHeard(c, signal) ? c : c with { Signals = [.. c.Signals, signal] }, cancellationToken);
+            Log.SetAside(logger, latest.Case.CaseId, personEvent.Kind, signal.Source);
             return null;
         }
 
@@ -312,7 +361,7 @@ public sealed partial class CaseEvents(
         PersonEventKind.Terminated or PersonEventKind.ResignationAgreed => true,
         PersonEventKind.AccountDisabled => s.Source != source,
         // DingTalk tells of a removal that this case itself made.
-        PersonEventKind.LeftOrganisation => !c.Steps.Any(step => step is { Id: "dingtalk.remove", Attempts: > 0 }),
+        PersonEventKind.LeftOrganisation => !c.Steps.Any(step => step is { Id: "dingtalk.remove", MayHaveChanged: true }),
         _ => false,
     });
 
@@ -346,7 +395,7 @@ public sealed partial class CaseEvents(
             PersonEventKind.AccountEnabled => "The identity provider enabled the account again",
             _ => "The termination was called off",
         };
-        return c.Steps.Any(s => s.Attempts > 0)
+        return c.MayHaveChanged
             ? told with { State = CaseState.NeedsHuman, Notes = [$"{what} after accounts had been changed: give the accounts back."] }
             : told with { State = CaseState.Cancelled, Notes = [$"{what} before anything was changed."] };
     }
@@ -436,6 +485,12 @@ public sealed partial class CaseEvents(
 
         [LoggerMessage(5, LogLevel.Warning, "Case {CaseId}: {Source} enabled an account of a leaver; the freeze is read back.")]
         public static partial void EnabledElsewhere(ILogger logger, string caseId, string source);
+
+        [LoggerMessage(6, LogLevel.Warning, "Case {CaseId}: {Kind} from {Source} is older than the same source's word that the person leaves, which stands.")]
+        public static partial void SetAside(ILogger logger, string caseId, PersonEventKind kind, string source);
+
+        [LoggerMessage(7, LogLevel.Warning, "Case {CaseId}: {Source} moved the leave ahead after accounts had been changed; people are asked to give them back.")]
+        public static partial void MovedAhead(ILogger logger, string caseId, string source);
 
         [LoggerMessage(4, LogLevel.Information, "{Kind} from {Source} concerns nobody who has a case.")]
         public static partial void NothingToCallOff(ILogger logger, PersonEventKind kind, string source);

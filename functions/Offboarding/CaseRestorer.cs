@@ -16,7 +16,7 @@ public sealed partial class CaseRestorer(
     /// <summary>The case as it begins to give back; <see langword="null"/>: there is nothing to give back, or it is being done.</summary>
     public static OffboardingCase? Begin(OffboardingCase c, string by, string reason, DateTimeOffset now) =>
         (c.IsRestoring && c.State != CaseState.Cancelled) // What waits for people goes on by retry; what an operator ended may begin anew.
-        || c.State is CaseState.Reactivated or CaseState.Scheduled or CaseState.Quarantined || c.MergedInto is not null || !c.Steps.Any(s => s.Attempts > 0) ? null : c with
+        || c.State is CaseState.Reactivated or CaseState.Scheduled or CaseState.Quarantined || c.MergedInto is not null || !c.MayHaveChanged ? null : c with
         {
             State = CaseState.Running,
 
@@ -31,7 +31,7 @@ public sealed partial class CaseRestorer(
                 RequestedAt = now,
                 RequestedBy = by,
                 Reason = reason,
-                Steps = [.. c.Steps.Where(s => s.Attempts > 0).Reverse().OrderBy(s => StepCatalogue.Freezes(s.Id) ? 1 : 0).Select(s => new CaseStep
+                Steps = [.. c.Steps.Where(s => s.MayHaveChanged).Reverse().OrderBy(s => StepCatalogue.Freezes(s.Id) ? 1 : 0).Select(s => new CaseStep
                 {
                     Id = s.Id, Target = s.Target, Tenant = s.Tenant, Rules = s.Rules, Changes = s.Changes is null ? null : [.. s.Changes.Where(change => change.MayBeTaken)],
                 })],

@@ -86,7 +86,12 @@ public sealed partial class CaseRunner(
                 return; // The person has another, older case, which now knows everything that this one knew.
             }
 
-            await session.ChangeAsync(c => WithAccounts(c, accounts, asked), cancellationToken);
+            await session.ChangeAsync(c => c.IsFreezing ? WithAccounts(c, accounts, asked) : c, cancellationToken);
+        }
+
+        if (!session.Case.IsFreezing)
+        {
+            return; // Called off, ended or moved to a later date while the person was looked up.
         }
 
         if (session.Case.Mode == CaseMode.DryRun)
@@ -157,7 +162,7 @@ public sealed partial class CaseRunner(
         }
 
         var before = await driver.ReadAsync(account, cancellationToken);
-        if (before.Enabled is { } enabled && session.AccountNow(account).WasEnabled is null)
+        if (before.Enabled is { } enabled && (session.AccountNow(account).WasEnabled is null || !session.StepsOf(account).Any(static s => s.MayHaveChanged)))
         {
             await session.ChangeAsync(c => c.WithAccount(account, a => a with { WasEnabled = enabled }), cancellationToken);
         }
@@ -395,7 +400,7 @@ public sealed partial class CaseRunner(
             Log.AliveAgain(logger, current.Case.CaseId, alive.Count);
             await alerts.AliveAgainAsync(current.Case, cancellationToken);
             var reopened = await cases.UpdateAsync(current, c => CaseConclusion.Reopen(c, alive, now, options), cancellationToken);
-            if (reopened.Case.State == CaseState.Running)
+            if (reopened.Case.IsFreezing)
             {
                 await FreezeAsync(reopened, cancellationToken);
             }
@@ -409,7 +414,10 @@ public sealed partial class CaseRunner(
         {
             // An event named the person by further identifiers: they may lead to accounts that nobody has looked at.
             var reopened = await cases.UpdateAsync(current, c => CaseConclusion.Reopen(c, [], now, options), cancellationToken);
-            await FreezeAsync(reopened, cancellationToken);
+            if (reopened.Case.IsFreezing)
+            {
+                await FreezeAsync(reopened, cancellationToken);
+            }
         }
         else
         {

@@ -26,14 +26,14 @@ public sealed partial class CaseSuccession(CaseStore cases, CaseRestorer restore
         }
 
         // One that has changed nothing yet may still be called off and end without a word: until then the earlier one asks.
-        if (!successor.Steps.Any(s => s.Attempts > 0) || await cases.FindAsync(successor.CaseId, cancellationToken) is not { } younger)
+        if (!successor.MayHaveChanged || await cases.FindAsync(successor.CaseId, cancellationToken) is not { } younger)
         {
             return;
         }
 
         younger = await cases.UpdateAsync(
             younger,
-            c => c.Superseded || !c.Steps.Any(s => s.Attempts > 0) || c.EarlierCases.Contains(current.Case.CaseId) ? c : c with { EarlierCases = [.. c.EarlierCases, current.Case.CaseId] },
+            c => c.Superseded || !c.MayHaveChanged || c.EarlierCases.Contains(current.Case.CaseId) ? c : c with { EarlierCases = [.. c.EarlierCases, current.Case.CaseId] },
             cancellationToken);
         if (!younger.Case.EarlierCases.Contains(current.Case.CaseId))
         {

@@ -6,7 +6,7 @@ namespace DingFlow.Offboarding;
 /// <summary>Where something that a step concerns stands.</summary>
 public enum ChangeState
 {
-    /// <summary>Held when the step began and to be taken away. Written before the remote is called: it may have been done.</summary>
+    /// <summary>Held when the step began and to be taken away.</summary>
     Planned,
 
     /// <summary>Taken away by this case.</summary>
@@ -43,9 +43,13 @@ public sealed record StepChange
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyDictionary<string, string>? Data { get; init; }
 
+    /// <summary>A call to take it away was sent, or was about to be.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool Sent { get; init; }
+
     /// <summary>This case took it away or may have.</summary>
     [JsonIgnore]
-    public bool MayBeTaken => State is ChangeState.Planned or ChangeState.Taken;
+    public bool MayBeTaken => State == ChangeState.Taken || (State == ChangeState.Planned && Sent);
 }
 
 /// <summary>What a person holds that a step concerns.</summary>

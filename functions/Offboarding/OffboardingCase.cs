@@ -157,6 +157,14 @@ public sealed record CaseStep
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyList<StepChange>? Changes { get; init; }
 
+    /// <summary>It was tried before its attempts were counted anew, because the case was opened or taken up again.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool TriedBefore { get; init; }
+
+    /// <summary>This case has changed something by it, or may have.</summary>
+    [JsonIgnore]
+    public bool MayHaveChanged => TriedBefore || Attempts > 0;
+
     /// <summary>How it is to be done.</summary>
     [JsonIgnore]
     public StepRules RulesOrUsual => Rules ?? StepRules.Usual;
@@ -244,6 +252,19 @@ public sealed record CaseSignal
 
     /// <summary>From when on the person leaves by this word: the effective date, or the receipt for a leave at once. <see langword="null"/> where it says nothing of a leave.</summary>
     public DateTimeOffset? LeavesAt { get; init; }
+
+    /// <summary>
+    /// When it was said, for the order of words: the sender's own time, unless that lies ahead of the receipt. Some senders put the
+    /// effective date there, and a clock may be wrong: nobody speaks from the future.
+    /// </summary>
+    [JsonIgnore]
+    public DateTimeOffset SaidAt => SaidAtBy(OccurredAt, ReceivedAt);
+
+    /// <summary>By how much a sender's clock may be ahead of ours.</summary>
+    public static TimeSpan ClockSkew { get; } = TimeSpan.FromMinutes(5);
+
+    /// <inheritdoc cref="SaidAt"/>
+    public static DateTimeOffset SaidAtBy(DateTimeOffset? occurredAt, DateTimeOffset receivedAt) => occurredAt <= receivedAt + ClockSkew ? occurredAt.Value : receivedAt;
 
     /// <summary>The sender named no date; <see cref="LeavesAt"/> is assumed, and nobody is frozen on it alone.</summary>
     public bool DateAssumed { get; init; }
@@ -393,6 +414,10 @@ public sealed record OffboardingCase
 
     /// <summary>Since when rounds have failed in a row.</summary>
     public DateTimeOffset? FailingSince { get; init; }
+
+    /// <summary>The case has changed an account, or may have; it stays so, also when the case is opened again and its attempts begin anew.</summary>
+    [JsonIgnore]
+    public bool MayHaveChanged => Steps.Any(static s => s.MayHaveChanged);
 
     /// <summary>Accounts are being frozen, and not given back.</summary>
     [JsonIgnore]

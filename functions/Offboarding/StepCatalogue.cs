@@ -30,9 +30,10 @@ public enum StepAccountKind
 /// <param name="Needs">The edition or product that the tenant must have.</param>
 /// <param name="Operations">The calls that change something, by the sandbox's names.</param>
 /// <param name="Parameters">The parameters that a plan may give it.</param>
+/// <param name="EndsWithAccount">What it takes away goes with the account; otherwise something stays behind when the account is gone.</param>
 public sealed record StepDefinition(
     string Id, FreezeTarget Target, bool Freezes, IReadOnlyList<StepAccountKind> Accounts, bool Documented, string Does, string ReadBack, string? Undo,
-    string? UndoNote, IReadOnlyList<string> Permissions, string? Needs, IReadOnlyList<string> Operations, IReadOnlyList<string> Parameters)
+    string? UndoNote, IReadOnlyList<string> Permissions, string? Needs, IReadOnlyList<string> Operations, IReadOnlyList<string> Parameters, bool EndsWithAccount)
 {
     /// <summary>The step is for this account.</summary>
     public bool IsFor(CaseAccount account) => Target == account.Target && Accounts.Contains(
@@ -56,6 +57,12 @@ public static class StepCatalogue
 
     /// <summary>The step ends access; an id that this version does not know does not.</summary>
     public static bool Freezes(string id) => Find(id)?.Freezes == true;
+
+    /// <summary>What the step takes away goes with the account.</summary>
+    public static bool EndsWithAccount(string id) => Find(id)?.EndsWithAccount != false;
+
+    /// <summary>What people are told of a step that an account left undone.</summary>
+    public const string LeftBehind = "The account is gone, and what this step is for does not go with it: it was not done. Do it by hand.";
 
     private static (FrozenDictionary<string, StepDefinition>, IReadOnlyList<StepDefinition>, FrozenDictionary<FreezeTarget, IReadOnlyList<string>>) Load()
     {
@@ -84,7 +91,8 @@ public static class StepCatalogue
         Texts(step, "permissions"),
         step.GetProperty("needs").GetString(),
         Texts(step, "operations"),
-        Texts(step, "parameters"));
+        Texts(step, "parameters"),
+        !step.TryGetProperty("outlivesAccount", out var outlives) || !outlives.GetBoolean());
 
     private static List<string> Texts(JsonElement element, string name) => [.. element.GetProperty(name).EnumerateArray().Select(item => item.GetString()!)];
 }

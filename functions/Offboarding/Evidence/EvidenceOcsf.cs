@@ -20,7 +20,7 @@ internal static class EvidenceOcsf
     public static JsonArray Of(OffboardingCase c)
     {
         var events = new JsonArray();
-        foreach (var step in c.Steps.Where(s => s.EndedAt is not null && s.Attempts > 0))
+        foreach (var step in c.Steps.Where(s => s.EndedAt is not null && s.MayHaveChanged))
         {
             foreach (var item in Changes(c, step, undone: false))
             {

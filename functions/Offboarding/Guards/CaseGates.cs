@@ -13,7 +13,7 @@ public sealed partial class CaseGates(
     public async Task<StoredCase?> MayStartAsync(StoredCase current, CancellationToken cancellationToken)
     {
         // A freeze that has begun is ended: half a freeze helps nobody.
-        if (current.Case.Steps.Any(s => s.Attempts > 0))
+        if (current.Case.MayHaveChanged)
         {
             return current;
         }
@@ -49,6 +49,11 @@ public sealed partial class CaseGates(
     /// <summary>Whether the case may change accounts. When it may not it is held when this returns, and people know.</summary>
     internal async Task<bool> MayFreezeAsync(CaseSession session, CancellationToken cancellationToken)
     {
+        if (!session.Case.IsFreezing)
+        {
+            return false;
+        }
+
         if (session.Case.AdmittedAt is not null || !session.Case.Accounts.Any(a => a.Status == AccountStatus.Found))
         {
             return true;
@@ -58,8 +63,9 @@ public sealed partial class CaseGates(
         var now = time.GetUtcNow();
         if (verdict.Admitted)
         {
-            await session.ChangeAsync(c => c.AdmittedAt is null ? c with { AdmittedAt = now } : c, cancellationToken);
-            return true;
+            // Called off or moved ahead meanwhile, it has not passed: on its own date it counts again.
+            await session.ChangeAsync(c => c.IsFreezing && c.AdmittedAt is null ? c with { AdmittedAt = now } : c, cancellationToken);
+            return session.Case is { IsFreezing: true, AdmittedAt: not null };
         }
 
         await session.ChangeAsync(

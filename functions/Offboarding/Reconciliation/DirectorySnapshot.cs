@@ -74,7 +74,7 @@ internal sealed class DirectorySnapshot
             if (users.IsOk)
             {
                 snapshot.Add(FreezeTarget.Entra, null, users.Value!.Where(static u => !u.IsGuest).Select(static user => new DirectoryAccount(
-                    FreezeTarget.Entra, null, user.Id, user.EmployeeId, Addresses(user.Mail, user.UserPrincipalName), user.AccountEnabled, false)));
+                    FreezeTarget.Entra, null, user.Id, user.EmployeeId, Addresses([user.Mail, user.UserPrincipalName, .. user.Aliases]), user.AccountEnabled, false)));
             }
             else
             {

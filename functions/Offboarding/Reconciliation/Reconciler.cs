@@ -31,7 +31,7 @@ public sealed partial class Reconciler(
 
         var known = await findings.ReadAsync(cancellationToken);
         var asked = await round.GoAsync(
-            snapshot, roster, account => IsIgnored(account) || IsExplained(told, account), [.. known.Values.Select(static k => k.Finding)], cancellationToken);
+            snapshot, roster, account => IsIgnored(account, roster.Find(account)) || IsExplained(told, account), [.. known.Values.Select(static k => k.Finding)], cancellationToken);
         var seen = new Dictionary<string, Finding>(StringComparer.Ordinal);
         foreach (var finding in (await LookAsync(snapshot, roster, told, asked.Undecided, cancellationToken)).Concat(GoneFromEntra(snapshot, roster, told)).Concat(asked.Findings))
         {
@@ -109,13 +109,14 @@ public sealed partial class Reconciler(
         var found = new List<Finding>();
         foreach (var account in snapshot.Accounts)
         {
-            if (account.Enabled == false || IsIgnored(account))
+            var person = roster.Find(account);
+            if (account.Enabled == false || IsIgnored(account, person))
             {
                 continue;
             }
 
-            var person = roster.Find(account);
-            var kind = told.GetValueOrDefault((account.Target, account.Tenant, account.AccountId)) is { } c
+            // A case that is over, called off or given back, says nothing of how the account should be now.
+            var kind = IsExplained(told, account) && told[(account.Target, account.Tenant, account.AccountId)] is var c
                 ? KindOf(c)
                 : person is { HasLeft: true } ? FindingKind.LeftHr
                 : person is null && roster.HasPeople ? FindingKind.UnknownToHr
@@ -159,7 +160,7 @@ public sealed partial class Reconciler(
             .Concat(snapshot.Deleted.Select(static a => (a, FindingKind.GoneButInHr))))
         {
             // Whoever was deleted and has another user since has not gone.
-            if (!IsIgnored(account) && !IsExplained(told, account) && roster.Find(account) is { HasLeft: false } person
+            if (roster.Find(account) is { HasLeft: false } person && !IsIgnored(account, person) && !IsExplained(told, account)
                 && (kind == FindingKind.DisabledButInHr || !live.Contains(person.EmployeeId)))
             {
                 yield return Finding.Of(kind, account, person, null);
@@ -180,10 +181,10 @@ public sealed partial class Reconciler(
         return disabled.IsOk ? !disabled.Value : null;
     }
 
-    private bool IsIgnored(DirectoryAccount account) =>
-        options.Ignore.Contains(account.AccountId) || offboarding.Protected.Contains(account.AccountId)
-        || account.Emails.Any(e => options.Ignore.Contains(e) || offboarding.Protected.Contains(e))
-        || (account.EmployeeId is { } id && (options.Ignore.Contains(id) || offboarding.Protected.Contains(id)));
+    /// <summary>Nobody wants to hear of the account, by whatever identifier of it or of its person on the roster.</summary>
+    private bool IsIgnored(DirectoryAccount account, RosterEntry? person) =>
+        ((string?[])[account.AccountId, account.EmployeeId, person?.EmployeeId, person?.DingTalkUserId, .. account.Emails])
+            .Any(id => id is not null && (options.Ignore.Contains(id) || offboarding.Protected.Contains(id)));
 
     private async Task<ReconciliationReport> KeepAsync(
         Dictionary<string, Finding> seen, Dictionary<string, (Finding Finding, string ETag)> known, Func<Finding, bool> wasLookedAt, DirectorySnapshot snapshot,

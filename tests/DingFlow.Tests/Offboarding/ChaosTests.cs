@@ -184,9 +184,11 @@ internal sealed class ChaosScript : IAsyncDisposable
             var now = _driver.Sandbox.Directory[person.EmployeeId];
             var isFrozen = now.Entra is { AccountEnabled: false, Sessions: 0 } && (now.DingTalk!.Disabled && now.DingTalk.Sessions == 0 || !now.DingTalk.Member);
             var isAlive = now is { Entra.AccountEnabled: true, DingTalk: { Disabled: false, Member: true } };
-            Assert.True(person.MustBeFrozen ? isFrozen : isAlive, $"{person.EmployeeId} must be {(person.MustBeFrozen ? "frozen" : "alive")}: {now.DingTalk} {now.Entra}");
-
             var cases = (await _driver.CasesAsync(person.EmployeeId)).ToList();
+            Assert.True(
+                person.MustBeFrozen ? isFrozen : isAlive,
+                $"{person.EmployeeId} must be {(person.MustBeFrozen ? "frozen" : "alive")}: disabled {now.DingTalk?.Disabled} member {now.DingTalk?.Member} enabled {now.Entra?.AccountEnabled}; "
+                + string.Join("; ", cases.Select(c => $"{c.CaseId} {c.State} superseded {c.Superseded} {string.Join(' ', c.Notes)} {string.Join(", ", c.Signals.Select(s => $"{s.DeliveryId} {s.Kind} {s.OccurredAt:HH:mm} {s.ReceivedAt:dd HH:mm}"))}")));
             Assert.True(
                 person.MustBeFrozen ? cases.Any(c => c is { State: CaseState.Verified, Superseded: false }) : cases.All(c => c.State is CaseState.Cancelled or CaseState.Reactivated),
                 $"{person.EmployeeId}: {string.Join(", ", cases.Select(c => $"{c.State} {string.Join(' ', c.Notes)}"))}");
@@ -251,7 +253,7 @@ internal sealed class ChaosScript : IAsyncDisposable
             var leaves = false;
             for (var i = 0; i < facts; i++)
             {
-                var at = OffboardingDriver.Start.AddMinutes((i * 10) + _random.Next(10));
+                var at = OffboardingDriver.Start.AddHours(-1).AddMinutes((i * 10) + _random.Next(10));
                 var kind = person.IsOrdinary || !leaves || _random.Next(3) == 0
                     ? PersonEventKind.Terminated
                     : _random.Next(2) == 0 ? PersonEventKind.TerminationCancelled : PersonEventKind.Rehired;
