@@ -1,6 +1,4 @@
-using DingFlow.Messaging;
 using DingFlow.Offboarding;
-using DingFlow.Sandbox;
 
 namespace DingFlow.Tests.Offboarding;
 
