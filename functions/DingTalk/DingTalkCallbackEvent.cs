@@ -38,6 +38,9 @@ public sealed record DingTalkCallbackEvent
     /// <summary>The user ids of those who left; none for any other event.</summary>
     public IReadOnlyList<string> Leavers { get; init; } = [];
 
+    /// <summary>The leave was recorded in DingTalk's HR: whether it begins now or on a later day is not told.</summary>
+    public bool IsRecordedInHr { get; init; }
+
     /// <summary>
     /// The user ids of those who were added, changed or activated their account, at most as many as one delivery may hold; none for any
     /// other event. What is left out, the daily reading of the contact list finds.
@@ -81,6 +84,7 @@ public sealed record DingTalkCallbackEvent
             CorpId = Text(json, "CorpId", "corpId"),
             Time = Milliseconds(Text(json, "EventTime", "eventTime") ?? Text(json, "TimeStamp", "timeStamp")),
             Leavers = users ?? [],
+            IsRecordedInHr = type == "hrm_mdm_user_change",
             RoleHolders = type switch
             {
                 "org_admin_add" or "org_admin_remove" => [.. (Texts(Find(json, "UserId", "userId")) ?? []).Take(MaxRoleHolders)],

@@ -74,8 +74,21 @@ public sealed record DingTalkTenant
     /// </summary>
     public TimeSpan ResignationNotice { get; init; } = DefaultResignationNotice;
 
+    /// <summary>What a leave that DingTalk's HR recorded means where nobody can tell its day.</summary>
+    public LeaveWithoutDay LeaveWithoutDay { get; init; }
+
     /// <summary>The name only: the record holds secrets.</summary>
     public override string ToString() => $"DingTalk tenant {Name}";
+}
+
+/// <summary>What a leave that DingTalk's HR recorded (<c>hrm_mdm_user_change</c>, 4) means where nobody can tell its day.</summary>
+public enum LeaveWithoutDay
+{
+    /// <summary>It begins now.</summary>
+    Freeze,
+
+    /// <summary>A person is asked; nobody is frozen on it alone.</summary>
+    NeedsHuman,
 }
 
 /// <summary>The DingTalk organisations that are configured.</summary>
@@ -151,6 +164,7 @@ public sealed class DingTalkOptions(IReadOnlyDictionary<string, DingTalkTenant> 
             Exporter = reader.Text("Exporter"),
             TimeZone = LocalDays.ReadZone(reader, "TimeZone", "Asia/Shanghai"),
             ResignationNotice = reader.Duration("ResignationNotice", DingTalkTenant.DefaultResignationNotice),
+            LeaveWithoutDay = reader.Choice("LeaveWithoutDay", LeaveWithoutDay.Freeze),
             MaxCallsPerSecond = reader.Number("MaxCallsPerSecond", 20, 1, 1000),
         };
     }

@@ -45,6 +45,12 @@ public sealed partial class EntraDirectory
     /// <summary>The licences that the user has. Those that come through a group are not the user's own.</summary>
     public Task<RemoteResult<IReadOnlyList<EntraHolding>>> ListLicensesAsync(string id, CancellationToken cancellationToken) => Graph.ListLicensesAsync(Id(id), cancellationToken);
 
+    /// <summary>
+    /// The subscriptions of the tenant (<c>subscribedSkus</c>): the data say how many licences are <c>enabled</c> and <c>consumed</c>, the
+    /// <c>status</c>, and the service <c>plans</c>, comma-separated. Least permission: <c>LicenseAssignment.Read.All</c>.
+    /// </summary>
+    public Task<RemoteResult<IReadOnlyList<EntraHolding>>> ListSubscriptionsAsync(CancellationToken cancellationToken) => Graph.ListSubscriptionsAsync(cancellationToken);
+
     /// <summary>Takes a licence away.</summary>
     public Task<RemoteResult> RemoveLicenseAsync(string id, string skuId, CancellationToken cancellationToken) => Graph.AssignLicenseAsync(Id(id), null, skuId, [], cancellationToken);
 

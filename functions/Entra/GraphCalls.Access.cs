@@ -76,6 +76,25 @@ internal sealed partial class GraphCalls
             : RemoteResult<IReadOnlyList<EntraHolding>>.From(user);
     }
 
+    public Task<RemoteResult<IReadOnlyList<EntraHolding>>> ListSubscriptionsAsync(CancellationToken cancellationToken) => ListAsync(
+        "subscribedSkus.list", ["LicenseAssignment.Read.All"], "subscribedSkus?$select=skuId,skuPartNumber,capabilityStatus,prepaidUnits,consumedUnits,servicePlans",
+        static sku => Text(sku, "skuId") is { } id ? new(id, Text(sku, "skuPartNumber"))
+        {
+            Data = new Dictionary<string, string>
+            {
+                ["status"] = Text(sku, "capabilityStatus") ?? "",
+                ["enabled"] = sku.TryGetProperty("prepaidUnits", out var units) ? Count(units, "enabled") : "0",
+                ["consumed"] = Count(sku, "consumedUnits"),
+                ["plans"] = string.Join(',', Items(sku, "servicePlans").Select(static plan => Text(plan, "servicePlanName")).OfType<string>()),
+            },
+        } : null,
+        cancellationToken);
+
+    private static string Count(JsonElement parent, string name) =>
+        parent.ValueKind == JsonValueKind.Object && parent.TryGetProperty(name, out var value) && value.TryGetInt32(out var count)
+            ? count.ToString(System.Globalization.CultureInfo.InvariantCulture)
+            : "0";
+
     public Task<RemoteResult> AssignLicenseAsync(
         string id, string? add, string? remove, IReadOnlyList<string> disabledPlans, CancellationToken cancellationToken) => ChangeAsync(
         "users.assignLicense", ["LicenseAssignment.ReadWrite.All"], Method.POST, $"users/{Uri.EscapeDataString(id)}/assignLicense",

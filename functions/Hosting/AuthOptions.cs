@@ -28,6 +28,12 @@ public sealed record AuthOptions(IReadOnlyList<ApiKey> ApiKeys, EntraTokenOption
         var reader = new SettingsReader(configuration, "Auth", faults);
         var faultsBefore = faults.All.Count;
         var keys = reader.Children("ApiKeys").Select(name => ReadKey(name, reader.Section("ApiKeys").Section(name))).OfType<ApiKey>().ToList();
+        foreach (var same in keys.GroupBy(static key => Convert.ToHexString(key.Hash.Span)).Where(static group => group.Count() > 1))
+        {
+            // Two names for one secret would be two principals in one hand.
+            reader.Fault($"ApiKeys:{same.Last().Name}:Hash", $"is that of Auth:ApiKeys:{same.First().Name}: each name needs a key of its own");
+        }
+
         var entra = ReadEntra(reader);
         if (mode == HostMode.FunctionsHost && keys.Count == 0 && entra is null && faults.All.Count == faultsBefore)
         {

@@ -303,7 +303,7 @@ internal static class DingTalkDeliveries
             RoleChanges = [.. callbackEvent.RoleHolders.Select(userId => new ReportedRoleChange(callbackEvent.Type, tenant.Name, userId, callbackEvent.OperatorId))],
             Events = callbackEvent.IsUnreadable ? [] :
             [
-                .. callbackEvent.Leavers.Select(userId => Event(PersonEventKind.LeftOrganisation, userId)),
+                .. callbackEvent.Leavers.Select(userId => Event(callbackEvent.IsRecordedInHr ? PersonEventKind.LeaveRecorded : PersonEventKind.LeftOrganisation, userId)),
                 .. callbackEvent.Resigned.Select(userId => Event(PersonEventKind.ResignationAgreed, userId)),
                 .. (tenant.StoresAbroad || tenant.ArrivesAbroad ? callbackEvent.Arrivals : []).Select(userId => Event(PersonEventKind.SeenInOrganisation, userId)),
             ],

@@ -12,8 +12,14 @@ public enum PersonEventKind
     /// <summary>The person works here again (HR).</summary>
     Rehired,
 
-    /// <summary>The person was removed from the DingTalk organisation or DingTalk's HR recorded the leave.</summary>
+    /// <summary>The person was removed from the DingTalk organisation.</summary>
     LeftOrganisation,
+
+    /// <summary>
+    /// DingTalk's HR recorded a leave. DingTalk does not say whether it does so when the leave is confirmed or on the last day: the day has to
+    /// be asked for (DingTalk).
+    /// </summary>
+    LeaveRecorded,
 
     /// <summary>A resignation was agreed in DingTalk's approvals; its last day has to be asked for (DingTalk).</summary>
     ResignationAgreed,

@@ -57,12 +57,15 @@ public sealed class ReactivateOffboardingCase(CaseStore cases, CaseRestorer rest
 internal static class OperatorActions
 {
     /// <summary>What is asked of a reason.</summary>
-    public const string ReasonRule = "reason must have 3 to 500 characters.";
+    public const string ReasonRule = "reason must have 3 to 500 characters, and none that control how text is shown.";
 
     private const int MaximumBody = 4 * 1024;
 
     /// <summary>The reason, without the space around it; <see langword="null"/> when it is none.</summary>
-    public static string? ReasonOf(string? text) => text?.Trim() is { Length: >= 3 and <= 500 } reason ? reason : null;
+    public static string? ReasonOf(string? text) =>
+        text?.Trim() is { Length: >= 3 and <= 500 } reason && !reason.Any(static c => char.IsControl(c) || c is (>= '\u202A' and <= '\u202E') or (>= '\u2066' and <= '\u2069') or '\u200E' or '\u200F')
+            ? reason
+            : null;
 
     /// <summary>Reads a body that holds a reason and nothing else. <see langword="null"/>: a problem has been answered.</summary>
     public static async Task<string?> ReadReasonAsync(HttpContext context)

@@ -33,7 +33,7 @@ public sealed partial class CaseEvents(
 
         switch (personEvent.Kind)
         {
-            case PersonEventKind.Terminated or PersonEventKind.LeftOrganisation or PersonEventKind.ResignationAgreed or PersonEventKind.AccountDisabled:
+            case PersonEventKind.Terminated or PersonEventKind.LeftOrganisation or PersonEventKind.LeaveRecorded or PersonEventKind.ResignationAgreed or PersonEventKind.AccountDisabled:
                 await LeaveAsync(personEvent, CaseDates.Dated(signal, personEvent), cancellationToken);
                 return null;
             case PersonEventKind.Unresolved:
@@ -94,7 +94,7 @@ public sealed partial class CaseEvents(
                 continue; // It ended or became part of another one meanwhile: look again.
             }
 
-            var caseId = unfinished ?? CaseId.New(time.GetUtcNow());
+            var caseId = unfinished ?? CaseId.NewAfter(held.Values.Select(static claim => claim.CaseId).Max(StringComparer.Ordinal), time.GetUtcNow());
             var lost = false;
             foreach (var key in keys)
             {
@@ -162,7 +162,8 @@ public sealed partial class CaseEvents(
     private async Task<OffboardingCase> OpenAsync(
         string caseId, PersonEvent personEvent, PersonIdentifiers identifiers, CaseSignal signal, CancellationToken cancellationToken)
     {
-        DateTimeOffset? scheduledFor = signal.LeavesAt > time.GetUtcNow() ? signal.LeavesAt : null;
+        // An assumed date is waited for also when it has passed: on it a person is asked.
+        DateTimeOffset? scheduledFor = signal.LeavesAt > time.GetUtcNow() || signal.DateAssumed ? signal.LeavesAt : null;
         var opened = new OffboardingCase
         {
             CaseId = caseId,
@@ -238,9 +239,9 @@ public sealed partial class CaseEvents(
             return false;
         }
 
-        if (stored.Case.State is CaseState.Cancelled or CaseState.Reactivated)
+        if (stored.Case.State is CaseState.Cancelled or CaseState.Reactivated or CaseState.Quarantined)
         {
-            return true;
+            return true; // It ended, or is held: people let it go on, and the machine does not say that it will.
         }
 
         await runs.ScheduleAsync(stored, time.GetUtcNow(), "joined", c => c, cancellationToken);
@@ -358,7 +359,7 @@ public sealed partial class CaseEvents(
     /// <summary>Somebody else than this identity provider said that the person leaves; an account that it enables does not take that back.</summary>
     private static bool StandsWithout(OffboardingCase c, string source) => c.Signals.Any(s => s.Kind switch
     {
-        PersonEventKind.Terminated or PersonEventKind.ResignationAgreed => true,
+        PersonEventKind.Terminated or PersonEventKind.ResignationAgreed or PersonEventKind.LeaveRecorded => true,
         PersonEventKind.AccountDisabled => s.Source != source,
         // DingTalk tells of a removal that this case itself made.
         PersonEventKind.LeftOrganisation => !c.Steps.Any(step => step is { Id: "dingtalk.remove", MayHaveChanged: true }),
@@ -428,7 +429,7 @@ public sealed partial class CaseEvents(
             Email = personEvent.Email,
             DingTalkUserId = personEvent.DingTalkUserId,
             DingTalkTenant = tenant,
-            LeftDingTalk = tenant is not null && personEvent.Kind == PersonEventKind.LeftOrganisation,
+            LeftDingTalk = tenant is not null && personEvent.Kind is PersonEventKind.LeftOrganisation or PersonEventKind.LeaveRecorded,
         };
     }
 

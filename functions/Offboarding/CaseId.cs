@@ -14,6 +14,16 @@ public static class CaseId
     /// <summary>A new id.</summary>
     public static string New(DateTimeOffset now) => Guid.CreateVersion7(now).ToString("N");
 
+    /// <summary>
+    /// A new id for somebody who has had a case before: of two cases of a person the younger has the greater id, also when they were opened in
+    /// the same millisecond or the clock was put back in between.
+    /// </summary>
+    public static string NewAfter(string? earlier, DateTimeOffset now)
+    {
+        var id = New(now);
+        return string.CompareOrdinal(id, earlier) > 0 ? id : New(TimeOf(earlier!).AddMilliseconds(1));
+    }
+
     /// <summary>Whether a text from outside can be a case id.</summary>
     public static bool IsValid([NotNullWhen(true)] string? text) =>
         text is { Length: 32 } && text[12] == '7' && !text.AsSpan().ContainsAnyExcept(HexadecimalDigits);

@@ -133,6 +133,8 @@ public sealed partial class CaseMerger(
             Tenants = CaseChanges.Widened(c.Tenants, other.Tenants),
             EmailDomains = CaseChanges.Widened(c.EmailDomains, other.EmailDomains),
             LookUpAgain = true,
+            FormerAccounts = [.. c.FormerAccounts.Union(other.FormerAccounts)],
+            Actions = [.. c.Actions.Union(other.Actions).OrderBy(static a => a.At)],
             AdmittedAt = c.AdmittedAt ?? other.AdmittedAt,
             State = passes ? CaseState.Running : c.State,
             Quarantine = passes ? null : c.Quarantine,

@@ -61,7 +61,7 @@ public sealed class GetOffboardingCase(CaseStore cases) : IHttpFunction
 }
 
 /// <summary><c>POST /api/offboarding/search</c>: cases of a person by an identifier that must not stand in an address.</summary>
-public sealed class SearchOffboardingCases(CaseStore cases, PersonClaims claims, DingTalkClients clients) : IHttpFunction
+public sealed class SearchOffboardingCases(CaseStore cases, PersonClaims claims, DingTalkClients clients, AccountLookup lookup, TimeProvider time) : IHttpFunction
 {
     private const int MaximumBody = 4 * 1024;
 
@@ -73,18 +73,32 @@ public sealed class SearchOffboardingCases(CaseStore cases, PersonClaims claims,
             return;
         }
 
-        if (search is { EmployeeId: null, Email: null, DingTalkUserId: null })
+        if (((string?[])[search.EmployeeId, search.Email, search.DingTalkUserId]).Count(static id => !string.IsNullOrWhiteSpace(id)) != 1)
         {
             await context.ProblemAsync(ProblemCode.Malformed, "Name one of employeeId, email, dingTalkUserId.");
             return;
         }
 
         var found = new SortedDictionary<string, OffboardingCase>(StringComparer.Ordinal);
-        foreach (var employeeId in await EmployeeIdsAsync(search, found, context.RequestAborted))
+        await FindAsync(
+            search.EmployeeId is { Length: > 0 } named ? [named] : [],
+            search.Email is { Length: > 0 } email ? [PersonKey.OfEmail(email)]
+                : search.DingTalkUserId is { Length: > 0 } userId ? [.. clients.Tenants.Select(t => PersonKey.OfDingTalk(t, userId))] : [],
+            found, context.RequestAborted);
+        if (found.Count == 0 && search.Email is { Length: > 0 } address)
         {
-            foreach (var c in await cases.OfEmployeeAsync(employeeId, context.RequestAborted))
+            // HR may never have named the address: the account that has it leads to the case.
+            var accounts = await lookup.LookUpAsync(
+                new()
+                {
+                    CaseId = "search", State = CaseState.Scheduled, ReceivedAt = time.GetUtcNow(), DueAt = time.GetUtcNow(), Identifiers = [new() { Email = address }],
+                },
+                context.RequestAborted);
+            await FindAsync([], CaseMerger.KeysOf(accounts), found, context.RequestAborted);
+            if (found.Count == 0 && accounts.Any(static a => a.Status is AccountStatus.Unknown or AccountStatus.Denied))
             {
-                found[c.CaseId] = c;
+                await context.ProblemAsync(ProblemCode.Unavailable, "A system could not be asked whose address it is, so nobody can say that there is no case. Search by employeeId.");
+                return;
             }
         }
 
@@ -92,30 +106,28 @@ public sealed class SearchOffboardingCases(CaseStore cases, PersonClaims claims,
             new CaseListView([.. found.Values.Where(c => c.MergedInto is null).Reverse().Select(CaseView.Of)], null), OffboardingJson.Default.CaseListView);
     }
 
-    /// <summary>The cases that hold the person now, and the employee ids under which earlier ones lie.</summary>
-    private async Task<HashSet<string>> EmployeeIdsAsync(
-        CaseSearch search, SortedDictionary<string, OffboardingCase> found, CancellationToken cancellationToken)
+    /// <summary>The cases that hold the person now, and the earlier ones that lie under the same employee ids.</summary>
+    private async Task FindAsync(
+        IReadOnlyList<string> named, IReadOnlyList<string> keys, SortedDictionary<string, OffboardingCase> found, CancellationToken cancellationToken)
     {
-        var employeeIds = new HashSet<string>(StringComparer.Ordinal);
-        if (search.EmployeeId is { Length: > 0 } named)
-        {
-            employeeIds.Add(named);
-        }
-
-        IEnumerable<string> keys =
-        [
-            .. search.Email is { Length: > 0 } email ? [PersonKey.OfEmail(email)] : Array.Empty<string>(),
-            .. search.DingTalkUserId is { Length: > 0 } userId ? clients.Tenants.Select(t => PersonKey.OfDingTalk(t, userId)) : [],
-        ];
+        var employeeIds = named.ToHashSet(StringComparer.Ordinal);
         foreach (var key in keys)
         {
-            if (await claims.FindAsync(key, cancellationToken) is { } claim && await cases.FindAsync(claim.CaseId, cancellationToken) is { } held)
+            var caseId = (await claims.FindAsync(key, cancellationToken))?.CaseId;
+            while (caseId is not null && await cases.FindAsync(caseId, cancellationToken) is { } held)
             {
                 found[held.Case.CaseId] = held.Case;
-                employeeIds.UnionWith(held.Case.Identifiers.Select(i => i.EmployeeId).OfType<string>());
+                employeeIds.UnionWith(held.Case.Identifiers.Select(static i => i.EmployeeId).OfType<string>());
+                caseId = held.Case.MergedInto;
             }
         }
 
-        return employeeIds;
+        foreach (var employeeId in employeeIds)
+        {
+            foreach (var c in await cases.OfEmployeeAsync(employeeId, cancellationToken))
+            {
+                found[c.CaseId] = c;
+            }
+        }
     }
 }

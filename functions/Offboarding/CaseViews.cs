@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using DingFlow.Offboarding.Guards;
 
 namespace DingFlow.Offboarding;
@@ -114,6 +115,7 @@ public sealed record CaseListView(IReadOnlyList<CaseView> Items, string? Next);
 public sealed record CaseStateView(string CaseId, CaseState State);
 
 /// <summary>Body of a search; any one identifier. It is in the body because identifiers must not stand in addresses.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record CaseSearch
 {
     /// <summary>The HR system's id.</summary>
@@ -127,6 +129,7 @@ public sealed record CaseSearch
 }
 
 /// <summary>Body of an action.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record CaseActionRequest
 {
     /// <summary>Why; kept with the case. 3 to 500 characters.</summary>

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
 
@@ -82,6 +83,7 @@ public sealed class DryRun(AccountLookup lookup, OffboardingPlans plans, IEnumer
 public sealed record DryRunView(CasePlan Plan, IReadOnlyList<CaseAccount> Accounts, IReadOnlyList<CaseStep> Steps, IReadOnlyList<string> Trouble);
 
 /// <summary>Whom a dry run is about: a case, or a person by any identifier. It is in the body because identifiers must not stand in addresses.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record DryRunRequest
 {
     /// <summary>A case, whatever its state.</summary>

@@ -86,7 +86,7 @@ public sealed class ProcessOffboarding(
             }
         }
 
-        if (personEvent.Kind == PersonEventKind.ResignationAgreed)
+        if (personEvent.Kind is PersonEventKind.ResignationAgreed or PersonEventKind.LeaveRecorded)
         {
             (personEvent, var wait) = await resignations.DateAsync(personEvent, work.ReceivedAt, cancellationToken);
             if (wait is not null)

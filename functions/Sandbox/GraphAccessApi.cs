@@ -37,7 +37,7 @@ internal static class GraphAccessApi
         GraphApi.Operation("devices.list", "GET", "devices", call => Collection(call, [])),
         GraphApi.Operation("applications.list", "GET", "applications", call => Collection(call, [])),
         GraphApi.Operation("servicePrincipals.list", "GET", "servicePrincipals", call => Collection(call, [])),
-        GraphApi.Operation("subscribedSkus.list", "GET", "subscribedSkus", call => Collection(call, [new JsonObject { ["skuPartNumber"] = "AAD_PREMIUM", ["capabilityStatus"] = "Enabled" }])),
+        GraphApi.Operation("subscribedSkus.list", "GET", "subscribedSkus", call => Collection(call, [Subscription("AAD_PREMIUM", "AAD_PREMIUM"), Subscription("ENTERPRISEPACK", "EXCHANGE_S_ENTERPRISE")])),
     ];
 
     private static SandboxAnswer Groups(SandboxCall call, SandboxPerson person) => Collection(call, person.Entra!.Groups.Select(name =>
@@ -188,6 +188,13 @@ internal static class GraphAccessApi
 
     private static SandboxAnswer ListLicenses(SandboxCall call, SandboxPerson person) =>
         Collection(call, person.Entra!.Licenses.Select(license => new JsonObject { ["skuId"] = GraphApi.IdOf(license.Sku), ["skuPartNumber"] = license.Sku }));
+
+    private static JsonObject Subscription(string sku, string plan) => new()
+    {
+        ["skuId"] = GraphApi.IdOf(sku), ["skuPartNumber"] = sku, ["capabilityStatus"] = "Enabled", ["consumedUnits"] = 20,
+        ["prepaidUnits"] = new JsonObject { ["enabled"] = 25, ["suspended"] = 0, ["warning"] = 0 },
+        ["servicePlans"] = new JsonArray(new JsonObject { ["servicePlanName"] = plan, ["provisioningStatus"] = "Success", ["appliesTo"] = "User" }),
+    };
 
     /// <summary>What <c>licenseAssignmentStates</c> of a user shows.</summary>
     public static JsonArray LicenseStates(SandboxEntraAccount account) => new([.. account.Licenses.Select(license => new JsonObject

@@ -24,7 +24,7 @@ public sealed class GetOffboardingStatistics(CaseStore cases, OffboardingPlans p
         }
 
         var today = DateOnly.FromDateTime(TimeZoneInfo.ConvertTime(time.GetUtcNow(), zone).Date);
-        if (!TryReadDay(query["to"], today, out var to) || !TryReadDay(query["from"], to.AddDays(1 - DefaultDays), out var from)
+        if (!TryReadDay(query["to"], today, out var to) || to.DayNumber < DefaultDays || !TryReadDay(query["from"], to.AddDays(1 - DefaultDays), out var from)
             || from > to || to.DayNumber - from.DayNumber >= MostDays)
         {
             await context.ProblemAsync(ProblemCode.Malformed, $"from and to must be days such as 2026-11-22, in order and at most {MostDays} days.");

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using DingFlow.Hosting;
 
 namespace DingFlow.Offboarding.Guards;
@@ -135,6 +136,7 @@ public sealed class ReleaseQuarantine(CaseStore cases, QuarantineRelease release
 }
 
 /// <summary>Body of a release of several cases.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record QuarantineReleaseRequest
 {
     /// <summary>Why; kept with each case. 3 to 500 characters.</summary>

@@ -48,17 +48,32 @@ public sealed partial class Reconciler(
         return report;
     }
 
-    /// <summary>Has a finding's person frozen: a leaver who is alive again by the case that there is, anybody else by a new one.</summary>
-    public async Task OpenCaseAsync(Finding finding, string reason, CancellationToken cancellationToken)
+    /// <summary>
+    /// Has a finding's person frozen: a leaver who is alive again by the case that there is, anybody else by a new one.
+    /// <see langword="false"/>: Entra did not say who it is; nothing was done.
+    /// </summary>
+    public async Task<bool> OpenCaseAsync(Finding finding, string reason, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(finding);
         if (finding.Kind == FindingKind.LeaverAlive && finding.CaseId is { } caseId && await cases.FindAsync(caseId, cancellationToken) is { } known)
         {
             await runs.ScheduleAsync(known, time.GetUtcNow(), "found alive by reconciliation", c => c, cancellationToken);
-            return;
+            return true;
         }
 
         var now = time.GetUtcNow();
+        string? email = null;
+        if (finding.Target == FreezeTarget.Entra)
+        {
+            var user = await entra.GetUserAsync(finding.AccountId, cancellationToken);
+            if (!user.IsOk)
+            {
+                return false;
+            }
+
+            email = user.Value!.UserPrincipalName;
+        }
+
         var source = finding.Target == FreezeTarget.DingTalk ? $"dingtalk/{finding.Tenant}" : "reconciliation";
         var personEvent = new PersonEvent
         {
@@ -66,7 +81,7 @@ public sealed partial class Reconciler(
             Source = source,
             EmployeeId = finding.EmployeeId,
             DingTalkUserId = finding.Target == FreezeTarget.DingTalk ? finding.AccountId : null,
-            Email = finding.Target == FreezeTarget.Entra ? await AddressOfAsync(finding.AccountId, cancellationToken) : null,
+            Email = email,
             Tenants = finding.Tenant is null ? null : [finding.Tenant],
             Immediate = true,
             Reason = reason,
@@ -76,10 +91,8 @@ public sealed partial class Reconciler(
             personEvent,
             new() { DeliveryId = $"finding-{finding.FindingId}-{finding.FirstSeenAt.UtcTicks:x}", Source = source, Kind = personEvent.Kind, ReceivedAt = now, OccurredAt = now, VerifiedBy = -1 },
             cancellationToken);
+        return true;
     }
-
-    private async Task<string?> AddressOfAsync(string objectId, CancellationToken cancellationToken) =>
-        (await entra.GetUserAsync(objectId, cancellationToken)).Value?.UserPrincipalName;
 
     /// <summary>The newest case of every account that a case ever looked at.</summary>
     private async Task<Dictionary<(FreezeTarget, string?, string), OffboardingCase>> CasesAsync(DateTimeOffset now, CancellationToken cancellationToken)
@@ -207,10 +220,12 @@ public sealed partial class Reconciler(
             if (now is { Status: FindingStatus.Open, BecameCase: false } && options.OpenCases.Contains(now.Kind))
             {
                 // The case first: opened again after a crash it is the same case.
-                await OpenCaseAsync(now, "Found by reconciliation.", cancellationToken);
-                await trail.AppendAsync(Opened(now, AuditActor.System(nameof(Reconciler)), "Policy Offboarding:Reconciliation:OpenCases."), cancellationToken);
-                now = now with { BecameCase = true };
-                opened++;
+                if (await OpenCaseAsync(now, "Found by reconciliation.", cancellationToken))
+                {
+                    await trail.AppendAsync(Opened(now, AuditActor.System(nameof(Reconciler)), "Policy Offboarding:Reconciliation:OpenCases."), cancellationToken);
+                    now = now with { BecameCase = true };
+                    opened++;
+                }
             }
 
             changed.Add((now, etag));

@@ -112,7 +112,12 @@ public sealed class OpenFinding(FindingStore findings, Reconciler reconciler) : 
             return;
         }
 
-        await reconciler.OpenCaseAsync(found.Finding, reason, context.RequestAborted);
+        if (!await reconciler.OpenCaseAsync(found.Finding, reason, context.RequestAborted))
+        {
+            await context.ProblemAsync(ProblemCode.Unavailable, "Entra did not say whose account it is; nothing was done.");
+            return;
+        }
+
         var opened = found.Finding with { BecameCase = true };
         var saved = await findings.SaveAsync(
             opened, found.ETag, Reconciler.Opened(opened, AuditActor.Principal(context.Principal()!), reason), context.RequestAborted);

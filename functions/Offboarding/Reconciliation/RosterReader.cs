@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
@@ -17,6 +18,15 @@ internal static class RosterReader
     private const int LongestId = 64;
     private const int LongestEmail = 254;
 
+    /// <summary>With an offset, or in UTC: a time without either names no moment.</summary>
+    private static readonly string[] MomentFormats =
+    [
+        "yyyy-MM-dd'T'HH:mm:sszzz", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFzzz", "yyyy-MM-dd'T'HH:mm:ss'Z'", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFF'Z'",
+    ];
+
+    /// <summary>Those of the ids in events (<c>Intake/PersonFields</c>): another could match none.</summary>
+    private static readonly SearchValues<char> IdCharacters = SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.:/");
+
     private static readonly string[] Names = ["employeeId", "email", "dingTalkUserId", "leavesAt", "timeZone"];
 
     /// <summary>Reads CSV (RFC 4180) in UTF-8.</summary>
@@ -35,6 +45,11 @@ internal static class RosterReader
             if (columns is null)
             {
                 columns = [.. Names.Select(name => Array.FindIndex(csv.Record!, c => c.Trim().Equals(name, StringComparison.OrdinalIgnoreCase)))];
+                if (csv.Record!.GroupBy(static c => c.Trim(), StringComparer.OrdinalIgnoreCase).Any(static name => name.Count() > 1))
+                {
+                    throw new RosterException("Line 1 names a column twice.");
+                }
+
                 if (columns[0] < 0)
                 {
                     throw new RosterException($"Line 1 must name the columns: {string.Join(", ", Names)}; employeeId is needed.");
@@ -114,9 +129,9 @@ internal static class RosterReader
     private static RosterPerson PersonOf(int number, Func<int, string?> field)
     {
         var (employeeId, email, userId, leaves, zoneId) = (Text(field(0)), Text(field(1)), Text(field(2)), Text(field(3)), Text(field(4)));
-        if (employeeId is not { Length: <= LongestId } || employeeId.Any(static c => c is <= ' ' or '@' or > '~'))
+        if (employeeId is not { Length: <= LongestId } || employeeId.AsSpan().ContainsAnyExcept(IdCharacters))
         {
-            throw new RosterException($"Line {number}: employeeId must be 1 to {LongestId} printable characters without spaces, and no e-mail address.");
+            throw new RosterException($"Line {number}: employeeId must be 1 to {LongestId} letters, digits and - _ . : / as in the events of the source.");
         }
 
         if (email is not null && (email.Length > LongestEmail || email.IndexOf('@', StringComparison.Ordinal) < 1 || email.Any(char.IsWhiteSpace)))
@@ -140,9 +155,9 @@ internal static class RosterReader
         {
             leavesAt = LocalDays.TryReadDay(leaves, out var day) ? new LocalDays { Zone = zone ?? TimeZoneInfo.Utc }.MomentOf(day)
                 : DateTimeOffset.TryParseExact(
-                    leaves, ["yyyy-MM-dd'T'HH:mm:ssK", "yyyy-MM-dd'T'HH:mm:ss.FFFFFFFK"], CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var moment)
+                    leaves, MomentFormats, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var moment)
                     ? moment
-                    : throw new RosterException($"Line {number}: leavesAt must be a time (RFC 3339) or a day such as 2026-11-30.");
+                    : throw new RosterException($"Line {number}: leavesAt must be a time with its offset (RFC 3339) or a day such as 2026-11-30.");
         }
 
         return new(employeeId, email is null ? null : RosterStore.DigestOf(email), userId, leavesAt);

@@ -38,6 +38,44 @@ public sealed class LiveCheck(DingTalkClients clients, EntraDirectory entra, Off
         ["LicenseAssignment.ReadWrite.All"] = "subscribedSkus?$select=id,skuPartNumber",
     };
 
+    /// <summary>What licences and editions mean for the steps: Entra's subscriptions, and the DingTalk editions that steps need.</summary>
+    public async Task<IReadOnlyList<LiveFinding>> LicencesAsync(IReadOnlyList<LiveFinding> permissions, CancellationToken cancellationToken)
+    {
+        var licences = new List<LiveFinding>();
+        foreach (var tenant in clients.Tenants.Select(static t => $"dingtalk/{t}"))
+        {
+            licences.AddRange(plans.All.SelectMany(static plan => plan.Steps).Select(static step => step.Step)
+                .Where(static step => step is { Target: FreezeTarget.DingTalk, Needs: not null }).GroupBy(static step => step.Needs!).Select(needing =>
+                {
+                    var asked = permissions.Where(f => f.System == tenant && f.Steps.Intersect(needing.Select(static s => s.Id)).Any()).ToList();
+                    var verdict = asked.Exists(f => f.Verdict == LiveVerdict.Missing && f.Detail.Contains(needing.Key, StringComparison.Ordinal)) ? LiveVerdict.Missing : LiveVerdict.NotProvable;
+                    return new LiveFinding(
+                        tenant, needing.Key, [.. needing.Select(static s => s.Id).Distinct()], verdict,
+                        verdict == LiveVerdict.Missing ? asked.First(f => f.Verdict == LiveVerdict.Missing).Detail : "DingTalk tells of no edition; a question about nobody does not prove it.");
+                }));
+        }
+
+        if (entra.IsConfigured)
+        {
+            licences.AddRange(LiveLicences.Of(plans, await entra.ListSubscriptionsAsync(cancellationToken)));
+        }
+
+        return licences;
+    }
+
+    /// <summary>Each step of the plans and how it stands in the real tenants: the worst of what it needs.</summary>
+    public IReadOnlyList<LiveStep> Steps(IReadOnlyList<LiveFinding> permissions) =>
+    [
+        .. plans.All.SelectMany(static plan => plan.Steps).Select(static step => step.Step).DistinctBy(static step => step.Id)
+            .SelectMany(step => permissions.Where(f => f.Steps.Contains(step.Id)).GroupBy(static f => f.System)
+                .Select(found => new LiveStep(step.Id, found.Key, found.MaxBy(static f => Weight(f.Verdict))!.Verdict))),
+    ];
+
+    private static int Weight(LiveVerdict verdict) => verdict switch
+    {
+        LiveVerdict.Granted => 0, LiveVerdict.NotProvable => 1, LiveVerdict.Unreachable => 2, _ => 3,
+    };
+
     /// <summary>Asks every real tenant.</summary>
     public async Task<IReadOnlyList<LiveFinding>> RunAsync(CancellationToken cancellationToken)
     {

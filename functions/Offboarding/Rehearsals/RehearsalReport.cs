@@ -32,6 +32,12 @@ public sealed record RehearsalReport
     /// <summary>What reading the real tenants showed; empty when there are none.</summary>
     public required IReadOnlyList<LiveFinding> Live { get; init; }
 
+    /// <summary>What the real tenants' licences and editions mean for the steps; empty when there are no real tenants.</summary>
+    public required IReadOnlyList<LiveFinding> Licences { get; init; }
+
+    /// <summary>How each step of the policy stands in each real tenant, by the permissions that it needs.</summary>
+    public required IReadOnlyList<LiveStep> LiveSteps { get; init; }
+
     /// <summary>What the real tenants lack for this policy.</summary>
     public required IReadOnlyList<string> Lacks { get; init; }
 }
@@ -103,7 +109,14 @@ public enum LiveVerdict
 /// <param name="Detail">What that rests on.</param>
 public sealed record LiveFinding(string System, string Permission, IReadOnlyList<string> Steps, LiveVerdict Verdict, string Detail);
 
+/// <summary>How a step stands in a real tenant.</summary>
+/// <param name="Step">Which.</param>
+/// <param name="System"><c>dingtalk/{tenant}</c> or <c>entra</c>.</param>
+/// <param name="Verdict">The worst of what it needs.</param>
+public sealed record LiveStep(string Step, string System, LiveVerdict Verdict);
+
 /// <summary>Body of a rehearsal.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record RehearsalRequest
 {
     /// <summary>How many leavers, 1 to 25; five when absent.</summary>

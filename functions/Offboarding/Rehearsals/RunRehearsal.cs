@@ -69,7 +69,9 @@ public sealed class RunRehearsal(IConfiguration configuration, LiveCheck live, I
         var started = time.GetUtcNow();
 
         // Where the program itself plays with its sandbox there is no real tenant to read.
-        var findings = services.GetService<SandboxServer>() is null ? await live.RunAsync(cancellationToken) : [];
+        var isReal = services.GetService<SandboxServer>() is null;
+        var findings = isReal ? await live.RunAsync(cancellationToken) : [];
+        var licences = isReal ? await live.LicencesAsync(findings, cancellationToken) : [];
         await using var world = await RehearsalWorld.CreateAsync(configuration, source, cancellationToken);
         var leavers = SyntheticLeavers.Add(world.Sandbox.Directory, world.Plans, people, departments);
         var before = leavers.ToDictionary(leaver => leaver.EmployeeId, leaver => SandboxPermissions.Of(world.Sandbox.Directory[leaver.EmployeeId]), StringComparer.Ordinal);
@@ -98,6 +100,8 @@ public sealed class RunRehearsal(IConfiguration configuration, LiveCheck live, I
             People = reported,
             Alerts = world.Alerts,
             Live = findings,
+            Licences = licences,
+            LiveSteps = live.Steps(findings),
             Lacks = [.. findings.Where(f => f.Verdict is LiveVerdict.Missing or LiveVerdict.Unreachable).Select(f => $"{f.System}: {f.Permission} ({string.Join(", ", f.Steps)}): {f.Detail}")],
         };
     }

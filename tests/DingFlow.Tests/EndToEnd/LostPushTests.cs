@@ -23,6 +23,12 @@ public sealed class LostPushTests
                 $$"""{"processInstanceId":"{{person}}","type":"finish","result":"agree","bizCategoryId":"{{biz}}","staffId":"{{person}}"}"""));
         }
 
+        sandbox.Directory.Change("E1005", p => p with { DingTalk = p.DingTalk! with { LastWorkDay = now.AddDays(20) } });
+        foreach (var person in (string[])["sb-1005", "sb-1006"])
+        {
+            sandbox.Directory.AddFailedPush(new("hrm_mdm_user_change", now.AddMinutes(-7), $$"""{"changeType":4,"staffId":"{{person}}"}"""));
+        }
+
         await using var program = await DingFlowProcess.StartStandaloneAsync(OutsideSandbox.Settings(sandbox));
         using var socket = program.CreateSocketClient();
         using var answer = await socket.PostAsync(
@@ -35,18 +41,20 @@ public sealed class LostPushTests
         var operations = new Operations(client);
         IReadOnlyList<Newtonsoft.Json.Linq.JObject> cases = [];
         await Eventually.IsTrueAsync(
-            async () => (cases = await operations.AllCasesAsync()).Count == 3 && cases.Count(c => c["accounts"]!.HasValues) == 3
-                && cases.Any(c => Operations.StateOf(c) == "verified"),
-            () => $"three cases: {string.Join("\n", cases)}", Cancellation);
+            async () => (cases = await operations.AllCasesAsync()).Count == 5 && cases.Count(c => c["accounts"]!.HasValues) == 5
+                && cases.Count(c => Operations.StateOf(c) == "verified") == 2,
+            () => $"five cases: {string.Join("\n", cases)}", Cancellation);
 
         Assert.True(sandbox.Directory["E1001"].DingTalk!.Disabled);
         var scheduled = cases.Where(c => Operations.StateOf(c) == "scheduled").ToList();
-        Assert.Equal(2, scheduled.Count);
+        Assert.Equal(3, scheduled.Count);
+        Assert.True(sandbox.Directory["E1006"].DingTalk!.Disabled); // DingTalk's HR names no last day of a leave that it recorded.
+        Assert.Empty(sandbox.Directory["E1005"].Mutations);
 
         // The last working day ends in Shanghai; where DingTalk knows none, the usual notice of 30 days is assumed and said to be.
         var lastDay = DateOnly.FromDateTime(TimeZoneInfo.ConvertTime(now.AddDays(20), TimeZoneInfo.FindSystemTimeZoneById("Asia/Shanghai")).Date);
         var ends = new DateTimeOffset(lastDay.AddDays(1).ToDateTime(TimeOnly.MinValue), TimeSpan.FromHours(8));
-        Assert.Single(scheduled, c => DateTimeOffset.Parse((string)c["scheduledFor"]!, null) == ends);
+        Assert.Equal(2, scheduled.Count(c => DateTimeOffset.Parse((string)c["scheduledFor"]!, null) == ends));
         Assert.Single(scheduled, c => (bool)c["signals"]![0]!["dateAssumed"]!);
         Assert.Empty(sandbox.Directory["E1002"].Mutations);
         Assert.Empty(sandbox.Directory["E1003"].Mutations);

@@ -94,6 +94,14 @@ public sealed class OffboardingPolicyTests
         Assert.Contains(rehearsal.Json["lacks"]!.Values<string>(), l => l!.Contains("Device.ReadWrite.All", StringComparison.Ordinal));
         Assert.Contains(rehearsal.Json["live"]!, f => (string?)f["verdict"] == "granted" && (string?)f["permission"] == "Contact.OrgAccountSecurity.ReadWrite");
 
+        Assert.Contains(rehearsal.Json["liveSteps"]!, s => ((string?)s["step"], (string?)s["system"], (string?)s["verdict"]) == ("dingtalk.trustedDevices", "dingtalk/sandbox", "missing"));
+        Assert.Contains(rehearsal.Json["liveSteps"]!, s => ((string?)s["step"], (string?)s["verdict"]) == ("dingtalk.disable", "granted"));
+        Assert.Equal(
+            [("AAD_PREMIUM", "granted"), ("ENTERPRISEPACK", "granted"), ("Microsoft Entra ID P1 or P2", "granted"), ("Microsoft Entra ID P2", "missing")],
+            rehearsal.Json["licences"]!.Where(l => (string?)l["system"] == "entra").Select(l => ((string)l["permission"]!, (string)l["verdict"]!)).Order());
+        Assert.Contains(rehearsal.Json["licences"]!, l => (string?)l["system"] == "dingtalk/sandbox" && (string?)l["permission"] == "DingTalk HR (智能人事)");
+        (await client.AskAsync(HttpMethod.Post, "/api/rehearsals", """{"leavers":6}""")).IsProblem(400, "malformed");
+
         // Nobody real was named, let alone changed.
         Assert.NotEmpty(real.Journal.Entries);
         Assert.All(real.Journal.Entries, entry => Assert.Equal((null, false), (entry.EmployeeId, entry.Changed)));

@@ -39,7 +39,7 @@ public sealed class ReconciliationTests
             ? $"E{n},e{n}@sandbox.example,,2026-01-01,Asia/Macau" : n == 1004 ? "X 4,E1004@Sandbox.Example,," : $"E{n},,sb-{n},,").ToList();
         var refused = await PutAsync(client, $"employeeId,email,dingTalkUserId,leavesAt,timeZone\n{string.Join('\n', people)}\n", "text/csv");
         refused.IsProblem(422, "invalid");
-        people[3] = "\"X,4\",E1004@Sandbox.Example,,";
+        people[3] = "\"X:4\",E1004@Sandbox.Example,,";
         var put = await PutAsync(client, $"employeeId,email,dingTalkUserId,leavesAt,timeZone\n{string.Join('\n', people)}\n", "text/csv");
         Assert.Equal((200, 24), (put.Status, (int)put.Json["people"]!));
 

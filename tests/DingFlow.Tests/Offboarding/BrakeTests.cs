@@ -96,9 +96,9 @@ public sealed class BrakeTests
     [InlineData(true)]
     public async Task Wherever_the_process_dies_exactly_the_count_is_frozen_and_nobody_is_lost(bool loseAnswer)
     {
-        for (var operations = 1; operations <= 60; operations += 3)
+        for (var operations = 1; operations <= 60; operations++)
         {
-            await using var driver = await WithAsync(count: 1);
+            await using var driver = await OffboardingDriver.StartAsync(new() { ["Offboarding:Brake:Count"] = "1" }, inMemory: true);
             await driver.HearAsync(Leaver.Terminated("E1001"));
             await driver.HearAsync(Leaver.Terminated("E1002"));
             driver.Store.DieAfter(operations, loseAnswer);

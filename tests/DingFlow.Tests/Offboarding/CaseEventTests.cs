@@ -8,6 +8,15 @@ namespace DingFlow.Tests.Offboarding;
 public sealed class CaseEventTests
 {
     [Fact]
+    public void A_younger_case_of_a_person_has_the_greater_id_whatever_the_clock_does()
+    {
+        var earlier = CaseId.New(OffboardingDriver.Start);
+        Assert.All(
+            Enumerable.Range(0, 50).Select(i => CaseId.NewAfter(earlier, OffboardingDriver.Start.AddMinutes(-i))),
+            id => Assert.Equal((true, true), (string.CompareOrdinal(id, earlier) > 0, CaseId.IsValid(id))));
+    }
+
+    [Fact]
     public async Task The_same_delivery_again_changes_nothing()
     {
         await using var driver = await OffboardingDriver.StartAsync();

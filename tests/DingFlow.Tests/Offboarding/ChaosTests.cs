@@ -17,7 +17,7 @@ namespace DingFlow.Tests.Offboarding;
 /// </remarks>
 public sealed class ChaosTests(ITestOutputHelper output)
 {
-    private const int DefaultSeeds = 125;
+    private const int DefaultSeeds = 130;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -30,7 +30,7 @@ public sealed class ChaosTests(ITestOutputHelper output)
         var (leavers, crashes, faultsMet) = (0, 0, 0);
         var states = new System.Collections.Concurrent.ConcurrentDictionary<string, int>();
         var failures = new System.Collections.Concurrent.ConcurrentBag<string>();
-        await Parallel.ForEachAsync(seeds, new ParallelOptions { MaxDegreeOfParallelism = 4, CancellationToken = Cancellation }, async (seed, _) =>
+        await Parallel.ForEachAsync(seeds, new ParallelOptions { MaxDegreeOfParallelism = 24, CancellationToken = Cancellation }, async (seed, _) =>
         {
             await using var script = await ChaosScript.StartAsync(seed);
             try
@@ -67,6 +67,16 @@ internal sealed class ChaosScript : IAsyncDisposable
         SandboxFaultKind.ServerError, SandboxFaultKind.Unavailable, SandboxFaultKind.Throttled, SandboxFaultKind.QuotaExhausted, SandboxFaultKind.Unauthenticated,
         SandboxFaultKind.Denied, SandboxFaultKind.OutOfScope, SandboxFaultKind.LostBefore, SandboxFaultKind.LostAfter, SandboxFaultKind.DoNothing,
         SandboxFaultKind.WrongReadBack, SandboxFaultKind.MalformedJson, SandboxFaultKind.IpBanned, SandboxFaultKind.HugeBody,
+        SandboxFaultKind.Latency, SandboxFaultKind.Hang, SandboxFaultKind.Answer,
+    ];
+
+    /// <summary>Answers that say something else than what is: empty ones, successes of nothing, errors that nobody documents.</summary>
+    private static readonly (int Status, string Body, string ContentType)[] Answers =
+    [
+        (200, "{}", "application/json"), (200, "[]", "application/json"), (200, "null", "application/json"), (200, "", "application/json"),
+        (200, """{"errcode":0,"errmsg":"ok"}""", "application/json"), (200, """{"result":false}""", "application/json"),
+        (200, """{"value":[]}""", "application/json"), (200, """{"errcode":99999,"errmsg":"?"}""", "application/json"), (200, "<html><body>sign in</body></html>", "text/html"),
+        (204, "", "application/json"), (302, "", "text/plain"), (404, "{}", "application/json"), (404, "not here", "text/plain"), (409, "{}", "application/json"), (418, "{}", "application/json"),
     ];
 
     private readonly OffboardingDriver _driver;
@@ -105,7 +115,7 @@ internal sealed class ChaosScript : IAsyncDisposable
                 ["Offboarding:Brake:Count"] = seed % 3 == 0 ? "4" : "0",
                 ["DingTalk:Tenants:sandbox:MaxCallsPerSecond"] = "1000",
             },
-            remoteTime: new HurriedTime(25));
+            remoteTime: new HurriedTime(100), inMemory: true);
         return new(driver, seed);
     }
 
@@ -182,7 +192,10 @@ internal sealed class ChaosScript : IAsyncDisposable
         foreach (var person in _people)
         {
             var now = _driver.Sandbox.Directory[person.EmployeeId];
-            var isFrozen = now.Entra is { AccountEnabled: false, Sessions: 0 } && (now.DingTalk!.Disabled && now.DingTalk.Sessions == 0 || !now.DingTalk.Member);
+
+            // DingTalk lists no sessions: a sign-out that it confirmed and did not do cannot be found out.
+            var wasLiedTo = _driver.Sandbox.Journal.Entries.Any(e => e.EmployeeId == person.EmployeeId && e is { Operation: SandboxOperations.SignOut, Fault: SandboxFaultKind.DoNothing });
+            var isFrozen = now.Entra is { AccountEnabled: false, Sessions: 0 } && (now.DingTalk!.Disabled && (now.DingTalk.Sessions == 0 || wasLiedTo) || !now.DingTalk.Member);
             var isAlive = now is { Entra.AccountEnabled: true, DingTalk: { Disabled: false, Member: true } };
             var cases = (await _driver.CasesAsync(person.EmployeeId)).ToList();
             Assert.True(
@@ -246,14 +259,14 @@ internal sealed class ChaosScript : IAsyncDisposable
     /// <summary>Facts of people: leaves, moved dates, leaves called off, returns, leaves again.</summary>
     private void Invent()
     {
-        foreach (var number in Enumerable.Range(1001, 23).Where(n => n != 1018).OrderBy(_ => _random.Next()).Take(_random.Next(4, 13)))
+        foreach (var number in Enumerable.Range(1001, 23).Where(n => n != 1018).OrderBy(_ => _random.Next()).Take(_random.Next(12, 25)))
         {
             var person = new Person($"E{number}", number > 1020);
             var facts = _random.Next(1, person.IsOrdinary ? 3 : 5);
             var leaves = false;
             for (var i = 0; i < facts; i++)
             {
-                var at = OffboardingDriver.Start.AddHours(-1).AddMinutes((i * 10) + _random.Next(10));
+                var at = OffboardingDriver.Start.AddDays(-1).AddMinutes((i * 10) + _random.Next(10));
                 var kind = person.IsOrdinary || !leaves || _random.Next(3) == 0
                     ? PersonEventKind.Terminated
                     : _random.Next(2) == 0 ? PersonEventKind.TerminationCancelled : PersonEventKind.Rehired;
@@ -312,6 +325,14 @@ internal sealed class ChaosScript : IAsyncDisposable
     private SandboxFault Fault()
     {
         var fault = new SandboxFault { Kind = Faults[_random.Next(Faults.Length)], Count = _random.Next(1, 8), Skip = _random.Next(4), Bytes = 5 * 1024 * 1024 };
+        fault = fault.Kind switch
+        {
+            // Slow, or slower than anybody waits for.
+            SandboxFaultKind.Latency => fault with { Delay = TimeSpan.FromSeconds(_random.Next(1, 15)), Count = 1 },
+            SandboxFaultKind.Hang => fault with { Count = _random.Next(1, 3) },
+            SandboxFaultKind.Answer => Answers[_random.Next(Answers.Length)] is var (status, body, contentType) ? fault with { Status = status, Body = body, ContentType = contentType } : fault,
+            _ => fault,
+        };
         fault = _random.Next(2) == 0 ? fault with { System = _random.Next(2) == 0 ? SandboxSystem.DingTalk : SandboxSystem.Graph } : fault;
         Tell($"fault {fault.Kind} {fault.System} {fault.Count}");
         return fault;

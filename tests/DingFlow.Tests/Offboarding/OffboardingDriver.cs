@@ -24,8 +24,8 @@ internal sealed class OffboardingDriver : IAsyncDisposable
 {
     public static readonly DateTimeOffset Start = new(2026, 11, 23, 1, 0, 0, TimeSpan.Zero);
 
-    private readonly DataDirectory _data;
-    private readonly SqliteDatabase _database;
+    private readonly DataDirectory? _data;
+    private readonly SqliteDatabase? _database;
     private readonly Dictionary<string, string?> _settings;
     private readonly IReadOnlyList<SandboxServer> _sandboxes;
     private readonly TimeProvider _remoteTime;
@@ -33,15 +33,23 @@ internal sealed class OffboardingDriver : IAsyncDisposable
     private int _deliveries;
 
     private OffboardingDriver(
-        IReadOnlyList<SandboxServer> sandboxes, Dictionary<string, string?> settings, FakeTimeProvider time, TimeProvider remoteTime)
+        IReadOnlyList<SandboxServer> sandboxes, Dictionary<string, string?> settings, FakeTimeProvider time, TimeProvider remoteTime, bool inMemory)
     {
         _remoteTime = remoteTime;
         _sandboxes = sandboxes;
         _settings = settings;
         Time = time;
-        _data = new DataDirectory();
-        _database = new SqliteDatabase(_data.Path);
-        Store = new FaultyStore(new SqliteEntityStore(_database, TimeProvider.System));
+        if (inMemory)
+        {
+            Store = new FaultyStore(new MemoryEntityStore());
+        }
+        else
+        {
+            _data = new DataDirectory();
+            _database = new SqliteDatabase(_data.Path);
+            Store = new FaultyStore(new SqliteEntityStore(_database, TimeProvider.System));
+        }
+
         Queue = new LineOfMessages(Time);
         Compose();
     }
@@ -67,15 +75,16 @@ internal sealed class OffboardingDriver : IAsyncDisposable
 
     /// <param name="settings">Settings beside the usual ones.</param>
     /// <param name="tenants">DingTalk organisations.</param>
-    /// <param name="remoteTime">The clock of the clients; the real one by default.</param>
+    /// <param name="remoteTime">The clock by which clients wait, and by which the sandbox is slow; the real one by default.</param>
+    /// <param name="inMemory">Without a disk: for tests of thousands of cases.</param>
     public static async Task<OffboardingDriver> StartAsync(
-        Dictionary<string, string?>? settings = null, int tenants = 1, TimeProvider? remoteTime = null)
+        Dictionary<string, string?>? settings = null, int tenants = 1, TimeProvider? remoteTime = null, bool inMemory = false)
     {
         var time = new FakeTimeProvider(Start);
         var sandboxes = new List<SandboxServer>();
         for (var i = 0; i < tenants; i++)
         {
-            sandboxes.Add(await SandboxServer.StartNewAsync(timeProvider: time, cancellationToken: Cancellation));
+            sandboxes.Add(await SandboxServer.StartNewAsync(timeProvider: remoteTime is null ? time : new TwoClocks(time, remoteTime), cancellationToken: Cancellation));
         }
 
         var all = new Dictionary<string, string?>
@@ -100,7 +109,7 @@ internal sealed class OffboardingDriver : IAsyncDisposable
             all[key] = value;
         }
 
-        return new OffboardingDriver(sandboxes, all, time, remoteTime ?? TimeProvider.System);
+        return new OffboardingDriver(sandboxes, all, time, remoteTime ?? TimeProvider.System, inMemory);
     }
 
     /// <summary>An event arrives, as the inbox hands it over. Returns its delivery id, to deliver it again.</summary>
@@ -204,8 +213,8 @@ internal sealed class OffboardingDriver : IAsyncDisposable
             await sandbox.DisposeAsync();
         }
 
-        _database.Dispose();
-        _data.Dispose();
+        _database?.Dispose();
+        _data?.Dispose();
     }
 
     private async Task HandleAsync(OutgoingMessage message)
@@ -226,14 +235,14 @@ internal sealed class OffboardingDriver : IAsyncDisposable
         var configuration = new ConfigurationBuilder().AddInMemoryCollection(_settings).Build();
         var faults = new SettingsFaults();
         var services = new ServiceCollection();
-        services.AddLogging(b => b.AddProvider(Logs).SetMinimumLevel(LogLevel.Trace));
+        AddLogging(services);
         services.AddMetrics();
         services.AddSingleton<IEntityStore>(Store);
         services.AddSingleton<IAuditTrail>(new TestTrail(Store));
 
         // The remotes answer in real time; only offboarding's own clock is controlled.
         var clients = new ServiceCollection();
-        clients.AddLogging(b => b.AddProvider(Logs).SetMinimumLevel(LogLevel.Trace));
+        AddLogging(clients);
         clients.AddSingleton(_remoteTime).AddSingleton<IEntityStore>(Store).AddSingleton<IConfiguration>(configuration);
         clients.AddAzureCredentials(configuration);
         clients.AddDingTalk(configuration, faults).AddEntra(configuration, faults);
@@ -248,6 +257,15 @@ internal sealed class OffboardingDriver : IAsyncDisposable
         faults.ThrowIfAny();
         _services = services.BuildServiceProvider();
     }
+
+    /// <summary>What thousands of cases log nobody reads.</summary>
+    private void AddLogging(IServiceCollection services) => services.AddLogging(b =>
+    {
+        if (_database is not null)
+        {
+            b.AddProvider(Logs).SetMinimumLevel(LogLevel.Trace);
+        }
+    });
 
     private sealed class Gate(HashSet<string> paused) : IInboxGate
     {
@@ -271,6 +289,16 @@ internal sealed class OffboardingDriver : IAsyncDisposable
             return Task.CompletedTask;
         }
     }
+}
+
+/// <summary>What time it is by one clock; waits by another.</summary>
+internal sealed class TwoClocks(TimeProvider now, TimeProvider waits) : TimeProvider
+{
+    public override DateTimeOffset GetUtcNow() => now.GetUtcNow();
+
+    public override long GetTimestamp() => waits.GetTimestamp();
+
+    public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) => waits.CreateTimer(callback, state, dueTime, period);
 }
 
 /// <summary>The queue of one test: in order, deduplicated by id, and delivered when the driver says so.</summary>

@@ -35,8 +35,8 @@ internal static class RichLeaver
         }
         """;
 
-    public static Task<OffboardingDriver> StartAsync(string policy = FullPolicy) =>
-        OffboardingDriver.StartAsync(new() { ["Offboarding:Plan"] = policy }).ContinueWith(
+    public static Task<OffboardingDriver> StartAsync(string policy = FullPolicy, bool inMemory = false) =>
+        OffboardingDriver.StartAsync(new() { ["Offboarding:Plan"] = policy }, inMemory: inMemory).ContinueWith(
             started =>
             {
                 Equip(started.Result.Sandbox.Directory);
