@@ -53,6 +53,12 @@ public sealed record DingTalkCallbackEvent
     /// <summary>The user ids of those whose administration or role changed; none for any other event.</summary>
     public IReadOnlyList<string> RoleHolders { get; init; } = [];
 
+    /// <summary>The ids of the roles that changed (<c>label_user_change</c>).</summary>
+    public IReadOnlyList<string> RoleIds { get; init; } = [];
+
+    /// <summary>Whether administration or roles were given (<see langword="true"/>) or taken; <see langword="null"/> when it is not told.</summary>
+    public bool? AreGiven { get; init; }
+
     /// <summary>The user id of who did it, where DingTalk tells (<c>OptStaffId</c>).</summary>
     public string? OperatorId { get; init; }
 
@@ -90,6 +96,13 @@ public sealed record DingTalkCallbackEvent
                 "org_admin_add" or "org_admin_remove" => [.. (Texts(Find(json, "UserId", "userId")) ?? []).Take(MaxRoleHolders)],
                 "label_user_change" => [.. (Texts(Find(json, "UserIdList", "userIdList")) ?? []).Take(MaxRoleHolders)],
                 _ => [],
+            },
+            RoleIds = type == "label_user_change" ? [.. (Texts(Find(json, "LabelIdList", "labelIdList")) ?? []).Take(MaxRoleHolders)] : [],
+            AreGiven = (type, Text(json, "Action", "action")) switch
+            {
+                ("org_admin_add", _) or ("label_user_change", "add") => true,
+                ("org_admin_remove", _) or ("label_user_change", "remove" or "del" or "delete") => false,
+                _ => null,
             },
             OperatorId = Text(json, "OptStaffId", "optStaffId") is { Length: > 0 and <= MaxUserIdLength } operatorId ? operatorId : null,
             Arrivals = type is "user_add_org" or "user_modify_org" or "user_active_org"

@@ -300,7 +300,11 @@ internal static class DingTalkDeliveries
             SenderId = callbackEvent.EventId,
             EventTime = callbackEvent.Time,
             Body = body,
-            RoleChanges = [.. callbackEvent.RoleHolders.Select(userId => new ReportedRoleChange(callbackEvent.Type, tenant.Name, userId, callbackEvent.OperatorId))],
+            RoleChanges = [.. callbackEvent.RoleHolders.Select(userId => new ReportedRoleChange(callbackEvent.Type, tenant.Name, userId, callbackEvent.OperatorId)
+            {
+                AreGiven = callbackEvent.AreGiven,
+                Permissions = callbackEvent.RoleIds.Count > 0 ? [.. callbackEvent.RoleIds.Select(PermissionEvents.RoleOf)] : [PermissionEvents.Administrator],
+            })],
             Events = callbackEvent.IsUnreadable ? [] :
             [
                 .. callbackEvent.Leavers.Select(userId => Event(callbackEvent.IsRecordedInHr ? PersonEventKind.LeaveRecorded : PersonEventKind.LeftOrganisation, userId)),

@@ -32,7 +32,7 @@ internal static class InboxAudit
         delivery.RoleChanges.Select(change => PermissionEvents.Event(
             delivery.Source, change.What, PermissionEvents.AccountOf(pseudonyms, change.Tenant, change.UserId),
             change.OperatorId is { } by ? PermissionEvents.AccountOf(pseudonyms, change.Tenant, by) : null,
-            PayloadHash.FromHex(record.BodyHash), delivery.EventTime, record.Id));
+            PayloadHash.FromHex(record.BodyHash), delivery.EventTime, record.Id, change.Permissions, change.AreGiven));
 
     public static AuditEvent Repeated(InboxDelivery delivery, string id, string bodyHash) => new()
     {

@@ -27,6 +27,9 @@ internal static class CaseAudit
 
     public static AuditKind StepEnded { get; } = new("offboarding.step_ended", AuditRetention.Legal, "A step ended, or its account was read back.");
 
+    /// <summary>How the names of steps begin that give back what a case took.</summary>
+    private const string UndoPrefix = "undo.";
+
     public static AuditKind LookedUp { get; } = new("offboarding.account_looked_up", AuditRetention.Legal, "A person's account was looked up; the details say what was found.");
 
     public static AuditKind Rechecked { get; } = new("offboarding.case_rechecked", AuditRetention.Legal, "A verified case's accounts were read once more and still were frozen.");
@@ -118,19 +121,28 @@ internal static class CaseAudit
 
     private static void AddSteps(Events events, OffboardingCase? before, OffboardingCase after, AuditPseudonyms pseudonyms)
     {
-        foreach (var step in after.Steps)
+        AddSteps(events, before?.Steps ?? [], after.Steps, "", after, pseudonyms);
+
+        // Giving rights back is the more dangerous half.
+        AddSteps(events, before?.Undo?.Steps ?? [], after.Undo?.Steps ?? [], UndoPrefix, after, pseudonyms);
+    }
+
+    private static void AddSteps(
+        Events events, IReadOnlyList<CaseStep> before, IReadOnlyList<CaseStep> now, string prefix, OffboardingCase after, AuditPseudonyms pseudonyms)
+    {
+        foreach (var step in now)
         {
-            var was = before?.Steps.FirstOrDefault(known => known.IsSame(step));
+            var was = before.FirstOrDefault(known => known.IsSame(step));
             if (step.Attempts > (was?.Attempts ?? 0))
             {
-                events.Add(StepTried, AuditActor.System(nameof(CaseRunner)), null, ("step", step.Id), ("tenant", step.Tenant), ("attempt", Number(step.Attempts)));
+                events.Add(StepTried, AuditActor.System(nameof(CaseRunner)), null, ("step", prefix + step.Id), ("tenant", step.Tenant), ("attempt", Number(step.Attempts)));
             }
 
             if (step.Outcome is { } outcome && (was?.Outcome != outcome || was.ReadBack != step.ReadBack || was.EndedAt != step.EndedAt))
             {
                 events.Add(
                     StepEnded, AuditActor.System(nameof(CaseRunner)), step.Detail,
-                    ("step", step.Id), ("tenant", step.Tenant), ("outcome", Word(outcome)), ("readBack", step.ReadBack is { } readBack ? Word(readBack) : null),
+                    ("step", prefix + step.Id), ("tenant", step.Tenant), ("outcome", Word(outcome)), ("readBack", step.ReadBack is { } readBack ? Word(readBack) : null),
                     ("attempt", Number(step.Attempts)), ("remoteRequestId", step.RequestId), ("account", AccountOf(after, step, pseudonyms)));
             }
         }

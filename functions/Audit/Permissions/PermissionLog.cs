@@ -1,3 +1,4 @@
+using System.IO.Compression;
 using System.Text;
 using DingFlow.Entra;
 using DingFlow.Messaging;
@@ -36,20 +37,20 @@ public sealed partial class PermissionLog(
                 continue;
             }
 
-            changes += await StoreAsync(reading.Source, reading.Holdings, cancellationToken);
+            changes += await StoreAsync(reading, reading.Holdings, cancellationToken);
         }
 
         return changes;
     }
 
-    private static string RowOf(string source) => $"reading|{source.Replace('/', '|')}";
+    private static string RowOf(PermissionReading reading) => $"reading|{reading.Source.Replace('/', '|')}{(reading.Part is null ? "" : "|" + reading.Part)}";
 
     private static byte[] Pack(IEnumerable<PermissionHolding> holdings) =>
         Encoding.UTF8.GetBytes(string.Join('\n', holdings.Select(static one => $"{one.Who}\t{one.Permission}")));
 
     private static HashSet<PermissionHolding> Unpack(Entity row) =>
     [
-        .. Encoding.UTF8.GetString(InboxPayload.JoinChunks(row.Properties)).Split('\n', StringSplitOptions.RemoveEmptyEntries)
+        .. Encoding.UTF8.GetString(Decompress(InboxPayload.JoinChunks(row.Properties))).Split('\n', StringSplitOptions.RemoveEmptyEntries)
             .Select(static line => line.Split('\t')).Select(static parts => new PermissionHolding(parts[0], parts[1])),
     ];
 
@@ -58,14 +59,17 @@ public sealed partial class PermissionLog(
         Kind = kind, Actor = AuditActor.System(nameof(SnapshotPermissions)), Payload = payload, On = new("permissions", source),
     };
 
-    private static AuditEvent ChangeOf(AuditKind kind, string source, PermissionHolding holding, PayloadHash payload) => EventOf(kind, source, payload) with
+    private static AuditEvent ChangeOf(AuditKind kind, PermissionReading reading, PermissionHolding holding, PayloadHash payload) => EventOf(kind, reading.Source, payload) with
     {
-        Details = new Dictionary<string, string> { ["source"] = source, ["who"] = holding.Who, ["permission"] = holding.Permission },
+        Details = new Dictionary<string, string>
+        {
+            ["source"] = reading.Source, ["who"] = holding.Who, ["permission"] = holding.Permission, ["name"] = reading.Names.GetValueOrDefault(holding.Permission, ""),
+        },
     };
 
-    private async Task<int> StoreAsync(string source, IReadOnlyList<PermissionHolding> now, CancellationToken cancellationToken)
+    private async Task<int> StoreAsync(PermissionReading reading, IReadOnlyList<PermissionHolding> now, CancellationToken cancellationToken)
     {
-        var row = RowOf(source);
+        var (row, source) = (RowOf(reading), reading.Source);
         if (await store.GetAsync(AuditRows.TrailTable, Partition, row, cancellationToken) is not { } known)
         {
             var bytes = Pack(now);
@@ -91,7 +95,7 @@ public sealed partial class PermissionLog(
             var payload = PayloadHash.Of(bytes);
             var result = await trail.SubmitAsync(
                 EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Replace(RowWith(row, bytes), etag)),
-                [.. step.Select(change => ChangeOf(change.Kind, source, change.One, payload))], cancellationToken);
+                [.. step.Select(change => ChangeOf(change.Kind, reading, change.One, payload))], cancellationToken);
             if (!result.Committed)
             {
                 return 0; // Another instance reads at the same time; its comparison counts.
@@ -146,16 +150,43 @@ public sealed partial class PermissionLog(
                 .. fresh.Select(static report => PermissionEvents.Event(
                     "entra", $"{report.Name} {report.Data["role"]}".Trim(), $"entra:{report.Data["target"]}", report.Data["by"],
                     PayloadHash.Of(string.Join('\n', report.Data.OrderBy(static part => part.Key, StringComparer.Ordinal).Select(static part => part.Value))),
-                    DateTimeOffset.Parse(report.Data["at"], System.Globalization.CultureInfo.InvariantCulture), report.Id)),
+                    DateTimeOffset.Parse(report.Data["at"], System.Globalization.CultureInfo.InvariantCulture), report.Id,
+                    report.Data["role"].Length > 0 ? [report.Data["role"]] : [], DirectionOf(report.Name))),
             ],
             cancellationToken);
     }
 
+    /// <summary>Activities are named "Add member to role", "Remove eligible member from role in PIM completed (permanent)" and the like.</summary>
+    private static bool? DirectionOf(string? activity) =>
+        activity?.StartsWith("Add ", StringComparison.OrdinalIgnoreCase) == true ? true
+        : activity?.StartsWith("Remove ", StringComparison.OrdinalIgnoreCase) == true ? false
+        : null;
+
     private static Entity RowWith(string row, byte[] bytes)
     {
         var entity = new Entity(Partition, row) { Properties = { ["Schema"] = 1 } };
-        InboxPayload.AddChunks(entity.Properties, bytes);
+        InboxPayload.AddChunks(entity.Properties, Compress(bytes));
         return entity;
+    }
+
+    // A row has 1 MiB: some 25 000 holdings as text compressed, of which a large organisation has more than half as many in one part.
+    private static byte[] Compress(byte[] bytes)
+    {
+        using var compressed = new MemoryStream();
+        using (var zip = new GZipStream(compressed, CompressionLevel.Optimal, leaveOpen: true))
+        {
+            zip.Write(bytes);
+        }
+
+        return compressed.ToArray();
+    }
+
+    private static byte[] Decompress(byte[] compressed)
+    {
+        using var zip = new GZipStream(new MemoryStream(compressed), CompressionMode.Decompress);
+        using var bytes = new MemoryStream();
+        zip.CopyTo(bytes);
+        return bytes.ToArray();
     }
 
     private static partial class Log

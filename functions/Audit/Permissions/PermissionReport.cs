@@ -85,11 +85,13 @@ public sealed class PermissionReports(AuditSearch search, TimeProvider time)
                 continue;
             }
 
-            var (who, at) = (details["who"], found.Content.OccurredAt);
-            var report = reported.LastOrDefault(one => one.Who == who && (at - one.At).Duration() <= Apart);
-            var step = isGain ? null : steps.LastOrDefault(one => one.Account == who && (at - one.At).Duration() <= Apart);
+            var (who, permission, at) = (details["who"], details["permission"], found.Content.OccurredAt);
+            var report = Nearest(reported.Where(one => one.Explains(who, permission, isGain)), at);
+            report?.Take(permission);
+            var step = Nearest(steps.Where(one => one.Explains(who, permission, isGain)), at);
             changes.Add(new(
-                at, details["source"], who, isGain ? "gained" : "lost", details["permission"], report?.By, step is null ? null : $"case {step.CaseId}",
+                at, details["source"], who, isGain ? "gained" : "lost",
+                details.GetValueOrDefault("name") is { Length: > 0 } name ? $"{permission} ({name})" : permission, report?.By, step is null ? null : $"case {step.CaseId}",
                 report is not null || step is not null));
         }
 
@@ -105,7 +107,9 @@ public sealed class PermissionReports(AuditSearch search, TimeProvider time)
         {
             if (found.Content?.Details is { } details)
             {
-                reported.Add(new(details["who"], details["by"] is { Length: > 0 } by ? by : null, found.Content.OccurredAt));
+                reported.Add(new(
+                    details["who"], details["by"] is { Length: > 0 } by ? by : null, found.Content.OccurredAt,
+                    details.GetValueOrDefault("permissions", "").Split('\n', StringSplitOptions.RemoveEmptyEntries), details.GetValueOrDefault("change", "")));
             }
         }
 
@@ -121,16 +125,53 @@ public sealed class PermissionReports(AuditSearch search, TimeProvider time)
             if (found.Content is { CaseId: { } caseId, Details: { } details } content && details.TryGetValue("account", out var account)
                 && details.GetValueOrDefault("outcome") == "done")
             {
-                steps.Add(new(account, caseId, content.OccurredAt));
+                steps.Add(new(account, caseId, content.OccurredAt, details.GetValueOrDefault("step", "")));
             }
         }
 
         return steps;
     }
 
-    private sealed record Reported(string Who, string? By, DateTimeOffset At);
+    private static T? Nearest<T>(IEnumerable<T> candidates, DateTimeOffset at)
+        where T : class, IExplanation => candidates.Where(one => (at - one.At).Duration() <= Apart).MinBy(one => (at - one.At).Duration());
 
-    private sealed record CaseStepDone(string Account, string CaseId, DateTimeOffset At);
+    private interface IExplanation
+    {
+        DateTimeOffset At { get; }
+    }
+
+    /// <summary>A report explains each permission that it names once, or one when it names none; and only in the direction that it tells.</summary>
+    private sealed record Reported(string Who, string? By, DateTimeOffset At, IReadOnlyList<string> Permissions, string Change) : IExplanation
+    {
+        private readonly HashSet<string> _taken = new(StringComparer.Ordinal);
+
+        public bool Explains(string who, string permission, bool isGain) =>
+            who == Who && (Change.Length == 0 || Change == (isGain ? "gained" : "lost")) && NameOf(permission) is { } name && !_taken.Contains(name);
+
+        public void Take(string permission) => _taken.Add(NameOf(permission)!);
+
+        /// <summary>Which of the permissions that it names this one is; empty for the one that it does not name.</summary>
+        private string? NameOf(string permission) => Permissions.Count == 0 ? "" : Permissions.FirstOrDefault(
+            named => permission == named || permission.StartsWith(named + " in ", StringComparison.Ordinal)
+                || (named == PermissionEvents.Administrator && permission.EndsWith(named, StringComparison.Ordinal)));
+    }
+
+    /// <summary>A step of a case explains what it is there to take away, and when it is undone what it gives back.</summary>
+    private sealed record CaseStepDone(string Account, string CaseId, DateTimeOffset At, string Step) : IExplanation
+    {
+        private const string Undo = "undo.";
+
+        public bool Explains(string who, string permission, bool isGain) =>
+            who == Account && isGain == Step.StartsWith(Undo, StringComparison.Ordinal) && (isGain ? Step[Undo.Length..] : Step) switch
+            {
+                // Whoever is no member any more has no role and administers nothing.
+                "dingtalk.remove" => true,
+                "dingtalk.admin" => permission.EndsWith(PermissionEvents.Administrator, StringComparison.Ordinal),
+                "dingtalk.roles" => permission.StartsWith(PermissionEvents.RolePrefix, StringComparison.Ordinal),
+                "entra.directoryRoles" => true,
+                _ => false,
+            };
+    }
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]

@@ -1,3 +1,4 @@
+using System.Globalization;
 using DingFlow.DingTalk;
 using DingFlow.Entra;
 using DingFlow.Hosting;
@@ -12,13 +13,21 @@ namespace DingFlow.Audit;
 public sealed record PermissionHolding(string Who, string Permission);
 
 /// <summary>What one system says of who may do what; <see langword="null"/> when it could not be read.</summary>
-internal sealed record PermissionReading(string Source, IReadOnlyList<PermissionHolding>? Holdings, string? Fault);
+internal sealed record PermissionReading(string Source, IReadOnlyList<PermissionHolding>? Holdings, string? Fault)
+{
+    /// <summary>Which part of a source that is read in parts; each is compared with the same part before.</summary>
+    public string? Part { get; init; }
 
-/// <summary>Who may do what: DingFlow's own keys, DingTalk's administrators, Entra's directory roles.</summary>
+    /// <summary>What people call permissions whose names may change.</summary>
+    public IReadOnlyDictionary<string, string> Names { get; init; } = new Dictionary<string, string>();
+}
+
+/// <summary>Who may do what: DingFlow's own keys, DingTalk's administrators and holders of roles, Entra's directory roles.</summary>
 public sealed class PermissionSources(AuthOptions auth, DingTalkClients dingTalk, EntraDirectory entra, AuditPseudonyms pseudonyms)
 {
     private const string MainAdministrator = "main administrator";
     private const string SubAdministrator = "sub-administrator";
+    private const int PageOfMembers = 100;
 
     /// <summary>Reads every source.</summary>
     internal async IAsyncEnumerable<PermissionReading> ReadAsync([System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
@@ -31,6 +40,10 @@ public sealed class PermissionSources(AuthOptions auth, DingTalkClients dingTalk
                 ? new($"dingtalk/{tenant}", Sorted(administrators.Select(one => new PermissionHolding(
                     PermissionEvents.AccountOf(pseudonyms, tenant, one.UserId), one.IsMain ? MainAdministrator : SubAdministrator))), null)
                 : Unread($"dingtalk/{tenant}", list);
+            foreach (var reading in await ReadRolesAsync(tenant, cancellationToken))
+            {
+                yield return reading;
+            }
         }
 
         if (entra.IsConfigured)
@@ -42,6 +55,40 @@ public sealed class PermissionSources(AuthOptions auth, DingTalkClients dingTalk
                 : Unread("entra", roles);
         }
     }
+
+    /// <summary>
+    /// Who holds which role of an organisation, in sixteen parts by the pseudonym, so that each fits into a row. A role that could not be
+    /// read leaves the whole reading out: the others' members would look as if nothing else had changed, and its own as if they had lost it.
+    /// </summary>
+    private async Task<IReadOnlyList<PermissionReading>> ReadRolesAsync(string tenant, CancellationToken cancellationToken)
+    {
+        const string digits = "0123456789abcdef";
+        var source = $"dingtalk/{tenant}";
+        var client = dingTalk[tenant];
+        var roles = await client.ListRolesAsync(cancellationToken);
+        if (roles.Value is not { } known)
+        {
+            return [Unread(source, roles)];
+        }
+
+        List<PermissionHolding> holdings = [];
+        foreach (var role in known)
+        {
+            var members = await client.ListRoleMembersAsync(role.Id, PageOfMembers, cancellationToken);
+            if (members.Value is not { } userIds)
+            {
+                return [Unread(source, members)];
+            }
+
+            holdings.AddRange(userIds.Select(userId => new PermissionHolding(PermissionEvents.AccountOf(pseudonyms, tenant, userId), PermissionEvents.RoleOf(Text(role.Id)))));
+        }
+
+        var names = known.DistinctBy(static role => role.Id).ToDictionary(static role => PermissionEvents.RoleOf(Text(role.Id)), static role => role.Name ?? "", StringComparer.Ordinal);
+        var parts = holdings.ToLookup(static one => digits.Contains(one.Who[0], StringComparison.Ordinal) ? one.Who[0] : digits[0]);
+        return [.. digits.Select(digit => new PermissionReading(source, Sorted(parts[digit]), null) { Part = $"roles-{digit}", Names = names })];
+    }
+
+    private static string Text(long id) => id.ToString(CultureInfo.InvariantCulture);
 
     private static PermissionReading Unread(string source, RemoteResult result) => new(source, null, $"{result.Status} {result.Code}".TrimEnd());
 

@@ -46,7 +46,7 @@ public sealed class PermissionTests
             TrailDriver.Event("step") with
             {
                 Kind = new("offboarding.step_ended", AuditRetention.Legal, "A step ended."), CaseId = "case-1",
-                Details = new Dictionary<string, string> { ["account"] = $"entra:{lost.Entra!.ObjectId}", ["outcome"] = "done" },
+                Details = new Dictionary<string, string> { ["account"] = $"entra:{lost.Entra!.ObjectId}", ["outcome"] = "done", ["step"] = "entra.directoryRoles" },
             },
             Cancellation);
         driver.Time.Advance(TimeSpan.FromDays(1));
@@ -71,6 +71,74 @@ public sealed class PermissionTests
         await remote.ReportAsync();
         Assert.Equal("audit.permissions_report", Assert.Single(remote.Alerts).Type);
         Assert.Equal(3, Directory.GetFiles(Path.Combine(remote.Files, "permissions")).Length);
+    }
+
+    [Fact]
+    public async Task Roles_of_DingTalk_are_read_and_each_change_is_explained_only_by_what_fits_it()
+    {
+        await using var driver = new TrailDriver();
+        await using var remote = await Remote.StartAsync(driver);
+        Assert.Equal(0, await remote.SnapshotAsync());
+        var pseudonyms = new AuditPseudonyms("0123456789abcdef0123456789abcdef"u8);
+        string Account(string employeeId) => PermissionEvents.AccountOf(pseudonyms, "sandbox", remote.Sandbox.Directory[employeeId].DingTalk!.UserId);
+        void Roles(string employeeId, Func<IReadOnlyList<long>, IEnumerable<long>> change) => remote.Sandbox.Directory.Change(
+            employeeId, person => person with { DingTalk = person.DingTalk! with { RoleIds = [.. change(person.DingTalk.RoleIds)] } });
+        Task Report(string employeeId, string what, bool? given, params string[] permissions) => remote.Trail.AppendAsync(
+            PermissionEvents.Event("dingtalk/sandbox", what, Account(employeeId), "admin-pseudonym", PayloadHash.None, driver.Time.GetUtcNow(), "e1", permissions, given), Cancellation);
+
+        // By the book; another role on the same day without a word; taken while the report says given; taken by a case; and by a step that takes no role.
+        Roles("E1002", static held => held.Append(11).Append(12));
+        await Report("E1002", "label_user_change", true, "role 11");
+        Roles("E1008", static _ => []);
+        await Report("E1008", "label_user_change", true, "role 11");
+        Roles("E1015", static _ => []);
+        Roles("E1022", static _ => []);
+        foreach (var (employeeId, step) in new[] { ("E1015", "dingtalk.roles"), ("E1022", "dingtalk.disable") })
+        {
+            await remote.Trail.AppendAsync(
+                TrailDriver.Event("step") with
+                {
+                    Kind = new("offboarding.step_ended", AuditRetention.Legal, "A step ended."), CaseId = "case-1",
+                    Details = new Dictionary<string, string> { ["account"] = Account(employeeId), ["outcome"] = "done", ["step"] = step },
+                },
+                Cancellation);
+        }
+
+        driver.Time.Advance(TimeSpan.FromHours(20));
+        Assert.Equal(5, await remote.SnapshotAsync());
+        Assert.Equal(0, await remote.SnapshotAsync());
+        var reports = new PermissionReports(new AuditSearch(driver.Real, new AuditSeals(driver.Real)), driver.Time);
+        var report = await reports.MakeAsync(TrailDriver.Start, TrailDriver.Start.AddDays(10), Cancellation);
+        Assert.Equal((2, 3, 3), (report.Gained, report.Lost, report.Unexplained));
+        Assert.Equal([false, false, false, true, true], report.Changes.Select(static change => change.Explained));
+        PermissionChange Of(string employeeId, string permission) =>
+            Assert.Single(report.Changes, change => change.Who == Account(employeeId) && change.Permission.StartsWith(permission, StringComparison.Ordinal));
+        Assert.Equal((true, "admin-pseudonym"), (Of("E1002", "role 11").Explained, Of("E1002", "role 11").By));
+        Assert.Matches(@"^role 11 \(.+\)$", Of("E1002", "role 11").Permission);
+        Assert.Equal((false, (string?)null), (Of("E1002", "role 12").Explained, Of("E1002", "role 12").By));
+        Assert.False(Of("E1008", "role").Explained);
+        Assert.Equal("case case-1", Of("E1015", "role").ApprovedBy);
+        Assert.False(Of("E1022", "role").Explained);
+    }
+
+    [Fact]
+    public async Task Members_of_a_role_are_read_page_by_page_and_a_role_that_cannot_be_read_changes_nothing()
+    {
+        await using var driver = new TrailDriver();
+        await using var remote = await Remote.StartAsync(driver);
+        var client = remote.DingTalk["sandbox"];
+        var first = await client.ListRoleMembersAsync(11, 100, Cancellation);
+        Assert.True(first.IsOk, $"{first.Status} {first.Code}");
+        var all = first.Value!;
+        Assert.True(all.Count > 2);
+        Assert.Equal(all, (await client.ListRoleMembersAsync(11, 2, Cancellation)).Value!);
+        Assert.Contains((await client.ListRolesAsync(Cancellation)).Value!, static role => role.Id == 11 && role.Group is not null);
+
+        Assert.Equal(0, await remote.SnapshotAsync());
+        remote.Sandbox.Faults.Add(new() { Kind = SandboxFaultKind.Denied, Operation = "role.simplelist" });
+        Assert.Equal(0, await remote.SnapshotAsync());
+        remote.Sandbox.Faults.Clear();
+        Assert.Equal(0, await remote.SnapshotAsync());
     }
 
     [Fact]
@@ -191,7 +259,7 @@ public sealed class PermissionTests
 
         private AuditArchive Archive => new(_driver.Real, new FolderFiles(Files));
 
-        private DingTalkClients DingTalk => _services.GetRequiredService<DingTalkClients>();
+        public DingTalkClients DingTalk => _services.GetRequiredService<DingTalkClients>();
 
         public static async Task<Remote> StartAsync(TrailDriver driver) =>
             new(driver, await SandboxServer.StartNewAsync(timeProvider: driver.Time, cancellationToken: Cancellation));
