@@ -29,6 +29,9 @@ public sealed class PermissionSources(AuthOptions auth, DingTalkClients dingTalk
     private const string SubAdministrator = "sub-administrator";
     private const int PageOfMembers = 100;
 
+    /// <summary>Roles of DingTalk's default group that only repeat the list of administrators, which is read by itself.</summary>
+    private static readonly HashSet<string?> s_administratorRoles = ["主管理员", "子管理员"];
+
     /// <summary>Reads every source.</summary>
     internal async IAsyncEnumerable<PermissionReading> ReadAsync([System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -72,7 +75,7 @@ public sealed class PermissionSources(AuthOptions auth, DingTalkClients dingTalk
         }
 
         List<PermissionHolding> holdings = [];
-        foreach (var role in known)
+        foreach (var role in known.Where(static role => !s_administratorRoles.Contains(role.Name)))
         {
             var members = await client.ListRoleMembersAsync(role.Id, PageOfMembers, cancellationToken);
             if (members.Value is not { } userIds)
