@@ -71,23 +71,7 @@ public sealed class RecordShapeTests
             foreach (var (place, value, how) in changes)
             {
                 var bytes = Encoding.UTF8.GetBytes(lines[place % lines.Count]).ToList();
-                var at = place % bytes.Count;
-                switch (how)
-                {
-                    case 0:
-                        bytes[at] = value;
-                        break;
-                    case 1:
-                        bytes.Insert(at, value);
-                        break;
-                    case 2:
-                        bytes.RemoveRange(at, Math.Min(1 + (value % 7), bytes.Count - at));
-                        break;
-                    default:
-                        bytes.RemoveRange(at, bytes.Count - at);
-                        break;
-                }
-
+                Change(bytes, place, value, how);
                 all.Add([.. bytes]);
             }
 
@@ -184,6 +168,27 @@ public sealed class RecordShapeTests
                 }
             },
             iter: 20_000);
+    }
+
+    /// <summary>Replaces a byte (0), puts one in (1), takes some out (2) or cuts the rest off (3).</summary>
+    internal static void Change(List<byte> bytes, int place, byte value, int how)
+    {
+        var at = place % bytes.Count;
+        switch (how)
+        {
+            case 0:
+                bytes[at] = value;
+                break;
+            case 1:
+                bytes.Insert(at, value);
+                break;
+            case 2:
+                bytes.RemoveRange(at, Math.Min(value % 7, bytes.Count - at));
+                break;
+            default:
+                bytes.RemoveRange(at, bytes.Count - at);
+                break;
+        }
     }
 
     private static void Compare(List<byte[]> lines)

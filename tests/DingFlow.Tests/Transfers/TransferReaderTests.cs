@@ -305,20 +305,7 @@ public sealed class TransferReaderTests
                 var bytes = Seed(format).ToList();
                 foreach (var (place, value, how) in changes)
                 {
-                    var at = place % bytes.Count;
-                    switch (how)
-                    {
-                        case 0:
-                            bytes[at] = value;
-                            break;
-                        case 1:
-                            bytes.Insert(at, value);
-                            break;
-                        default:
-                            bytes.RemoveRange(at, Math.Min(value % 7, bytes.Count - at));
-                            break;
-                    }
-
+                    RecordShapeTests.Change(bytes, place, value, how);
                     if (bytes.Count == 0)
                     {
                         break;

@@ -1,0 +1,137 @@
+using System.Text.Json;
+
+namespace DingFlow.Transfers;
+
+/// <content>What few records have: exemptions that they claim, with evidence and onward places, and mechanisms with a number.</content>
+internal sealed partial class RecordJson
+{
+    /// <summary>A word or code, or <c>{"code", "evidence": {kind: document}, "onward": [place]}</c>.</summary>
+    private RefusalReason Exemption(ref Utf8JsonReader reader, RecordDraft draft)
+    {
+        if (reader.TokenType == JsonTokenType.String)
+        {
+            return ExemptionCode(ref reader, draft);
+        }
+
+        if (reader.TokenType != JsonTokenType.StartObject)
+        {
+            return RefusalReason.InvalidProperty;
+        }
+
+        var coded = false;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var name = Text(ref reader);
+            var (isCode, isEvidence, isOnward) = (name.SequenceEqual("code"u8), name.SequenceEqual("evidence"u8), name.SequenceEqual("onward"u8));
+            reader.Read();
+            var refusal = RefusalReason.None;
+            if (isCode)
+            {
+                coded = true;
+                refusal = reader.TokenType == JsonTokenType.String ? ExemptionCode(ref reader, draft) : RefusalReason.InvalidProperty;
+            }
+            else if (isEvidence && reader.TokenType != JsonTokenType.Null)
+            {
+                refusal = Evidence(ref reader, draft);
+            }
+            else if (isOnward && reader.TokenType != JsonTokenType.Null)
+            {
+                refusal = Onward(ref reader, draft);
+            }
+            else
+            {
+                reader.Skip();
+            }
+
+            if (refusal != RefusalReason.None)
+            {
+                return refusal;
+            }
+        }
+
+        return coded ? RefusalReason.None : RefusalReason.UnknownExemption;
+    }
+
+    private RefusalReason ExemptionCode(ref Utf8JsonReader reader, RecordDraft draft)
+    {
+        var text = Text(ref reader);
+        var code = text.Length is > 0 and <= LongestName ? pools.Exemptions.Get(text) : null;
+        draft.Exemption = code?.Kind ?? ExemptionKind.None;
+        return code?.Refusal ?? RefusalReason.UnknownExemption;
+    }
+
+    private static RefusalReason Evidence(ref Utf8JsonReader reader, RecordDraft draft)
+    {
+        const int most = 16;
+        if (reader.TokenType != JsonTokenType.StartObject)
+        {
+            return RefusalReason.InvalidProperty;
+        }
+
+        draft.Evidence = new(StringComparer.OrdinalIgnoreCase);
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var kind = reader.GetString()!;
+            reader.Read();
+            if (reader.TokenType != JsonTokenType.String || kind.Length > LongestName || draft.Evidence.Count == most
+                || reader.GetString() is not { Length: > 0 and <= LongestText } document || !draft.Evidence.TryAdd(kind, document))
+            {
+                return RefusalReason.InvalidProperty;
+            }
+        }
+
+        return RefusalReason.None;
+    }
+
+    private static RefusalReason Onward(ref Utf8JsonReader reader, RecordDraft draft)
+    {
+        const int most = 32;
+        if (reader.TokenType != JsonTokenType.StartArray)
+        {
+            return RefusalReason.InvalidProperty;
+        }
+
+        draft.Onward = [];
+        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+        {
+            if (reader.TokenType != JsonTokenType.String || draft.Onward.Count == most
+                || reader.GetString() is not { Length: > 0 and <= LongestText } place)
+            {
+                return RefusalReason.InvalidProperty;
+            }
+
+            draft.Onward.Add(place);
+        }
+
+        return RefusalReason.None;
+    }
+
+    /// <summary><c>{"kind", "number"}</c>, kept as <c>kind:number</c>.</summary>
+    private RefusalReason Mechanism(ref Utf8JsonReader reader, RecordDraft draft)
+    {
+        string? kind = null;
+        string? number = null;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var name = Text(ref reader);
+            var (isKind, isNumber) = (name.SequenceEqual("kind"u8), name.SequenceEqual("number"u8));
+            reader.Read();
+            if (reader.TokenType == JsonTokenType.String && (isKind || isNumber))
+            {
+                (kind, number) = isKind ? (reader.GetString(), number) : (kind, reader.GetString());
+            }
+            else
+            {
+                reader.Skip();
+            }
+        }
+
+        if (kind is not { Length: > 0 and <= LongestName } || number?.Length > LongestName)
+        {
+            return RefusalReason.InvalidProperty;
+        }
+
+        draft.Mechanism = pools.Texts.Get(global::System.Text.Encoding.UTF8.GetBytes(number is null ? kind : $"{kind}:{number}"));
+        return RefusalReason.None;
+    }
+}
