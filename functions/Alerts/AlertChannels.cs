@@ -89,6 +89,15 @@ public sealed record RobotChannel : AlertChannel
     /// <summary>The robot's secret, <c>SEC…</c>.</summary>
     public required string Secret { get; init; }
 
+    /// <summary>
+    /// The property of the message that names it, the same with every attempt; <see langword="null"/> for none. DingTalk's reference has
+    /// <c>msgUuid</c>, and no public source shows where it stands.
+    /// </summary>
+    public string? IdField { get; init; } = DefaultIdField;
+
+    /// <summary>The property that names a message unless the settings say otherwise.</summary>
+    public const string DefaultIdField = "msgUuid";
+
     /// <inheritdoc/>
     protected override string Receiver => $"{Url.AbsoluteUri}|{AccessToken}|{Secret}";
 }

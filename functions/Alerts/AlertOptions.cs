@@ -152,7 +152,18 @@ public sealed record AlertOptions
 
         return url is null || token.Length == 0 || secret.Length == 0
             ? null
-            : new() { Name = name.ToLowerInvariant(), Url = url, AccessToken = token, Secret = secret };
+            : new() { Name = name.ToLowerInvariant(), Url = url, AccessToken = token, Secret = secret, IdField = ReadIdField(reader) };
+    }
+
+    private static string? ReadIdField(SettingsReader reader)
+    {
+        var field = reader.Text("IdField") ?? RobotChannel.DefaultIdField;
+        if (!field.All(static c => char.IsAsciiLetterOrDigit(c) || c == '_') || field is "msgtype" or "markdown" or "at")
+        {
+            reader.Fault("IdField", "must be the name of a property of letters, digits and '_', or none");
+        }
+
+        return field.Equals("none", StringComparison.OrdinalIgnoreCase) ? null : field;
     }
 
     private static WorkNoticeChannel? ReadWorkNotice(string name, SettingsReader reader, IConfiguration configuration)

@@ -9,8 +9,8 @@ using Newtonsoft.Json.Linq;
 namespace DingFlow.Alerts;
 
 /// <summary>
-/// Sends to custom robots of DingTalk groups: signed, with a <c>msgUuid</c> that stays the same with every attempt so that DingTalk
-/// recognises a repetition. Source: "Custom robot" of the DingTalk Open Platform.
+/// Sends to custom robots of DingTalk groups: signed, with an id (<see cref="RobotChannel.IdField"/>) that stays the same with every attempt so that
+/// DingTalk recognises a repetition. Source: "Custom robot" of the DingTalk Open Platform.
 /// </summary>
 public sealed class AlertRobot(TimeProvider timeProvider) : IAlertChannelSender, IDisposable
 {
@@ -62,8 +62,12 @@ public sealed class AlertRobot(TimeProvider timeProvider) : IAlertChannelSender,
         {
             ["msgtype"] = "markdown",
             ["markdown"] = new JObject { ["title"] = AlertWording.Title(text), ["text"] = AlertWording.Markdown(text, TextBytes) },
-            ["msgUuid"] = notice.Id,
         };
+        if (channel.IdField is { } field)
+        {
+            body[field] = notice.Id;
+        }
+
         var query = string.Create(
             CultureInfo.InvariantCulture,
             $"?access_token={Uri.EscapeDataString(channel.AccessToken)}&timestamp={timestamp}&sign={Uri.EscapeDataString(Sign(channel.Secret, timestamp))}");

@@ -56,7 +56,8 @@ public sealed partial class DingTalkClient
 
     /// <summary>
     /// What became of a work notice (<c>topapi/message/corpconversation/getsendresult</c>), within 24 hours of its sending. The lists of
-    /// those who have it (<c>read_user_id_list</c>, <c>unread_user_id_list</c>) are from memory of DingTalk's reference.
+    /// those who have it (<c>read_user_id_list</c>, <c>unread_user_id_list</c>) and of those who do not are as several public client libraries
+    /// read them; who is refused is seen both as <c>forbidden_user_id_list</c> and as <c>forbidden_list</c>, so that both count.
     /// </summary>
     public Task<RemoteResult<WorkNoticeResult>> ReadWorkNoticeResultAsync(long agentId, string taskId, CancellationToken cancellationToken) =>
         _transport.SendAsync<WorkNoticeResult>(

@@ -3,6 +3,7 @@ using DingFlow.Messaging;
 using DingFlow.Settings;
 using DingFlow.Storage;
 using DingFlow.Transfers.Ledger;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace DingFlow.Transfers;
 
@@ -24,6 +25,8 @@ public static class TransfersServices
 
         var pseudonyms = new PseudonymKey(key);
         var ledger = LedgerOptions.Read(configuration, faults, pseudonyms.Id);
+        // A command that recounts has no requests, whose rate the program knows.
+        services.TryAddSingleton<RequestRate>();
         return services
             .AddSingleton(options)
             .AddSingleton(classifier)

@@ -106,6 +106,33 @@ public sealed class ThresholdWalkTests
     }
 
     [Fact]
+    public async Task One_dead_channel_is_enough_for_red_and_only_operations_learn_which()
+    {
+        const string OperationsKey = "operations-key-of-the-threshold-walk-0123456789";
+        await using var sandbox = await SandboxServer.StartNewAsync(cancellationToken: Cancellation);
+        sandbox.Faults.Set([new SandboxFault { Kind = SandboxFaultKind.ServerError, Operation = SandboxOperations.RobotSend }]);
+        var settings = Settings(sandbox);
+        (settings["Auth:ApiKeys:ops:Hash"], settings["Auth:ApiKeys:ops:Roles"]) = (ConfiguredProgram.HashOf(OperationsKey), "operations.read");
+        await using var program = await DingFlowProcess.StartStandaloneAsync(settings);
+        using var operations = program.CreateOperator(OperationsKey);
+        await ExportAsync(program, 1, 1);
+        await TickAsync(program, "CheckThresholds");
+
+        await Eventually.IsTrueAsync(
+            async () => (await operations.AskAsync(HttpMethod.Get, "/api/health/ready")).Text.Contains("the channel group has failed since", StringComparison.Ordinal),
+            () => "the dead channel named", Cancellation);
+        var anybody = await program.Client.AskAsync(HttpMethod.Get, "/api/health/ready");
+        Assert.Equal(503, anybody.Status);
+        Assert.DoesNotContain("group", anybody.Text, StringComparison.Ordinal);
+        Assert.Equal(200, (await program.Client.AskAsync(HttpMethod.Get, "/api/health/live")).Status);
+
+        // The other channels have told people.
+        await Eventually.IsTrueAsync(
+            () => Task.FromResult(sandbox.Outbox.Messages.Select(static message => message.Operation).Distinct().Order().SequenceEqual(["corpconversation.asyncsend_v2", "messages.send"])),
+            () => "mail and work notice", Cancellation);
+    }
+
+    [Fact]
     public async Task Settings_that_do_not_fit_stop_the_start_and_are_all_named()
     {
         await using var program = DingFlowProcess.Standalone(new Dictionary<string, string>

@@ -135,6 +135,37 @@ public sealed class TransferIntakeTests
             },
             iter: 150);
 
+    /// <summary>Azure cuts an answer off after 230 s: before that it is given, with how far the batch got.</summary>
+    [Fact]
+    public async Task A_batch_that_takes_too_long_is_answered_with_how_far_it_got_and_goes_on_from_there()
+    {
+        var time = LedgerScenario.Clock();
+        await using var world = new World(new LedgerMemoryStore(), time: time);
+        var lines = TransferSender.Lines(Enumerable.Range(0, 300), Exporter);
+        var until = lines.Split('\n').Take(200).Sum(static line => line.Length + 1);
+        await using var stalling = new StallingStream(System.Text.Encoding.UTF8.GetBytes(lines[..(until + 50)]));
+        await using var body = await OpenAsync(stalling, time);
+
+        var taking = world.Intake.RecordAsync(body.BatchId, body, static _ => true, Token);
+        await stalling.Stalled.WaitAsync(Token);
+        time.Advance(Options.BatchTime);
+        var receipt = await taking;
+
+        Assert.Equal((BatchStop.TimeLimit, false, 200L, 200L), (receipt.Stopped, receipt.Complete, receipt.Read, receipt.Accepted));
+        await using var rest = await OpenAsync(new MemoryStream(System.Text.Encoding.UTF8.GetBytes(lines[until..])), time);
+        var more = await world.Intake.RecordAsync(rest.BatchId, rest, static _ => true, Token);
+        Assert.Equal((true, 100L, receipt.BatchId), (more.Complete, more.Accepted, more.BatchId));
+        Assert.Equal(300, (await world.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
+
+        static async Task<BatchBody> OpenAsync(Stream body, TimeProvider time)
+        {
+            var context = new Microsoft.AspNetCore.Http.DefaultHttpContext();
+            (context.Request.Method, context.Request.ContentType, context.Request.Body) = ("POST", TransferSender.NdJson, body);
+            context.Request.Headers["Idempotency-Key"] = "slow";
+            return (await BatchBody.OpenAsync(context, Options, Key, time))!;
+        }
+    }
+
     [Fact]
     public async Task Records_that_become_acceptable_are_recorded_when_the_same_batch_comes_again()
     {
@@ -255,6 +286,26 @@ public sealed class TransferIntakeTests
 
     private static List<SubjectTransfer> Batch(int records, int from = 0) =>
         [.. Enumerable.Range(from, records).Select(i => LedgerScenario.Record(i))];
+
+    /// <summary>A body that stops coming after some bytes.</summary>
+    private sealed class StallingStream(byte[] bytes) : MemoryStream(bytes)
+    {
+        private readonly TaskCompletionSource _stalled = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task Stalled => _stalled.Task;
+
+        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            if (Position < Length)
+            {
+                return await base.ReadAsync(buffer, cancellationToken);
+            }
+
+            _stalled.TrySetResult();
+            await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken);
+            return 0;
+        }
+    }
 
     /// <summary>A store before one call of which something else happens.</summary>
     private sealed class InterruptedStore(IEntityStore inner, int at, Func<Task> meanwhile) : IEntityStore
