@@ -2,11 +2,25 @@ using DingFlow.Hosting;
 
 namespace DingFlow.Offboarding;
 
-/// <summary><c>POST /api/offboarding/{caseId}/cancel</c>: a person ends a case that is not verified. Changes that were made stay.</summary>
-public sealed class CancelOffboardingCase(CaseStore cases, TimeProvider time) : IHttpFunction
+/// <summary>
+/// <c>POST /api/offboarding/{caseId}/cancel</c>: a person ends a case that is not verified. Changes that were made stay. An earlier case of the
+/// person that had given way to it asks people again; asked for once more, that is made up for if the process died in between.
+/// </summary>
+public sealed class CancelOffboardingCase(CaseStore cases, CaseSuccession succession, TimeProvider time) : IHttpFunction
 {
     /// <inheritdoc/>
-    public Task InvokeAsync(HttpContext context) => OperatorActions.TakeAsync(
+    public async Task InvokeAsync(HttpContext context)
+    {
+        if (context.Request.RouteValues["caseId"] is string caseId
+            && await cases.FindAsync(caseId, context.RequestAborted) is { Case: { State: CaseState.Cancelled, Superseded: true } } ended)
+        {
+            await succession.AskAgainAsync(ended, context.RequestAborted);
+        }
+
+        await EndAsync(context);
+    }
+
+    private Task EndAsync(HttpContext context) => OperatorActions.TakeAsync(
         context, cases, time, "cancel",
         c => c.IsOpen || c.NeedsAttention
             ? c with
@@ -17,7 +31,7 @@ public sealed class CancelOffboardingCase(CaseStore cases, TimeProvider time) : 
                 Notes = c.MayHaveChanged ? ["An operator ended the case; what its steps changed stays as it is."] : ["An operator ended the case."],
             }
             : null,
-        (_, _) => Task.CompletedTask);
+        succession.AskAgainAsync);
 }
 
 /// <summary><c>POST /api/offboarding/{caseId}/retry</c>: takes up a case that waits for people, after they mended the cause.</summary>

@@ -256,11 +256,10 @@ public sealed partial class CaseEvents(
         }
 
         var isNew = !c.Identifiers.Contains(identifiers);
-        var joined = c with
+        var joined = CaseWords.Heard(c, signal) with
         {
             EmployeeId = c.EmployeeId ?? personEvent.EmployeeId,
             Mode = personEvent.DryRun ? c.Mode : CaseMode.Live,
-            Signals = [.. c.Signals, signal],
             Identifiers = isNew ? [.. c.Identifiers, identifiers] : c.Identifiers,
             Tenants = CaseChanges.Widened(c.Tenants, personEvent.Tenants),
             EmailDomains = CaseChanges.Widened(c.EmailDomains, personEvent.EmailDomains),
@@ -308,7 +307,7 @@ public sealed partial class CaseEvents(
             && latest.Case.Signals.Any(s => s.Source == signal.Source && s.Kind is PersonEventKind.Terminated or PersonEventKind.AccountDisabled
                 && s.OccurredAt is not null && s.SaidAt > occurredAt))
         {
-            await cases.UpdateAsync(latest, c => HasHeard(c, signal) ? c : c with { Signals = [.. c.Signals, signal] }, cancellationToken);
+            await cases.UpdateAsync(latest, c => HasHeard(c, signal) ? c : CaseWords.Heard(c, signal), cancellationToken);
             Log.SetAside(logger, latest.Case.CaseId, personEvent.Kind, signal.Source);
             return null;
         }
@@ -374,7 +373,7 @@ public sealed partial class CaseEvents(
             return;
         }
 
-        var stored = await cases.UpdateAsync(latest, c => HasHeard(c, signal) ? c : c with { Signals = [.. c.Signals, signal] }, cancellationToken);
+        var stored = await cases.UpdateAsync(latest, c => HasHeard(c, signal) ? c : CaseWords.Heard(c, signal), cancellationToken);
         Log.EnabledElsewhere(logger, stored.Case.CaseId, signal.Source);
         if (stored.Case is { State: CaseState.Verified, Superseded: false })
         {
@@ -389,7 +388,7 @@ public sealed partial class CaseEvents(
             return c;
         }
 
-        var told = c with { Signals = [.. c.Signals, signal], Superseded = true, NextAttemptAt = null };
+        var told = CaseWords.Heard(c, signal) with { Superseded = true, NextAttemptAt = null };
         var what = kind switch
         {
             PersonEventKind.Rehired => "The person was rehired",

@@ -69,6 +69,9 @@ public sealed record CaseView
     /// <inheritdoc cref="OffboardingCase.Signals"/>
     public required IReadOnlyList<CaseSignal> Signals { get; init; }
 
+    /// <inheritdoc cref="OffboardingCase.WordsLeftOut"/>
+    public required int WordsLeftOut { get; init; }
+
     /// <inheritdoc cref="OffboardingCase.Actions"/>
     public required IReadOnlyList<CaseAction> Actions { get; init; }
 
@@ -102,6 +105,7 @@ public sealed record CaseView
         Accounts = c.Accounts,
         Steps = c.Steps,
         Signals = c.Signals,
+        WordsLeftOut = c.WordsLeftOut,
         Actions = c.Actions,
         Quarantine = c.Quarantine,
         Consents = c.Consents,

@@ -363,6 +363,10 @@ public sealed record OffboardingCase
     /// <summary>The events that this case heard.</summary>
     public IReadOnlyList<CaseSignal> Signals { get; init; } = [];
 
+    /// <summary>How many more words it heard that said nothing new and were not kept.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public int WordsLeftOut { get; init; }
+
     /// <summary>What operators did.</summary>
     public IReadOnlyList<CaseAction> Actions { get; init; } = [];
 

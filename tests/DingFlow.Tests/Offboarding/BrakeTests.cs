@@ -190,6 +190,21 @@ public sealed class BrakeTests
     }
 
     [Fact]
+    public async Task One_person_twice_at_the_same_moment_is_one_person()
+    {
+        await using var driver = await WithAsync(count: 1);
+        await LeaveAsync(driver, 2);
+        var caseId = (await driver.OnlyCaseAsync("E1002")).CaseId;
+
+        var outcomes = await Task.WhenAll(
+            Task.Run(() => ConsentAsync(driver, caseId, "key:one", true), Cancellation), Task.Run(() => ConsentAsync(driver, caseId, "key:one", true), Cancellation));
+
+        Assert.Equal(new[] { ReleaseOutcome.AwaitsSecond, ReleaseOutcome.SamePrincipal }.Order(), outcomes.Order());
+        Assert.Single((await driver.GetAsync(caseId)).Consents);
+        Assert.Empty(driver.Sandbox.Directory["E1002"].Mutations);
+    }
+
+    [Fact]
     public async Task A_held_leaver_who_stays_after_all_is_cancelled_and_one_whose_date_moves_waits_for_it()
     {
         await using var driver = await WithAsync(count: 1);

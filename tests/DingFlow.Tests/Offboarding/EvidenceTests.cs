@@ -67,6 +67,7 @@ public sealed class EvidenceTests
             Assert.Equal(JTokenType.Integer, e["time"]!.Type);
             Assert.Equal(("DingFlow", "1.3.0", c.CaseId), ((string?)e["metadata"]!["product"]!["name"], (string?)e["metadata"]!["version"], (string?)e["metadata"]!["correlation_uid"]));
             Assert.Equal(JTokenType.String, e["user"]!["uid"]!.Type);
+            Assert.Equal(("DingFlow", "hr/acme"), ((string?)e["actor"]!["app_name"], (string?)e["actor"]!["invoked_by"]));
         });
         Assert.Equal(events.Count, events.Select(e => (string?)e["metadata"]!["uid"]).Distinct().Count());
         Assert.Equal(2, events.Count(e => (int)e["activity_id"]! == 5));

@@ -1,6 +1,8 @@
 using DingFlow.Messaging;
 using DingFlow.Offboarding;
+using DingFlow.Sandbox;
 using DingFlow.Storage;
+using Microsoft.AspNetCore.Http;
 
 namespace DingFlow.Tests.Offboarding;
 
@@ -123,6 +125,48 @@ public sealed class SuccessionTests
             Assert.Equal(CaseState.NeedsHuman, (await driver.GetAsync(earlier)).State);
             Assert.Equal(2, driver.Alerts.Where(a => a.About == earlier).DistinctBy(a => a.AlertId).Count());
         }
+    }
+
+    [Fact]
+    public async Task A_younger_case_that_an_operator_cancels_has_the_earlier_one_ask_again_which_may_then_be_reactivated()
+    {
+        await using var driver = await OffboardingDriver.StartAsync(remoteTime: new HurriedTime(100));
+        var earlier = await ReturnedAsync(driver);
+        driver.Sandbox.Directory.Change("E1001", p => p with { Entra = p.Entra! with { AccountEnabled = true } });
+        driver.Sandbox.Faults.Set([new() { Kind = SandboxFaultKind.DoNothing, Operation = SandboxOperations.GraphUpdate }]);
+        var younger = await LeaveAgainAsync(driver);
+        await driver.SweepAsync();
+        await AsksNobodyAsync(driver, earlier, younger);
+        Assert.Equal(CaseState.Running, (await driver.GetAsync(younger)).State);
+
+        Assert.Equal(StatusCodes.Status202Accepted, await CancelAsync(driver, younger));
+
+        driver.Sandbox.Faults.Clear();
+        var asking = await driver.GetAsync(earlier);
+        Assert.Equal((CaseState.Cancelled, CaseState.NeedsHuman, true), ((await driver.GetAsync(younger)).State, asking.State, asking.Superseded));
+        Assert.Contains(younger, Assert.Single(asking.Notes), StringComparison.Ordinal);
+        Assert.Equal(2, driver.Alerts.Where(a => a.About == earlier).DistinctBy(a => a.AlertId).Count());
+        Assert.Equal(StatusCodes.Status409Conflict, await CancelAsync(driver, younger));
+
+        await driver.Get<CaseRuns>().ScheduleAsync(
+            await StoredAsync(driver, earlier), driver.Time.GetUtcNow(), "reactivation", c => CaseRestorer.Begin(c, "key:one", "they stay", driver.Time.GetUtcNow())!, Cancellation);
+        await driver.SettleAsync();
+        Assert.Equal(CaseState.Reactivated, (await driver.GetAsync(earlier)).State);
+        Assert.True(driver.Sandbox.Directory["E1001"] is { DingTalk.Disabled: false, Entra.AccountEnabled: true });
+    }
+
+    private static async Task<int> CancelAsync(OffboardingDriver driver, string caseId)
+    {
+        var context = new DefaultHttpContext
+        {
+            User = new System.Security.Claims.ClaimsPrincipal(new System.Security.Claims.ClaimsIdentity([new(DingFlow.Hosting.BearerAuthentication.PrincipalClaim, "key:one")])),
+        };
+        context.Request.RouteValues["caseId"] = caseId;
+        context.Request.ContentType = "application/json";
+        context.Request.Body = new MemoryStream("""{"reason":"HR named the wrong person"}"""u8.ToArray());
+        context.Response.Body = new MemoryStream();
+        await new CancelOffboardingCase(driver.Get<CaseStore>(), driver.Get<CaseSuccession>(), driver.Time).InvokeAsync(context);
+        return context.Response.StatusCode;
     }
 
     /// <summary>E1001 left, was frozen, and was rehired; nobody has given the accounts back yet.</summary>
