@@ -23,7 +23,6 @@ public sealed class OffboardingTimerTests
         await using var program = await ProgramAsync("SweepOffboarding", time, async now =>
         {
             driver.Time.SetUtcNow(now);
-            driver.Queue.LoseAll(); // What was sent for later is lost: the timer alone sees to it.
             await driver.SweepAsync();
             await driver.SettleAsync();
             await fired.Writer.WriteAsync(now, Cancellation);
@@ -37,6 +36,9 @@ public sealed class OffboardingTimerTests
         await time.WaitedForAsync(TimeSpan.FromMinutes(1), Cancellation);
         var verified = await AtAsync("03:00:15");
         Assert.Equal((CaseState.Verified, null), (verified.State, verified.RecheckedAt));
+
+        // What was sent for later is lost: the timer alone sees to it.
+        driver.Queue.LoseAll();
         await time.WaitedForAsync(TimeSpan.FromMinutes(1), Cancellation);
         Assert.Null((await AtAsync("03:44:15")).RecheckedAt);
         await time.WaitedForAsync(TimeSpan.FromMinutes(1), Cancellation);

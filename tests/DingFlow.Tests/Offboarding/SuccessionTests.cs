@@ -146,6 +146,7 @@ public sealed class SuccessionTests
         Assert.Equal((CaseState.Cancelled, CaseState.NeedsHuman, true), ((await driver.GetAsync(younger)).State, asking.State, asking.Superseded));
         Assert.Contains(younger, Assert.Single(asking.Notes), StringComparison.Ordinal);
         Assert.Equal(2, driver.Alerts.Where(a => a.About == earlier).DistinctBy(a => a.AlertId).Count());
+        driver.Time.Advance(TimeSpan.FromSeconds(1));
         Assert.Equal(StatusCodes.Status409Conflict, await CancelAsync(driver, younger));
 
         await driver.Get<CaseRuns>().ScheduleAsync(
