@@ -11,6 +11,10 @@ internal static class TransferAudit
     /// <summary>A batch was recorded.</summary>
     public static AuditKind BatchRecorded { get; } = new("transfers.batch_recorded", AuditRetention.Legal, "A caller reported a batch of transfers.");
 
+    /// <summary>A change is about to be made.</summary>
+    public static AuditKind ChangeBegun { get; } = new(
+        "transfers.change_begun", AuditRetention.Legal, "Somebody is about to change the ledger; the entry of the change itself says what came of it.");
+
     /// <summary>A batch is taken back.</summary>
     public static AuditKind BatchVoided { get; } = new("transfers.batch_voided", AuditRetention.Legal, "A person took a batch of transfers back.");
 
@@ -46,8 +50,8 @@ internal static class TransferAudit
     };
 
     /// <summary>
-    /// An event of a caller's doing. It is in the trail before the thing is done: what cannot be audited is not done. Bodies that name a
-    /// person have no payload hash, since a hash of so little can be guessed back.
+    /// An event of a caller's doing. A look-up is in the trail before it is made, a change both before and after (<see cref="AuditedChange"/>):
+    /// what cannot be audited is not done. Bodies that name a person have no payload hash, since a hash of so little can be guessed back.
     /// </summary>
     public static AuditEvent By(HttpContext context, AuditKind kind, AuditTarget on) => new()
     {

@@ -37,13 +37,14 @@ public sealed class FindingStore(IEntityStore store, IAuditTrail trail)
         await store.GetAsync(Table, Findings, findingId, cancellationToken) is { } row ? (Read(row), row.ETag!) : null;
 
     /// <summary>Stores findings as a reconciliation leaves them; those that an operator changed meanwhile stay as the operator left them.</summary>
-    public async Task SaveAsync(IReadOnlyCollection<(Finding Finding, string? ETag)> findings, CancellationToken cancellationToken)
+    public async Task SaveAsync(IReadOnlyCollection<(Finding Finding, string? ETag, AuditEvent? Event)> findings, CancellationToken cancellationToken)
     {
         foreach (var chunk in findings.Chunk(500))
         {
-            await store.SubmitManyAsync(
-                [.. chunk.Select(f => EntityTransaction.Of(
-                    Table, f.ETag is null ? EntityOperation.Insert(Write(f.Finding)) : EntityOperation.Replace(Write(f.Finding), f.ETag)))],
+            await trail.SubmitManyAsync(
+                [.. chunk.Select(f => new AuditedTransaction(
+                    EntityTransaction.Of(Table, f.ETag is null ? EntityOperation.Insert(Write(f.Finding)) : EntityOperation.Replace(Write(f.Finding), f.ETag)),
+                    f.Event is null ? [] : [f.Event]))],
                 cancellationToken);
         }
     }

@@ -87,18 +87,24 @@ public sealed partial class PutHrRoster(
             return;
         }
 
-        var outcome = await rosters.CommitAsync(draft, context.Request.Query["allowShrink"] == "true" ? 100 : options.MaxShrinkPercent, token);
-        await trail.AppendAsync(
-            new()
+        var allowShrink = context.Request.Query["allowShrink"] == "true";
+        var put = new AuditEvent
+        {
+            Kind = ReconciliationAudit.RosterPut,
+            Actor = AuditActor.Principal(context.Principal()!),
+            Payload = PayloadHash.None,
+            On = new("source", source),
+            Details = new Dictionary<string, string>
             {
-                Kind = ReconciliationAudit.RosterPut,
-                Actor = AuditActor.Principal(context.Principal()!),
-                Payload = PayloadHash.None,
-                Outcome = outcome == RosterOutcome.InForce ? AuditOutcome.Succeeded : AuditOutcome.Refused,
-                On = new("source", source),
-                Details = new Dictionary<string, string> { ["people"] = draft.People.ToString(System.Globalization.CultureInfo.InvariantCulture) },
+                ["people"] = draft.People.ToString(System.Globalization.CultureInfo.InvariantCulture), ["allowShrink"] = allowShrink ? "true" : "false",
             },
-            token);
+        };
+        var outcome = await rosters.CommitAsync(draft, allowShrink ? 100 : options.MaxShrinkPercent, put, token);
+        if (outcome != RosterOutcome.InForce)
+        {
+            await trail.AppendAsync(put with { Outcome = AuditOutcome.Refused, Reason = outcome.ToString() }, token);
+        }
+
         await rosters.CleanAsync(source, token);
         switch (outcome)
         {

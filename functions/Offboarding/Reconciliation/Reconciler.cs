@@ -13,7 +13,7 @@ namespace DingFlow.Offboarding.Reconciliation;
 /// </summary>
 public sealed partial class Reconciler(
     RosterStore rosters, FindingStore findings, CaseStore cases, CaseRuns runs, CaseEvents events, DingTalkClients clients, DingTalkDirectory directory,
-    DingTalkRound round, EntraDirectory entra, ReconciliationOptions options, OffboardingOptions offboarding, IAuditTrail trail, IAlertSender alerts, TimeProvider time,
+    DingTalkRound round, EntraDirectory entra, ReconciliationOptions options, OffboardingOptions offboarding, IAlertSender alerts, TimeProvider time,
     ILogger<Reconciler> logger)
 {
     /// <summary>What is over is kept for those who ask.</summary>
@@ -203,7 +203,7 @@ public sealed partial class Reconciler(
         Dictionary<string, Finding> seen, Dictionary<string, (Finding Finding, string ETag)> known, Func<Finding, bool> wasLookedAt, DirectorySnapshot snapshot,
         DateTimeOffset started, CancellationToken cancellationToken)
     {
-        var changed = new List<(Finding, string?)>();
+        var changed = new List<(Finding, string?, AuditEvent?)>();
         var (fresh, resolved, opened) = (new List<Finding>(), 0, 0);
         foreach (var finding in seen.Values)
         {
@@ -217,25 +217,26 @@ public sealed partial class Reconciler(
                 fresh.Add(now);
             }
 
+            AuditEvent? became = null;
             if (now is { Status: FindingStatus.Open, BecameCase: false } && options.OpenCases.Contains(now.Kind))
             {
                 // The case first: opened again after a crash it is the same case.
                 if (await OpenCaseAsync(now, "Found by reconciliation.", cancellationToken))
                 {
-                    await trail.AppendAsync(Opened(now, AuditActor.System(nameof(Reconciler)), "Policy Offboarding:Reconciliation:OpenCases."), cancellationToken);
                     now = now with { BecameCase = true };
+                    became = Opened(now, AuditActor.System(nameof(Reconciler)), "Policy Offboarding:Reconciliation:OpenCases.");
                     opened++;
                 }
             }
 
-            changed.Add((now, etag));
+            changed.Add((now, etag, became));
         }
 
         foreach (var (finding, etag) in known.Values.Where(k => !seen.ContainsKey(k.Finding.FindingId)))
         {
             if (finding.Status != FindingStatus.Resolved && wasLookedAt(finding))
             {
-                changed.Add((finding with { Status = FindingStatus.Resolved, LastSeenAt = started, Action = null, BecameCase = false }, etag));
+                changed.Add((finding with { Status = FindingStatus.Resolved, LastSeenAt = started, Action = null, BecameCase = false }, etag, null));
                 resolved++;
             }
         }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using DingFlow.Messaging;
 using DingFlow.Offboarding.Guards;
 using DingFlow.Storage;
 
@@ -52,7 +53,7 @@ public enum RosterOutcome
 /// the people of a version lie in a partition of their own, many to a row. A version that is not in force is nobody's; those that a dead
 /// process left are removed with the next roster.
 /// </summary>
-public sealed class RosterStore(IEntityStore store, TimeProvider time) : IRosterSizes
+public sealed class RosterStore(IEntityStore store, IAuditTrail trail, TimeProvider time) : IRosterSizes
 {
     private const string Table = "OffboardingRosters";
     private const string Heads = "heads";
@@ -129,8 +130,9 @@ public sealed class RosterStore(IEntityStore store, TimeProvider time) : IRoster
     /// <summary>Puts the roster in force in place of the one that was when it was begun.</summary>
     /// <param name="draft">The roster.</param>
     /// <param name="mostShrinkPercent">By how many percent it may be smaller than the one before.</param>
+    /// <param name="inForce">What the audit trail says of it, exactly if it is in force then.</param>
     /// <param name="cancellationToken">Gives up waiting.</param>
-    public async Task<RosterOutcome> CommitAsync(RosterDraft draft, int mostShrinkPercent, CancellationToken cancellationToken)
+    public async Task<RosterOutcome> CommitAsync(RosterDraft draft, int mostShrinkPercent, AuditEvent inForce, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(draft);
         if (draft.Before is { } before && (long)draft.People * 100 < (long)before.People * (100 - mostShrinkPercent))
@@ -148,7 +150,7 @@ public sealed class RosterStore(IEntityStore store, TimeProvider time) : IRoster
             },
         };
         var operation = draft.Before is null ? EntityOperation.Insert(head) : EntityOperation.Replace(head, draft.Before.ETag);
-        return (await store.SubmitAsync(EntityTransaction.Of(Table, operation), cancellationToken)).Committed
+        return (await trail.SubmitAsync(EntityTransaction.Of(Table, operation), [inForce], cancellationToken)).Committed
             ? RosterOutcome.InForce
             : RosterOutcome.Overtaken;
     }
@@ -242,7 +244,7 @@ public sealed class RosterStore(IEntityStore store, TimeProvider time) : IRoster
         string? continuation = null;
         do
         {
-            var page = await store.QueryAsync(Table, partition, RowKeyRange.All, 200, continuation, cancellationToken);
+            var page = await store.QueryAsync(Table, partition, AuditOutbox.RowsBefore(), 200, continuation, cancellationToken);
             foreach (var row in page.Entities)
             {
                 yield return row;

@@ -53,13 +53,18 @@ public sealed partial class SetOpeningBalance(
             return;
         }
 
-        await trail.AppendAsync(
-            Event(context, TransferAudit.OpeningBalanceSet, exporter, request.Year, request.Counter!) with
+        var set = Event(context, TransferAudit.OpeningBalanceSet, exporter, request.Year, request.Counter!) with
+        {
+            Reason = request.Source, Details = new Dictionary<string, string> { ["count"] = request.Count!.Value.ToString(CultureInfo.InvariantCulture) },
+        };
+        await AuditedChange.RunAsync(
+            trail, [set],
+            async _ =>
             {
-                Reason = request.Source, Details = new Dictionary<string, string> { ["count"] = request.Count!.Value.ToString(CultureInfo.InvariantCulture) },
+                await ledger.SetOpeningBalanceAsync(exporter.Id, request.Year, request.Counter!, request.Count!.Value, request.Source!, context.RequestAborted);
+                return true;
             },
             context.RequestAborted);
-        await ledger.SetOpeningBalanceAsync(exporter.Id, request.Year, request.Counter!, request.Count!.Value, request.Source!, context.RequestAborted);
         Log.Set(logger, exporter.Id, request.Year, request.Counter!, request.Count.Value, context.Principal());
         await context.WriteJsonAsync(
             new OpeningBalancesView(exporter.Id, await ledger.ReadOpeningBalancesAsync(exporter.Id, context.RequestAborted)), TransfersJson.Default.OpeningBalancesView);
@@ -95,8 +100,9 @@ public sealed partial class RemoveOpeningBalance(
             return;
         }
 
-        await trail.AppendAsync(SetOpeningBalance.Event(context, TransferAudit.OpeningBalanceRemoved, exporter, year, counter), context.RequestAborted);
-        await ledger.RemoveOpeningBalanceAsync(exporter.Id, year, counter, context.RequestAborted);
+        await AuditedChange.RunAsync(
+            trail, [SetOpeningBalance.Event(context, TransferAudit.OpeningBalanceRemoved, exporter, year, counter)],
+            _ => ledger.RemoveOpeningBalanceAsync(exporter.Id, year, counter, context.RequestAborted), context.RequestAborted);
         Log.Removed(logger, exporter.Id, year, counter, context.Principal());
         context.Response.StatusCode = StatusCodes.Status204NoContent;
     });

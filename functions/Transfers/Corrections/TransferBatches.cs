@@ -35,10 +35,14 @@ public sealed partial class VoidTransferBatch(TransfersOptions options, SubjectL
         context.Features.Get<RequestTimeLimit>()?.Lift();
         foreach (var part in found.Parts)
         {
-            await trail.AppendAsync(
-                TransferAudit.By(context, TransferAudit.BatchVoided, new("batch", found.Id)) with { Exporter = part.Exporter, Reason = reason },
+            await AuditedChange.RunAsync(
+                trail, [TransferAudit.By(context, TransferAudit.BatchVoided, new("batch", found.Id)) with { Exporter = part.Exporter, Reason = reason }],
+                async _ =>
+                {
+                    await ledger.VoidBatchAsync(part.Exporter, found.Id, context.RequestAborted);
+                    return true;
+                },
                 context.RequestAborted);
-            await ledger.VoidBatchAsync(part.Exporter, found.Id, context.RequestAborted);
         }
 
         Log.Voided(logger, found.Id, found.Parts.Count, context.Principal());

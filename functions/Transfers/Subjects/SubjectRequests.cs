@@ -56,7 +56,10 @@ public sealed partial class LookUpSubject(
             return;
         }
 
-        await places.AuditAsync(context, trail, TransferAudit.SubjectLookedUp);
+        foreach (var lookUp in places.Events(context, TransferAudit.SubjectLookedUp))
+        {
+            await trail.AppendAsync(lookUp, context.RequestAborted);
+        }
 
         // Records are read from the first to the last: a large ledger takes longer than a request may.
         context.Features.Get<RequestTimeLimit>()?.Lift();
@@ -127,19 +130,27 @@ public sealed partial class EraseSubject(
             return;
         }
 
-        await places.AuditAsync(context, trail, TransferAudit.SubjectErased);
         context.Features.Get<RequestTimeLimit>()?.Lift();
-        await identities.RefreshAsync(context.RequestAborted);
-        await links.SettleAsync(context.RequestAborted);
-        List<string> erased = [];
+        var erased = await AuditedChange.RunAsync(
+            trail, places.Events(context, TransferAudit.SubjectErased), details => EraseAsync(places, details, context.RequestAborted), context.RequestAborted);
+        Log.Erased(logger, context.Principal(), erased.Count);
+        await context.WriteJsonAsync(new ErasureView(erased), TransfersJson.Default.ErasureView);
+    });
+
+    private async Task<IReadOnlyList<string>> EraseAsync(SubjectPlaces places, IDictionary<string, string> details, CancellationToken cancellationToken)
+    {
+        await identities.RefreshAsync(cancellationToken);
+        await links.SettleAsync(cancellationToken);
+        SortedSet<string> erased = new(StringComparer.Ordinal);
         foreach (var (exporter, pseudonym) in places.At)
         {
             foreach (var name in identities.PersonOf(pseudonym))
             {
-                if ((await ledger.ReadSubjectAsync(exporter.Id, name, context.RequestAborted)).Years.Count > 0)
+                if ((await ledger.ReadSubjectAsync(exporter.Id, name, cancellationToken)).Years.Count > 0)
                 {
-                    await ledger.EraseSubjectAsync(exporter.Id, name, context.RequestAborted);
+                    await ledger.EraseSubjectAsync(exporter.Id, name, cancellationToken);
                     erased.Add(exporter.Id);
+                    details["erased"] = string.Join(' ', erased);
                 }
             }
         }
@@ -148,13 +159,12 @@ public sealed partial class EraseSubject(
         {
             foreach (var (_, pseudonym) in places.At)
             {
-                await identities.EraseAsync(pseudonym, context.RequestAborted);
+                await identities.EraseAsync(pseudonym, cancellationToken);
             }
         }
 
-        Log.Erased(logger, context.Principal(), erased.Count);
-        await context.WriteJsonAsync(new ErasureView([.. erased.Distinct(StringComparer.Ordinal)]), TransfersJson.Default.ErasureView);
-    });
+        return [.. erased];
+    }
 
     private static partial class Log
     {
@@ -200,16 +210,22 @@ public sealed partial class UniteSubjects(
             return;
         }
 
-        await trail.AppendAsync(
-            TransferAudit.By(context, TransferAudit.SubjectsUnited, new("exporter", exporter.Id)) with
+        var said = TransferAudit.By(context, TransferAudit.SubjectsUnited, new("exporter", exporter.Id)) with
+        {
+            Exporter = exporter.Id,
+            Subject = names[0]!.Value.ToString(),
+            Reason = reason,
+            Details = new Dictionary<string, string> { ["identifiers"] = names.Count.ToString(System.Globalization.CultureInfo.InvariantCulture) },
+        };
+        var united = await AuditedChange.RunAsync(
+            trail, [said],
+            async details =>
             {
-                Exporter = exporter.Id,
-                Subject = names[0]!.Value.ToString(),
-                Reason = reason,
-                Details = new Dictionary<string, string> { ["identifiers"] = names.Count.ToString(System.Globalization.CultureInfo.InvariantCulture) },
+                var united = await links.LinkAsync([[.. names.OfType<SubjectPseudonym>()]], context.RequestAborted);
+                details["united"] = united.ToString(System.Globalization.CultureInfo.InvariantCulture);
+                return united;
             },
             context.RequestAborted);
-        var united = await links.LinkAsync([[.. names.OfType<SubjectPseudonym>()]], context.RequestAborted);
         Log.United(logger, context.Principal(), names.Count, united);
         await context.WriteJsonAsync(new UnionView(united), TransfersJson.Default.UnionView);
     });
@@ -226,20 +242,14 @@ internal sealed record SubjectPlaces(IReadOnlyList<(Exporter Exporter, SubjectPs
 {
     private const int MaximumBody = 4 * 1024;
 
-    /// <summary>Puts into the trail who asks about whom, and why; one entry per exporter, at each of which the person has another pseudonym.</summary>
-    public async Task AuditAsync(HttpContext context, IAuditTrail trail, AuditKind kind)
-    {
-        foreach (var ofPerson in At.GroupBy(place => place.Pseudonym))
+    /// <summary>What the trail says of who asks about whom, and why: an event for each pseudonym, of which the person has one at each exporter or for all.</summary>
+    public IReadOnlyList<AuditEvent> Events(HttpContext context, AuditKind kind) =>
+    [
+        .. At.GroupBy(place => place.Pseudonym).Select(ofPerson => TransferAudit.By(context, kind, new("subject", ofPerson.Key.ToString())) with
         {
-            var exporters = ofPerson.Select(place => place.Exporter.Id).ToList();
-            await trail.AppendAsync(
-                TransferAudit.By(context, kind, new("subject", ofPerson.Key.ToString())) with
-                {
-                    Subject = ofPerson.Key.ToString(), Exporter = exporters.Count == 1 ? exporters[0] : null, Reason = Reason,
-                },
-                context.RequestAborted);
-        }
-    }
+            Subject = ofPerson.Key.ToString(), Exporter = ofPerson.Count() == 1 ? ofPerson.First().Exporter.Id : null, Reason = Reason,
+        }),
+    ];
 
     public bool IsEverywhere(TransfersOptions options) => At.Count == options.Exporters.Count;
 

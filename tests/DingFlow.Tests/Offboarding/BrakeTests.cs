@@ -80,7 +80,7 @@ public sealed class BrakeTests
             await rosters.AddAsync(draft, new($"E100{i}", null, null, null), Cancellation);
         }
 
-        Assert.Equal(RosterOutcome.InForce, await rosters.CommitAsync(draft, 10, Cancellation));
+        Assert.Equal(RosterOutcome.InForce, await rosters.CommitAsync(draft, 10, RosterTests.Put, Cancellation));
         await LeaveAsync(other, 4);
         Assert.Equal([CaseState.Verified, CaseState.Verified, CaseState.Quarantined, CaseState.Quarantined], await StatesAsync(other, 4));
         Assert.Equal(QuarantineReason.Percent, (await other.OnlyCaseAsync("E1003")).Quarantine!.Reason);

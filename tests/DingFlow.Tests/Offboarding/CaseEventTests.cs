@@ -50,6 +50,14 @@ public sealed class CaseEventTests
         var merged = (await driver.AllCasesAsync()).Where(o => o.CaseId != c.CaseId).ToList();
         Assert.All(merged, m => Assert.True(m is { State: CaseState.Cancelled, MergedInto: not null }));
         Assert.Equal(1, driver.Sandbox.Directory["E1002"].Mutations[SandboxOperations.Disable]);
+
+        // Each leads to the other in the trail, and every case to its deliveries: a legal hold covers them all.
+        var joined = driver.Trail.Events.Where(static one => one.Kind.Name == "offboarding.case_joined").Select(static one => (one.CaseId, one.Details[CaseLinks.OtherCase])).ToList();
+        Assert.All(merged, m => Assert.Contains((m.CaseId, m.MergedInto!), joined));
+        Assert.All(merged, m => Assert.Contains((m.MergedInto!, m.CaseId), joined));
+        Assert.Superset(
+            c.Signals.Select(static signal => signal.DeliveryId).ToHashSet(),
+            driver.Trail.Events.Where(one => one.CaseId == c.CaseId && one.Details.ContainsKey(CaseLinks.Delivery)).Select(static one => one.Details[CaseLinks.Delivery]).ToHashSet());
     }
 
     [Fact]

@@ -140,7 +140,7 @@ public sealed class DingTalkRoundTests
             await rosters.AddAsync(draft, person, Cancellation);
         }
 
-        Assert.Equal(RosterOutcome.InForce, await rosters.CommitAsync(draft, 100, Cancellation));
+        Assert.Equal(RosterOutcome.InForce, await rosters.CommitAsync(draft, 100, RosterTests.Put, Cancellation));
     }
 
     private static void DingTalk(OffboardingDriver driver, string employeeId, Func<SandboxDingTalkAccount, SandboxDingTalkAccount> change) =>

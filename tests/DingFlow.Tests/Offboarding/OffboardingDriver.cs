@@ -64,6 +64,9 @@ internal sealed class OffboardingDriver : IAsyncDisposable
 
     public LineOfMessages Queue { get; }
 
+    /// <summary>What the audit trail was told since the start of the process.</summary>
+    public TestTrail Trail { get; private set; } = null!;
+
     public CapturedLogs Logs { get; } = new();
 
     public List<AlertMessage> Alerts { get; } = [];
@@ -238,7 +241,7 @@ internal sealed class OffboardingDriver : IAsyncDisposable
         AddLogging(services);
         services.AddMetrics();
         services.AddSingleton<IEntityStore>(Store);
-        services.AddSingleton<IAuditTrail>(new TestTrail(Store));
+        services.AddSingleton<IAuditTrail>(Trail = new TestTrail(Store));
 
         // The remotes answer in real time; only offboarding's own clock is controlled.
         var clients = new ServiceCollection();

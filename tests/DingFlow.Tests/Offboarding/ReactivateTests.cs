@@ -34,6 +34,28 @@ public sealed class ReactivateTests
     }
 
     [Fact]
+    public async Task Each_attempt_to_give_something_back_is_in_the_audit_trail_and_so_is_what_came_of_it()
+    {
+        await using var driver = await RichLeaver.StartAsync();
+        await FreezeAsync(driver);
+        Assert.DoesNotContain(driver.Trail.Events, static one => one.Details.GetValueOrDefault("step")?.StartsWith("undo.", StringComparison.Ordinal) == true);
+
+        await BeginAsync(driver);
+        var c = await driver.PassUntilAsync(RichLeaver.Id, CaseState.Reactivated);
+
+        var told = driver.Trail.Events.Where(static one => one.Details.GetValueOrDefault("step")?.StartsWith("undo.", StringComparison.Ordinal) == true).ToList();
+        foreach (var step in c.Undo!.Steps)
+        {
+            var ofStep = told.Where(one => one.Details["step"] == "undo." + step.Id && one.Details.GetValueOrDefault("tenant") == step.Tenant).ToList();
+            Assert.Equal(step.Attempts, ofStep.Count(static one => one.Kind.Name == "offboarding.step_tried"));
+            var ended = ofStep.Last(static one => one.Kind.Name == "offboarding.step_ended");
+            Assert.Equal(step.Outcome.ToString(), ended.Details["outcome"], ignoreCase: true);
+            Assert.True(ended.Details.ContainsKey("account"));
+            Assert.Equal(c.CaseId, ended.CaseId);
+        }
+    }
+
+    [Fact]
     public async Task Rights_come_back_before_the_sign_in()
     {
         await using var driver = await RichLeaver.StartAsync();

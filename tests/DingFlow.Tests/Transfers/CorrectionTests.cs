@@ -169,6 +169,11 @@ public sealed class CorrectionTests(TransfersProgram program) : IClassFixture<Tr
 
         refused.IsProblem(409, "conflict");
         Assert.Equal(1, (int)(await program.Compliance.CountersAsync(exporter))["subjects"]!);
+        var told = Assert.Single(await program.AuditAsync("transfers.subject_erased"), entry => (string?)entry["exporter"] == exporter);
+        Assert.Equal(("refused", "WithinRetention"), ((string?)told["outcome"], (string?)told["details"]!["cause"]));
+        Assert.Single(
+            await program.AuditAsync("transfers.change_begun"),
+            entry => (string?)entry["exporter"] == exporter && (string?)entry["details"]!["kind"] == "transfers.subject_erased");
     }
 
     private Task<Answer> PostAsync(string path, JObject body) => AskAsync(HttpMethod.Post, path, body);
