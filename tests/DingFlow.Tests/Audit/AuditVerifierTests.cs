@@ -6,6 +6,7 @@ using DingFlow.Messaging;
 using DingFlow.Storage;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace DingFlow.Tests.Audit;
 
@@ -314,6 +315,34 @@ public sealed class AuditVerifierTests
     }
 
     [Fact]
+    public async Task People_are_told_by_the_hourly_timer_that_a_day_of_last_month_was_changed()
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        var alerts = new SentAlerts();
+        var timer = new SealAudit(
+            feature.Sealer, feature.Seals, feature.Archive, feature.Anchors, feature.Verifier, feature.Rounds, feature.Store, feature.Trail, alerts, driver.Time,
+            NullLogger<SealAudit>.Instance);
+        driver.Time.Advance(TimeSpan.FromDays(30));
+        for (var hour = 0; hour < 6; hour++)
+        {
+            await timer.InvokeAsync(new(IsPastDue: false), Cancellation);
+            driver.Time.Advance(TimeSpan.FromHours(1));
+        }
+
+        Assert.Empty(alerts);
+        await RewriteAsync(feature, "main", entry => entry.Sequence == 7 ? entry with { Content = "{}"u8.ToArray() } : entry);
+        for (var hour = 0; hour < 24; hour++)
+        {
+            await timer.InvokeAsync(new(IsPastDue: false), Cancellation);
+            driver.Time.Advance(TimeSpan.FromHours(1));
+        }
+
+        Assert.Equal(["audit.trail_broken:2026-11-25:main:7"], alerts.Select(static alert => alert.AlertId).Distinct());
+        Assert.Contains(await feature.FindAsync(new() { Kind = "audit.verified" }), static reason => reason == "The content is not the one that was hashed.");
+    }
+
+    [Fact]
     public async Task Rounds_know_what_was_removed_lawfully()
     {
         await using var driver = new TrailDriver();
@@ -511,6 +540,15 @@ public sealed class AuditVerifierTests
 
     private static Task<TransactionResult> PutBytesAsync(AuditFeature feature, string chain, long first, byte[] lines) => feature.Driver.Real.SubmitAsync(
         EntityTransaction.Of(AuditRows.EntriesTable, EntityOperation.Upsert(AuditRows.Entries(chain, first, lines))), Cancellation);
+
+    private sealed class SentAlerts : List<AlertMessage>, IAlertSender
+    {
+        public Task SendAsync(AlertMessage alert, CancellationToken cancellationToken)
+        {
+            Add(alert);
+            return Task.CompletedTask;
+        }
+    }
 
     /// <summary>Anchors that answer when they are told to.</summary>
     private sealed class WaitingAnchors : IAuditAnchors
