@@ -36,6 +36,9 @@ public sealed record AuditOptions
     /// <summary>A time stamping authority after RFC 3161 (<c>Audit:Anchor:TimestampUrl</c>).</summary>
     public Uri? TimestampUrl { get; init; }
 
+    /// <summary>Where people reach the management routes (<c>Audit:PublicUrl</c>): alerts then lead to the report on permissions.</summary>
+    public Uri? PublicUrl { get; init; }
+
     /// <summary>How long the content of an entry is kept.</summary>
     public TimeSpan RetentionOf(string kind, AuditRetention retention)
     {
@@ -57,6 +60,7 @@ public sealed record AuditOptions
             Kinds = ReadKinds(retention),
             Archive = ReadStore(reader.Section("Archive"), standalone ? Path.Combine(HostingOptions.DataDirectoryOf(configuration), "audit") : null),
             Anchor = ReadStore(reader.Section("Anchor"), null),
+            PublicUrl = reader.Address("PublicUrl"),
             TimestampUrl = reader.Section("Anchor").Address("TimestampUrl"),
         };
         if (options.Operational < TimeSpan.FromDays(180))

@@ -13,7 +13,7 @@ public sealed class SnapshotPermissions(PermissionLog log) : ITimerFunction
 
 /// <summary>On the first of each month: last month's report into the archive, and to people.</summary>
 public sealed class ReportPermissions(
-    PermissionReports reports, AuditArchive archive, IAuditTrail trail, IAlertSender alerts, TimeProvider time) : ITimerFunction
+    PermissionReports reports, AuditArchive archive, AuditOptions options, IAuditTrail trail, IAlertSender alerts, TimeProvider time) : ITimerFunction
 {
     /// <inheritdoc/>
     public async Task InvokeAsync(TimerTick tick, CancellationToken cancellationToken)
@@ -47,7 +47,7 @@ public sealed class ReportPermissions(
                 OccurredAt = now,
                 Summary = $"Changes of permissions in {month}: {report.Gained} gained, {report.Lost} lost, {report.Unexplained} unexplained.",
                 About = month,
-                Details = new Dictionary<string, string>
+                Details = new Dictionary<string, string>(LinksTo(from, to))
                 {
                     ["gained"] = report.Gained.ToString(CultureInfo.InvariantCulture), ["lost"] = report.Lost.ToString(CultureInfo.InvariantCulture),
                     ["unexplained"] = report.Unexplained.ToString(CultureInfo.InvariantCulture),
@@ -55,6 +55,12 @@ public sealed class ReportPermissions(
             },
             cancellationToken);
     }
+
+    /// <summary>The report in each form, for every channel: it names accounts, so whoever follows a link signs in.</summary>
+    private IEnumerable<KeyValuePair<string, string>> LinksTo(DateTimeOffset from, DateTimeOffset to) => options.PublicUrl is { } address
+        ? new[] { "html", "csv", "json" }.Select(format => KeyValuePair.Create(
+            format, new Uri(address, $"/api/permissions/report?from={AuditDay.Of(from)}&to={AuditDay.Before(AuditDay.Of(to))}&format={format}").ToString()))
+        : [];
 }
 
 /// <summary><c>GET /api/permissions/report?from=&amp;to=&amp;format=json|csv|html</c>: the report of any span of days, this month by default.</summary>

@@ -69,7 +69,11 @@ public sealed class PermissionTests
         Assert.DoesNotContain("sb-1005", html, StringComparison.Ordinal);
 
         await remote.ReportAsync();
-        Assert.Equal("audit.permissions_report", Assert.Single(remote.Alerts).Type);
+        var told = Assert.Single(remote.Alerts);
+        Assert.Equal("audit.permissions_report", told.Type);
+        Assert.Equal("https://dingflow.example/api/permissions/report?from=2026-11-01&to=2026-11-30&format=html", told.Details["html"]);
+        Assert.EndsWith("format=csv", told.Details["csv"], StringComparison.Ordinal);
+        Assert.EndsWith("format=json", told.Details["json"], StringComparison.Ordinal);
         Assert.Equal(3, Directory.GetFiles(Path.Combine(remote.Files, "permissions")).Length);
     }
 
@@ -282,7 +286,7 @@ public sealed class PermissionTests
         {
             _driver.Time.SetUtcNow(new DateTimeOffset(2026, 12, 1, 1, 7, 0, TimeSpan.Zero));
             var search = new AuditSearch(_driver.Real, new AuditSeals(_driver.Real));
-            await new ReportPermissions(new PermissionReports(search, _driver.Time), Archive, Trail, new Told(Alerts), _driver.Time)
+            await new ReportPermissions(new PermissionReports(search, _driver.Time), Archive, new AuditOptions { PublicUrl = new("https://dingflow.example") }, Trail, new Told(Alerts), _driver.Time)
                 .InvokeAsync(new TimerTick(false), Cancellation);
         }
 
