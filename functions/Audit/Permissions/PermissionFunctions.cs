@@ -15,6 +15,8 @@ public sealed class SnapshotPermissions(PermissionLog log) : ITimerFunction
 public sealed class ReportPermissions(
     PermissionReports reports, AuditArchive archive, AuditOptions options, IAuditTrail trail, IAlertSender alerts, TimeProvider time) : ITimerFunction
 {
+    private static readonly string[] s_forms = ["html", "csv", "json"];
+
     /// <inheritdoc/>
     public async Task InvokeAsync(TimerTick tick, CancellationToken cancellationToken)
     {
@@ -58,7 +60,7 @@ public sealed class ReportPermissions(
 
     /// <summary>The report in each form, for every channel: it names accounts, so whoever follows a link signs in.</summary>
     private IEnumerable<KeyValuePair<string, string>> LinksTo(DateTimeOffset from, DateTimeOffset to) => options.PublicUrl is { } address
-        ? new[] { "html", "csv", "json" }.Select(format => KeyValuePair.Create(
+        ? s_forms.Select(format => KeyValuePair.Create(
             format, new Uri(address, $"/api/permissions/report?from={AuditDay.Of(from)}&to={AuditDay.Before(AuditDay.Of(to))}&format={format}").ToString()))
         : [];
 }
