@@ -102,6 +102,11 @@ internal static class CaseAudit
         {
             events.Add(Joined, AuditActor.System(nameof(CaseSuccession)), null, ("relation", "follows"), (CaseLinks.OtherCase, earlier));
         }
+
+        foreach (var standing in after.StandingCases.Except(before?.StandingCases ?? [], StringComparer.Ordinal))
+        {
+            events.Add(Joined, AuditActor.System(nameof(CaseEvents)), null, ("relation", "standsFor"), (CaseLinks.OtherCase, standing));
+        }
     }
 
     private static void AddAccounts(Events events, OffboardingCase? before, OffboardingCase after)

@@ -55,6 +55,7 @@ public sealed partial class CaseEvents(
             var held = new Dictionary<string, PersonClaim>(StringComparer.Ordinal);
             StoredCase? joinable = null;
             var former = new List<PersonIdentifiers>();
+            var standing = new List<string>();
             string? unfinished = null;
             foreach (var key in keys)
             {
@@ -81,6 +82,7 @@ public sealed partial class CaseEvents(
                 else
                 {
                     former.AddRange(FormerAccountsOf(found.Case));
+                    standing.AddRange(StandingOf(found.Case));
                 }
             }
 
@@ -108,7 +110,7 @@ public sealed partial class CaseEvents(
             }
 
             var opened = await OpenAsync(caseId, personEvent, identifiers, signal, cancellationToken);
-            opened = opened with { FormerAccounts = [.. former.Distinct()] };
+            opened = opened with { FormerAccounts = [.. former.Distinct()], StandingCases = [.. standing.Distinct(StringComparer.Ordinal)] };
             if (await cases.AddAsync(opened, cancellationToken) is { } added)
             {
                 Log.CaseOpened(logger, caseId, opened.State, signal.Source);
@@ -158,6 +160,10 @@ public sealed partial class CaseEvents(
     private static IEnumerable<PersonIdentifiers> FormerAccountsOf(OffboardingCase c) => c.FormerAccounts.Concat(c.Accounts
         .Where(static a => a is { Target: FreezeTarget.DingTalk, AccountId: not null, Status: AccountStatus.Found or AccountStatus.Gone })
         .Select(static a => new PersonIdentifiers { DingTalkUserId = a.AccountId, DingTalkTenant = a.Tenant }));
+
+    /// <summary>The case, if its freeze stands, and those that it stands for.</summary>
+    internal static IEnumerable<string> StandingOf(OffboardingCase c) =>
+        c is { Superseded: false, State: CaseState.Verified } ? c.StandingCases.Append(c.CaseId) : c.StandingCases;
 
     private async Task<OffboardingCase> OpenAsync(
         string caseId, PersonEvent personEvent, PersonIdentifiers identifiers, CaseSignal signal, CancellationToken cancellationToken)
@@ -302,30 +308,63 @@ public sealed partial class CaseEvents(
             }
         }
 
+        // The latest one last: whoever dies in between finds it, and through it the others, again.
+        List<StoredCase> concerned = [.. await StandingAsync(latest.Case, cancellationToken), latest];
+
         // A termination that the sender dates after this event stands; that the event was heard is on the case.
-        if (personEvent.OccurredAt is { } occurredAt
-            && latest.Case.Signals.Any(s => s.Source == signal.Source && s.Kind is PersonEventKind.Terminated or PersonEventKind.AccountDisabled
-                && s.OccurredAt is not null && s.SaidAt > occurredAt))
+        if (concerned.Find(one => IsOlderThanItsLeave(personEvent, signal, one.Case)) is { } stands)
         {
-            await cases.UpdateAsync(latest, c => HasHeard(c, signal) ? c : CaseWords.Heard(c, signal), cancellationToken);
-            Log.SetAside(logger, latest.Case.CaseId, personEvent.Kind, signal.Source);
+            await cases.UpdateAsync(stands, c => HasHeard(c, signal) ? c : CaseWords.Heard(c, signal), cancellationToken);
+            Log.SetAside(logger, stands.Case.CaseId, personEvent.Kind, signal.Source);
             return null;
         }
 
-        if (personEvent.Kind == PersonEventKind.AccountEnabled && StandsWithout(latest.Case, signal.Source))
+        var readsAgain = personEvent.Kind == PersonEventKind.AccountEnabled && concerned.Exists(one => StandsWithout(one.Case, signal.Source));
+        foreach (var one in concerned)
         {
-            await ReadAgainAsync(latest, signal, cancellationToken);
-            return null;
+            if (readsAgain)
+            {
+                await ReadAgainAsync(one, signal, cancellationToken);
+            }
+            else if (!await CallOffAsync(one, personEvent, signal, cancellationToken))
+            {
+                // It became part of another case meanwhile, which is the one to be called off.
+                return await ReturnAsync(personEvent, signal, cancellationToken);
+            }
         }
 
-        var stored = await cases.UpdateAsync(latest, c => CalledOff(c, personEvent.Kind, signal), cancellationToken);
+        return null;
+    }
+
+    /// <summary>The earlier cases of the person whose freeze stands.</summary>
+    private async Task<List<StoredCase>> StandingAsync(OffboardingCase latest, CancellationToken cancellationToken)
+    {
+        List<StoredCase> standing = [];
+        foreach (var caseId in latest.StandingCases)
+        {
+            if (await FollowAsync(caseId, cancellationToken) is { Case.Superseded: false } found && found.Case.CaseId != latest.CaseId)
+            {
+                standing.Add(found);
+            }
+        }
+
+        return standing;
+    }
+
+    private static bool IsOlderThanItsLeave(PersonEvent personEvent, CaseSignal signal, OffboardingCase c) => personEvent.OccurredAt is { } occurredAt
+        && c.Signals.Any(s => s.Source == signal.Source && s.Kind is PersonEventKind.Terminated or PersonEventKind.AccountDisabled
+            && s.OccurredAt is not null && s.SaidAt > occurredAt);
+
+    /// <summary><see langword="false"/>: the case has become part of another one.</summary>
+    private async Task<bool> CallOffAsync(StoredCase current, PersonEvent personEvent, CaseSignal signal, CancellationToken cancellationToken)
+    {
+        var stored = await cases.UpdateAsync(current, c => CalledOff(c, personEvent.Kind, signal), cancellationToken);
         if (stored.Case.MergedInto is not null)
         {
-            // It became part of another case meanwhile, which is the one to be called off.
-            return await ReturnAsync(personEvent, signal, cancellationToken);
+            return false;
         }
 
-        if (!ReferenceEquals(stored.Case, latest.Case))
+        if (!ReferenceEquals(stored.Case, current.Case))
         {
             Log.CaseCalledOff(logger, stored.Case.CaseId, personEvent.Kind, stored.Case.State);
         }
@@ -335,7 +374,7 @@ public sealed partial class CaseEvents(
             await alerts.NeedsHumanAsync(stored.Case, cancellationToken);
         }
 
-        return null;
+        return true;
     }
 
     /// <summary>The newest case that any of the keys leads to and that nobody called off.</summary>

@@ -22,7 +22,8 @@ public sealed partial class CaseMerger(
                     break;
                 }
 
-                if (claim is not null && await OpenCaseAsync(claim.CaseId, cancellationToken) is { } other && other.Case.CaseId != caseId)
+                var holder = claim is null ? null : await FollowAsync(claim.CaseId, cancellationToken);
+                if (holder is { } other && other.Case.CaseId != caseId && events.CanJoin(other.Case))
                 {
                     var (older, younger) = string.CompareOrdinal(other.Case.CaseId, caseId) < 0 ? (other, session.Stored) : (session.Stored, other);
                     if (await MergeAsync(younger, older, cancellationToken) is not { } canonical)
@@ -41,6 +42,10 @@ public sealed partial class CaseMerger(
                     }
 
                     await session.ChangeAsync(c => c.MergedInto is null ? Absorb(c, younger.Case) : c, cancellationToken);
+                }
+                else if (holder is not null && holder.Case.CaseId != caseId)
+                {
+                    await session.ChangeAsync(c => StandingFor(c, CaseEvents.StandingOf(holder.Case)), cancellationToken);
                 }
 
                 if ((await claims.ClaimAsync(key, caseId, claim, cancellationToken)).CaseId == caseId)
@@ -99,7 +104,7 @@ public sealed partial class CaseMerger(
 
     private bool Knows(OffboardingCase c, OffboardingCase other) => ReferenceEquals(Absorb(c, other), c);
 
-    private async Task<StoredCase?> OpenCaseAsync(string caseId, CancellationToken cancellationToken)
+    private async Task<StoredCase?> FollowAsync(string caseId, CancellationToken cancellationToken)
     {
         var found = await cases.FindAsync(caseId, cancellationToken);
         while (found?.Case.MergedInto is { } target)
@@ -107,7 +112,13 @@ public sealed partial class CaseMerger(
             found = await cases.FindAsync(target, cancellationToken);
         }
 
-        return found is not null && events.CanJoin(found.Case) ? found : null;
+        return found;
+    }
+
+    private static OffboardingCase StandingFor(OffboardingCase c, IEnumerable<string> earlier)
+    {
+        var added = earlier.Except(c.StandingCases, StringComparer.Ordinal).Where(caseId => caseId != c.CaseId).ToList();
+        return added.Count == 0 ? c : c with { StandingCases = [.. c.StandingCases, .. added] };
     }
 
     private OffboardingCase Absorb(OffboardingCase c, OffboardingCase other)
@@ -116,7 +127,7 @@ public sealed partial class CaseMerger(
         var signals = other.Signals.Where(s => !c.Signals.Any(t => t.DeliveryId == s.DeliveryId && t.Item == s.Item)).ToList();
         if (identifiers.Count == 0 && signals.Count == 0)
         {
-            return c;
+            return StandingFor(c, other.StandingCases);
         }
 
         // Whose clock began earlier, by this case's own target.
@@ -133,6 +144,7 @@ public sealed partial class CaseMerger(
             Tenants = CaseChanges.Widened(c.Tenants, other.Tenants),
             EmailDomains = CaseChanges.Widened(c.EmailDomains, other.EmailDomains),
             LookUpAgain = true,
+            StandingCases = StandingFor(c, other.StandingCases).StandingCases,
             FormerAccounts = [.. c.FormerAccounts.Union(other.FormerAccounts)],
             Actions = [.. c.Actions.Union(other.Actions).OrderBy(static a => a.At)],
             AdmittedAt = c.AdmittedAt ?? other.AdmittedAt,

@@ -391,6 +391,12 @@ public sealed record OffboardingCase
     /// <summary>Cases of the same person, called off after their freeze, that need nobody as long as the person leaves by this one.</summary>
     public IReadOnlyList<string> EarlierCases { get; init; } = [];
 
+    /// <summary>
+    /// Earlier cases of the same person that were too old to be joined, and whose freeze stood when this one took the person over: by the
+    /// person's identifiers only this one is found any more, and when it is called off, so are they.
+    /// </summary>
+    public IReadOnlyList<string> StandingCases { get; init; } = [];
+
     /// <summary>The younger case by which the person has left again: until it is called off nothing of this one is to be given back.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? LeavesAgainBy { get; init; }
