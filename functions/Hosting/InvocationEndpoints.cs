@@ -121,7 +121,9 @@ internal sealed partial class InvocationEndpoints(
         }
         catch (Exception exception) when (IsLastDelivery(message) && !context.RequestAborted.IsCancellationRequested)
         {
-            reason = SafeText.Of(exception);
+            // Where it failed is for the log; what people read in the list of parked messages shows no places of ours.
+            Log.LastDeliveryFailed(context.RequestServices.GetRequiredService<ILogger<InvocationEndpoints>>(), message.MessageId, message.Queue, SafeText.Of(exception));
+            reason = $"It failed in each of its deliveries, the last time with {SafeText.Brief(exception)}. The log has the details.";
         }
 
         await context.RequestServices.GetRequiredService<ParkedMessages>().ParkAsync(message, reason, context.RequestAborted);
@@ -169,5 +171,8 @@ internal sealed partial class InvocationEndpoints(
 
         [LoggerMessage(2, LogLevel.Error, "{Function} failed: {Fault}")]
         public static partial void Failed(ILogger logger, string function, string fault);
+
+        [LoggerMessage(3, LogLevel.Error, "Message {MessageId} of queue {Queue} failed in its last delivery: {Fault}")]
+        public static partial void LastDeliveryFailed(ILogger logger, string messageId, string queue, string fault);
     }
 }

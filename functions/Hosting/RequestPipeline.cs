@@ -107,6 +107,13 @@ public static class SafeText
     public static string Of(Exception exception)
     {
         ArgumentNullException.ThrowIfNull(exception);
+        return Brief(exception) + Environment.NewLine + exception.StackTrace;
+    }
+
+    /// <summary>The same without places: for answers and lists that leave the program.</summary>
+    public static string Brief(Exception exception)
+    {
+        ArgumentNullException.ThrowIfNull(exception);
         var text = new System.Text.StringBuilder();
         for (var cause = exception; cause is not null; cause = cause.InnerException)
         {
@@ -117,6 +124,6 @@ public static class SafeText
             }
         }
 
-        return text.Append(Environment.NewLine).Append(exception.StackTrace).ToString();
+        return text.ToString();
     }
 }

@@ -35,7 +35,28 @@ public sealed class AccountLookup(
             found.Add(await (entraEarly ?? LookUpEntraAsync(learned, @case.EmailDomains, cancellationToken)));
         }
 
-        return Protect(found, @case);
+        return options.Protected.Count == 0
+            ? [.. found.Select(static f => f.Account)]
+            : Protect(@case, [.. dingTalk, .. found, .. await ElsewhereAsync(tenants, dingTalk, found, cancellationToken)], found);
+    }
+
+    /// <summary>Whom DingTalk knows by what Entra says of the person, where HR's words led to nobody there: to compare with the list, not to freeze.</summary>
+    private async Task<List<Found>> ElsewhereAsync(
+        IReadOnlyList<string> tenants, IReadOnlyList<Found> dingTalk, IReadOnlyList<Found> found, CancellationToken cancellationToken)
+    {
+        var known = new List<Found>();
+        foreach (var person in found.Where(static f => f.Account is { Target: FreezeTarget.Entra, Status: AccountStatus.Found }))
+        {
+            foreach (var tenant in tenants.Where((_, i) => dingTalk[i].Account.Status == AccountStatus.NotFound))
+            {
+                var entries = await directory.FindAsync(tenant, options.MatchEmployeeId ? person.JobNumber : null, person.Email, cancellationToken);
+                known.Add(entries.IsOk
+                    ? new(Account(tenant, AccountStatus.NotFound, null)) { Identifiers = [.. entries.Value!.SelectMany(static e => (string?[])[e.UserId, e.JobNumber])] }
+                    : new(Refused(tenant, entries)));
+            }
+        }
+
+        return known;
     }
 
     /// <summary>A person is usually in one of several tenants: those without the person do not count when another has the person.</summary>
@@ -46,17 +67,26 @@ public sealed class AccountLookup(
 
     /// <summary>
     /// A person is on the list by whatever identifier: one that somebody named, or one that the account of any system carries. Then none of
-    /// the person's accounts is frozen.
+    /// the person's accounts is frozen. Where a system could not be read, an identifier that only it knows may be on the list: the accounts in
+    /// the others wait, unless the settings say otherwise.
     /// </summary>
-    private IReadOnlyList<CaseAccount> Protect(List<Found> found, OffboardingCase @case)
+    private List<CaseAccount> Protect(OffboardingCase @case, IReadOnlyList<Found> all, IReadOnlyList<Found> found)
     {
-        var identifiers = @case.Identifiers.SelectMany(static i => (string?[])[i.EmployeeId, i.Email, i.DingTalkUserId])
+        var identifiers = @case.Identifiers.Concat(@case.FormerAccounts).SelectMany(static i => (string?[])[i.EmployeeId, i.Email, i.DingTalkUserId])
             .Concat(@case.Accounts.Select(static a => a.AccountId))
-            .Concat(found.SelectMany(static f => f.Identifiers.Append(f.Account.AccountId)));
-        var isProtected = options.Protected.Count > 0 && identifiers.Any(id => id is not null && options.Protected.Contains(id.Trim()));
-        return [.. found.Select(static f => f.Account).Select(account => isProtected && account.Status == AccountStatus.Found
-            ? account with { Status = AccountStatus.Protected, Detail = "The person is on the list of protected accounts." }
-            : account)];
+            .Concat(all.SelectMany(static f => f.Identifiers.Append(f.Account.AccountId)));
+        if (identifiers.Any(id => id is not null && options.Protected.Contains(id.Trim())))
+        {
+            return Instead(AccountStatus.Protected, "The person is on the list of protected accounts.");
+        }
+
+        var unread = all.Where(static f => f.Account.Status is AccountStatus.Unknown or AccountStatus.Denied && f.Identifiers.Length == 0).ToList();
+        return unread.Count == 0 || options.ProtectedUnread == ProtectedUnreadPolicy.Freeze ? [.. found.Select(static f => f.Account)] : Instead(
+            unread.Exists(static f => f.Account.Status == AccountStatus.Unknown) ? AccountStatus.Unknown : AccountStatus.Denied,
+            "Nothing is changed before every system can be read: one that cannot may know the person by an identifier on the list of protected accounts.");
+
+        List<CaseAccount> Instead(AccountStatus status, string why) =>
+            [.. found.Select(f => f.Account.Status == AccountStatus.Found ? f.Account with { Status = status, Detail = why } : f.Account)];
     }
 
     private async Task<Found> LookUpDingTalkAsync(
@@ -216,7 +246,7 @@ public sealed class AccountLookup(
             var administrators = await clients[tenant].ListAdministratorsAsync(cancellationToken);
             if (!administrators.IsOk)
             {
-                return new(Refused(tenant, administrators) with { AccountId = user.UserId });
+                return new(Refused(tenant, administrators) with { AccountId = user.UserId }) { Identifiers = identifiers };
             }
 
             if (administrators.Value!.Any(a => a.UserId == user.UserId && a.IsMain))
@@ -280,7 +310,10 @@ public sealed class AccountLookup(
 
         if (users.Count > 1)
         {
-            return new(Account(null, AccountStatus.Ambiguous, "The identifiers lead to different Entra users."));
+            return new(Account(null, AccountStatus.Ambiguous, "The identifiers lead to different Entra users."))
+            {
+                Identifiers = [.. users.Values.SelectMany(static u => (string?[])[u.Id, u.EmployeeId, u.UserPrincipalName, u.Mail, .. u.Aliases])],
+            };
         }
 
         if (users.Count == 0)
@@ -295,12 +328,12 @@ public sealed class AccountLookup(
         };
         if (!IsWithin(emailDomains, one.Mail, one.UserPrincipalName))
         {
-            return new(account with { Status = AccountStatus.Ambiguous, Detail = OutsideDomains });
+            return new(account with { Status = AccountStatus.Ambiguous, Detail = OutsideDomains }) { Identifiers = [one.EmployeeId, one.UserPrincipalName, one.Mail, .. one.Aliases] };
         }
 
         return options.MatchEmployeeId && one.EmployeeId is { Length: > 0 } number && known.EmployeeIds.Any(id => !Same(id, number))
             ? new(account with { Status = AccountStatus.Ambiguous, Detail = "The Entra user has another employee id." })
-            : new(account) { Identifiers = [one.EmployeeId, one.UserPrincipalName, one.Mail, .. one.Aliases] };
+            : new(account, one.EmployeeId, one.Mail ?? one.UserPrincipalName) { Identifiers = [one.EmployeeId, one.UserPrincipalName, one.Mail, .. one.Aliases] };
     }
 
     private async Task<CaseAccount> FindDeletedAsync(Known known, CancellationToken cancellationToken)
@@ -365,7 +398,7 @@ public sealed class AccountLookup(
     private sealed record Found(CaseAccount Account, string? JobNumber = null, string? Email = null)
     {
         /// <summary>Everything by which the account names its person.</summary>
-        public IReadOnlyList<string?> Identifiers { get; init; } = [];
+        public string?[] Identifiers { get; init; } = [];
     }
 
     /// <summary>Everything said of a person that any system can look for.</summary>

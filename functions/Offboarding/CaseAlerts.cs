@@ -38,6 +38,10 @@ public sealed class CaseAlerts(IAlertSender sender, TimeProvider time)
     public Task AliveAgainAsync(OffboardingCase @case, CancellationToken cancellationToken) => SendAsync(
         @case, "offboarding.alive_again", AlertSeverity.Critical, "A frozen account was found enabled again; it is being frozen once more.", cancellationToken);
 
+    /// <summary>A leave was set aside because its source had said, with a later time, that the person stays: nobody is frozen on it.</summary>
+    public Task SetAsideAsync(OffboardingCase @case, CancellationToken cancellationToken) => SendAsync(
+        @case, "offboarding.set_aside", AlertSeverity.Warning, "A leave was set aside: its source had said, with a later time, that the person stays.", cancellationToken);
+
     private Task SendAsync(OffboardingCase @case, string type, AlertSeverity severity, string summary, CancellationToken cancellationToken)
     {
         var details = new Dictionary<string, string>

@@ -96,18 +96,49 @@ internal static class CaseConclusion
     /// <summary>An account as a look-up found it, with what was known of it before; one that could not be asked now stays as it was.</summary>
     public static CaseAccount Kept(OffboardingCase c, CaseAccount account)
     {
-        var before = c.Accounts.FirstOrDefault(a => a.IsSame(account));
-        return before switch
+        if (c.Accounts.FirstOrDefault(a => a.IsSame(account)) is not { } before)
         {
-            { Status: AccountStatus.Found } when account.Status == AccountStatus.Unknown => before,
-            not null when before.AccountId == account.AccountId => account with
-            {
-                // Until the case changes something, how the account is now counts: a look ahead of the date may be weeks old.
-                WasEnabled = c.MayHaveChanged ? before.WasEnabled ?? account.WasEnabled : account.WasEnabled, IsEnterprise = before.IsEnterprise || account.IsEnterprise, NotBefore = before.NotBefore,
-            },
-            _ => account,
+            return account;
+        }
+
+        var isChanged = c.Steps.Any(s => s.MayHaveChanged && IsOf(s, before));
+        if (before.Status == AccountStatus.Found && account.Status == AccountStatus.Unknown && (isChanged || account.AccountId is null))
+        {
+            return before;
+        }
+
+        // Which account the case changed stays known, whatever a later look-up says of the person.
+        var same = account with { AccountId = account.AccountId ?? (isChanged ? before.AccountId : null) };
+        return before.AccountId != same.AccountId ? account : same with
+        {
+            // Until the case changes something, how the account is now counts: a look ahead of the date may be weeks old.
+            WasEnabled = isChanged ? before.WasEnabled ?? account.WasEnabled : account.WasEnabled,
+            IsEnterprise = before.IsEnterprise || account.IsEnterprise,
+            NotBefore = before.NotBefore,
         };
     }
+
+    /// <summary>
+    /// The steps of the accounts as they were looked up. A step that was tried before on the same account stays with the case, also when the
+    /// plan no longer has it or the account must be left alone now: what it took is still to be given back.
+    /// </summary>
+    public static IReadOnlyList<CaseStep> StepsOf(OffboardingCase c, IReadOnlyList<CaseAccount> kept, OffboardingPlan plan, OffboardingOptions options)
+    {
+        var steps = kept.SelectMany(a => a.Status == AccountStatus.Found
+            ? plan.Steps.Where(s => s.Step.IsFor(a)).Select(s => Planned(c, s, a))
+            : Remembered(c, a, Settled(c, a, options))).ToList();
+        steps.AddRange(c.Steps.Where(s => s.MayHaveChanged && kept.Any(a => IsOf(s, a) && IsKnown(c, a)) && !steps.Exists(s.IsSame))
+            .Select(static s => s.IsSettled ? s : s with { Outcome = StepOutcome.Skipped, Detail = "The plan no longer has this step." }));
+        return steps;
+    }
+
+    /// <summary>What was tried before the account had to be left alone is remembered under the step that stands for it now.</summary>
+    private static IEnumerable<CaseStep> Remembered(OffboardingCase c, CaseAccount account, IEnumerable<CaseStep> settled) => settled.Select(step =>
+        IsKnown(c, account) && c.Steps.FirstOrDefault(s => s.IsSame(step) && s.MayHaveChanged) is { } tried
+            ? tried with { Outcome = step.Outcome, ReadBack = step.ReadBack, EndedAt = step.EndedAt, Detail = step.Detail, BlockedBy = null }
+            : step);
+
+    private static bool IsOf(CaseStep step, CaseAccount account) => step.Target == account.Target && step.Tenant == account.Tenant;
 
     /// <summary>A step of an account that was found; what was done before on the same account stays done.</summary>
     public static CaseStep Planned(OffboardingCase c, PlanStep step, CaseAccount account)
@@ -150,7 +181,8 @@ internal static class CaseConclusion
 
     /// <summary>The account was found, by this case, under the same id.</summary>
     private static bool IsKnown(OffboardingCase c, CaseAccount account) =>
-        c.Accounts.Any(a => a.IsSame(account) && a.AccountId == account.AccountId && a.Status is AccountStatus.Found or AccountStatus.Gone)
+        c.Accounts.Any(a => a.IsSame(account) && a.AccountId == account.AccountId
+            && (a.Status is AccountStatus.Found or AccountStatus.Gone || c.Steps.Any(s => s.MayHaveChanged && IsOf(s, a))))
         && c.Steps.Any(s => s.Target == account.Target && s.Tenant == account.Tenant);
 
     private static string Note(CaseStep step) => $"{step.Id}{(step.Tenant is null ? "" : $" ({step.Tenant})")}: {step.Detail}";

@@ -191,12 +191,17 @@ public sealed partial class CaseEvents(
         if (personEvent.Kind is PersonEventKind.Terminated or PersonEventKind.AccountDisabled && personEvent.OccurredAt is { } occurredAt
             && await ReturnedAfterAsync(personEvent, occurredAt, cancellationToken))
         {
-            return opened with
+            opened = opened with
             {
                 State = CaseState.Cancelled,
                 NextAttemptAt = null,
                 Notes = ["The same source had already reported, with a later time, that the person stays or came back."],
             };
+            if (opened.Mode == CaseMode.Live)
+            {
+                // Before the case is stored: whoever dies in between tells them again, of the same case.
+                await alerts.SetAsideAsync(opened, cancellationToken);
+            }
         }
 
         return opened;

@@ -438,13 +438,10 @@ public sealed partial class CaseRunner(
     {
         var kept = accounts.Select(a => CaseConclusion.Kept(c, a)).ToList();
         var plan = plans.For(c, kept);
-        var steps = kept.SelectMany(a => a.Status == AccountStatus.Found
-            ? plan.Steps.Where(s => s.Step.IsFor(a)).Select(s => CaseConclusion.Planned(c, s, a))
-            : CaseConclusion.Settled(c, a, options));
         return CaseClock.WithPlan(c, plans.Of(plan), options, time.GetUtcNow()) with
         {
             Accounts = kept,
-            Steps = [.. steps],
+            Steps = CaseConclusion.StepsOf(c, kept, plan, options),
             LookUpAgain = accounts.Any(a => a.Status == AccountStatus.Unknown) || c.Identifiers.Count != identifiersAsked,
             Notes = [],
         };

@@ -22,6 +22,16 @@ public enum MissingAccountPolicy
     Accept,
 }
 
+/// <summary>What to do with a leaver's accounts while a system cannot be read, which may know the person by an identifier on the list of protected accounts.</summary>
+public enum ProtectedUnreadPolicy
+{
+    /// <summary>Change nothing in the other systems either, until it can be read or people decide.</summary>
+    Wait,
+
+    /// <summary>Freeze where the person was found: protection rests on what the systems that can be read know.</summary>
+    Freeze,
+}
+
 /// <summary>Settings below <c>Offboarding</c>.</summary>
 public sealed record OffboardingOptions
 {
@@ -42,6 +52,9 @@ public sealed record OffboardingOptions
 
     /// <summary><c>Protected</c>: employee ids, e-mail addresses, DingTalk user ids or Entra object ids that no machine freezes.</summary>
     public IReadOnlySet<string> Protected { get; init; } = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary><c>ProtectedUnread</c>: <c>wait</c> (default) or <c>freeze</c>, where the list of protected accounts is not empty and a system cannot be read.</summary>
+    public ProtectedUnreadPolicy ProtectedUnread { get; init; }
 
     /// <summary><c>RetryDelay</c>: the wait before the first repetition, doubled each time. Default 5 s.</summary>
     public TimeSpan RetryDelay { get; init; } = TimeSpan.FromSeconds(5);
@@ -69,7 +82,8 @@ public sealed record OffboardingOptions
             OrdinaryAccounts = reader.Choice("OrdinaryAccounts", defaults.OrdinaryAccounts),
             MissingAccounts = reader.Choice("MissingAccounts", defaults.MissingAccounts),
             MatchEmployeeId = reader.Boolean("MatchEmployeeId", defaults.MatchEmployeeId),
-            Protected = reader.List("Protected").ToHashSet(StringComparer.OrdinalIgnoreCase),
+            Protected = reader.List("Protected").Select(static entry => entry.Trim()).ToHashSet(StringComparer.OrdinalIgnoreCase),
+            ProtectedUnread = reader.Choice("ProtectedUnread", defaults.ProtectedUnread),
             RetryDelay = reader.Duration("RetryDelay", defaults.RetryDelay),
             RetryMaxDelay = reader.Duration("RetryMaxDelay", defaults.RetryMaxDelay),
             GiveUpAfter = reader.Duration("GiveUpAfter", defaults.GiveUpAfter),

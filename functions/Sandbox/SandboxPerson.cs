@@ -129,6 +129,9 @@ public sealed record SandboxEntraAccount
     /// <summary>E-mail address; also the primary proxy address.</summary>
     public string? Mail { get; init; }
 
+    /// <summary>Further proxy addresses.</summary>
+    public ImmutableArray<string> Aliases { get; init => field = value.IsDefault ? [] : value; } = [];
+
     /// <summary>The employee number as Entra knows it.</summary>
     public string? EmployeeId { get; init; }
 

@@ -29,11 +29,12 @@ public sealed partial class Reconciler(
         var snapshot = await DirectorySnapshot.TakeAsync(clients, directory, entra, cancellationToken);
         var told = await CasesAsync(started, cancellationToken);
 
+        var @protected = ProtectedPeople.Of(snapshot, roster, offboarding);
         var known = await findings.ReadAsync(cancellationToken);
         var asked = await round.GoAsync(
-            snapshot, roster, account => IsIgnored(account, roster.Find(account)) || IsExplained(told, account), [.. known.Values.Select(static k => k.Finding)], cancellationToken);
+            snapshot, roster, account => IsIgnored(account, roster.Find(account), @protected) || IsExplained(told, account), [.. known.Values.Select(static k => k.Finding)], cancellationToken);
         var seen = new Dictionary<string, Finding>(StringComparer.Ordinal);
-        foreach (var finding in (await LookAsync(snapshot, roster, told, asked.Undecided, cancellationToken)).Concat(GoneFromEntra(snapshot, roster, told)).Concat(asked.Findings))
+        foreach (var finding in (await LookAsync(snapshot, roster, @protected, told, asked.Undecided, cancellationToken)).Concat(GoneFromEntra(snapshot, roster, @protected, told)).Concat(asked.Findings))
         {
             seen.TryAdd(finding.FindingId, finding);
         }
@@ -116,14 +117,14 @@ public sealed partial class Reconciler(
 
     /// <summary>What is wrong with the accounts that are there.</summary>
     private async Task<List<Finding>> LookAsync(
-        DirectorySnapshot snapshot, RosterIndex roster, Dictionary<(FreezeTarget, string?, string), OffboardingCase> told, HashSet<string> undecided,
+        DirectorySnapshot snapshot, RosterIndex roster, ProtectedPeople @protected, Dictionary<(FreezeTarget, string?, string), OffboardingCase> told, HashSet<string> undecided,
         CancellationToken cancellationToken)
     {
         var found = new List<Finding>();
         foreach (var account in snapshot.Accounts)
         {
             var person = roster.Find(account);
-            if (account.Enabled == false || IsIgnored(account, person))
+            if (account.Enabled == false || IsIgnored(account, person, @protected))
             {
                 continue;
             }
@@ -165,7 +166,7 @@ public sealed partial class Reconciler(
 
     /// <summary>People who work here by HR's roster and whose Entra users are disabled or deleted, and no case says why.</summary>
     private IEnumerable<Finding> GoneFromEntra(
-        DirectorySnapshot snapshot, RosterIndex roster, Dictionary<(FreezeTarget, string?, string), OffboardingCase> told)
+        DirectorySnapshot snapshot, RosterIndex roster, ProtectedPeople @protected, Dictionary<(FreezeTarget, string?, string), OffboardingCase> told)
     {
         var live = snapshot.Accounts.Where(static a => a.Target == FreezeTarget.Entra).Select(roster.Find).OfType<RosterEntry>()
             .Select(static p => p.EmployeeId).ToHashSet(StringComparer.OrdinalIgnoreCase);
@@ -173,7 +174,7 @@ public sealed partial class Reconciler(
             .Concat(snapshot.Deleted.Select(static a => (a, FindingKind.GoneButInHr))))
         {
             // Whoever was deleted and has another user since has not gone.
-            if (roster.Find(account) is { HasLeft: false } person && !IsIgnored(account, person) && !IsExplained(told, account)
+            if (roster.Find(account) is { HasLeft: false } person && !IsIgnored(account, person, @protected) && !IsExplained(told, account)
                 && (kind == FindingKind.DisabledButInHr || !live.Contains(person.EmployeeId)))
             {
                 yield return Finding.Of(kind, account, person, null);
@@ -194,10 +195,10 @@ public sealed partial class Reconciler(
         return disabled.IsOk ? !disabled.Value : null;
     }
 
-    /// <summary>Nobody wants to hear of the account, by whatever identifier of it or of its person on the roster.</summary>
-    private bool IsIgnored(DirectoryAccount account, RosterEntry? person) =>
-        ((string?[])[account.AccountId, account.EmployeeId, person?.EmployeeId, person?.DingTalkUserId, .. account.Emails])
-            .Any(id => id is not null && (options.Ignore.Contains(id) || offboarding.Protected.Contains(id)));
+    /// <summary>Nobody wants to hear of the account, by whatever identifier of it or of its person on the roster; or the person is protected.</summary>
+    private bool IsIgnored(DirectoryAccount account, RosterEntry? person, ProtectedPeople @protected) => @protected.Contains(account)
+        || ((string?[])[account.AccountId, account.EmployeeId, person?.EmployeeId, person?.DingTalkUserId, .. account.Emails])
+            .Any(id => id is not null && options.Ignore.Contains(id));
 
     private async Task<ReconciliationReport> KeepAsync(
         Dictionary<string, Finding> seen, Dictionary<string, (Finding Finding, string ETag)> known, Func<Finding, bool> wasLookedAt, DirectorySnapshot snapshot,

@@ -7,6 +7,9 @@ namespace DingFlow.Offboarding.Reconciliation;
 /// <param name="DingTalkUserId">The DingTalk user id, where HR knows it.</param>
 internal sealed record RosterEntry(string EmployeeId, bool HasLeft, bool IsDropped, string? DingTalkUserId)
 {
+    /// <summary>Digest of the e-mail address, where HR knows it (<see cref="RosterStore.DigestOf"/>).</summary>
+    public Guid? EmailHash { get; init; }
+
     /// <summary>Says nothing: the record is personal data.</summary>
     public override string ToString() => nameof(RosterEntry);
 }
@@ -53,7 +56,7 @@ internal sealed class RosterIndex
 
     private void Add(RosterPerson person, DateTimeOffset now)
     {
-        var entry = new RosterEntry(person.EmployeeId, person.IsDropped || person.LeavesAt <= now, person.IsDropped, person.DingTalkUserId);
+        var entry = new RosterEntry(person.EmployeeId, person.IsDropped || person.LeavesAt <= now, person.IsDropped, person.DingTalkUserId) { EmailHash = person.EmailHash };
         Put(_byEmployeeId, person.EmployeeId, entry);
         if (person.EmailHash is { } hash)
         {

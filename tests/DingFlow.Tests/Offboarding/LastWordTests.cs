@@ -12,6 +12,17 @@ public sealed class LastWordTests
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
+    public async Task A_live_leave_that_is_set_aside_is_told()
+    {
+        await using var driver = await OffboardingDriver.StartAsync();
+        await driver.HearAsync(Leaver.Of(PersonEventKind.Rehired, "E1001", OffboardingDriver.Start));
+        await driver.HearAsync(Leaver.Terminated("E1001") with { OccurredAt = OffboardingDriver.Start.AddMinutes(-5) });
+
+        Assert.Equal(CaseState.Cancelled, (await driver.OnlyCaseAsync("E1001")).State);
+        Assert.Single(driver.Alerts, a => a.Type == "offboarding.set_aside");
+    }
+
+    [Fact]
     public async Task A_termination_that_is_dated_ahead_can_be_called_off_today()
     {
         await using var driver = await OffboardingDriver.StartAsync();
