@@ -233,14 +233,6 @@ public sealed partial class ParkedMessages(
     private static string IdOf(ReceivedMessage message) =>
         Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(message.MessageId)), 0, IdLength / 2);
 
-    /// <summary>The parked messages of a queue, at most so many.</summary>
-    public async Task<IReadOnlyList<ParkedMessage>> ListAsync(QueueDefinition queue, int maximum, CancellationToken cancellationToken)
-    {
-        ArgumentNullException.ThrowIfNull(queue);
-        var page = await store.QueryAsync(Table, queue.Name, RowKeyRange.All, maximum, null, cancellationToken);
-        return [.. page.Entities.Select(Read)];
-    }
-
     private static ParkedMessage Read(Entity entity)
     {
         var properties = entity.Properties;

@@ -52,7 +52,10 @@ internal static class CaseAudit
                 (CaseLinks.Delivery, after.Signals.Count > 0 ? after.Signals[0].DeliveryId : null));
         }
 
-        foreach (var signal in after.Signals.Skip(before?.Signals.Count ?? 1))
+        // Not by their number: a case that keeps only the words that decide leaves out others for a new one.
+        var heard = before is null ? [.. after.Signals.Skip(1)]
+            : after.Signals.Where(s => !before.Signals.Any(known => known.DeliveryId == s.DeliveryId && known.Item == s.Item)).ToList();
+        foreach (var signal in heard)
         {
             events.Add(Heard, AuditActor.Source(signal.Source, signal.VerifiedBy), null, ("kind", Word(signal.Kind)), (CaseLinks.Delivery, signal.DeliveryId));
         }
@@ -66,7 +69,7 @@ internal static class CaseAudit
         if (before is not null && before.State != after.State)
         {
             var actor = actions.Count > 0 ? AuditActor.Principal(actions[^1].By)
-                : after.Signals.Count > before.Signals.Count ? ActorOf([.. after.Signals.Skip(before.Signals.Count)])
+                : heard.Count > 0 ? ActorOf(heard)
                 : AuditActor.System(nameof(CaseRunner));
             events.Add(
                 StateChanged, actor, actions.Count > 0 ? actions[^1].Reason : after.Notes.Count > 0 ? after.Notes[0] : null,

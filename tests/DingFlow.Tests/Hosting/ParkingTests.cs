@@ -79,8 +79,8 @@ public sealed class ParkingTests
         return answer.StatusCode;
     }
 
-    private static Task<IReadOnlyList<ParkedMessage>> ListAsync(TestProgram program, QueueDefinition queue) =>
-        program.App.Services.GetRequiredService<ParkedMessages>().ListAsync(queue, 100, Cancellation);
+    private static ValueTask<List<ParkedMessage>> ListAsync(TestProgram program, QueueDefinition queue) =>
+        program.App.Services.GetRequiredService<ParkedMessages>().AllAsync(queue, Cancellation).ToListAsync(Cancellation);
 
     private sealed class Collector(ConcurrentBag<AlertMessage> alerts) : IAlertSender
     {
