@@ -25,11 +25,11 @@ public enum MissingAccountPolicy
 /// <summary>What to do with a leaver's accounts while a system cannot be read, which may know the person by an identifier on the list of protected accounts.</summary>
 public enum ProtectedUnreadPolicy
 {
-    /// <summary>Change nothing in the other systems either, until it can be read or people decide.</summary>
-    Wait,
-
     /// <summary>Freeze where the person was found: protection rests on what the systems that can be read know.</summary>
     Freeze,
+
+    /// <summary>Change nothing in the other systems either, until it can be read or people decide.</summary>
+    Wait,
 }
 
 /// <summary>Settings below <c>Offboarding</c>.</summary>
@@ -53,7 +53,7 @@ public sealed record OffboardingOptions
     /// <summary><c>Protected</c>: employee ids, e-mail addresses, DingTalk user ids or Entra object ids that no machine freezes.</summary>
     public IReadOnlySet<string> Protected { get; init; } = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
 
-    /// <summary><c>ProtectedUnread</c>: <c>wait</c> (default) or <c>freeze</c>, where the list of protected accounts is not empty and a system cannot be read.</summary>
+    /// <summary><c>ProtectedUnread</c>: <c>freeze</c> (default) or <c>wait</c>, where the list of protected accounts is not empty and a system cannot be read.</summary>
     public ProtectedUnreadPolicy ProtectedUnread { get; init; }
 
     /// <summary><c>RetryDelay</c>: the wait before the first repetition, doubled each time. Default 5 s.</summary>

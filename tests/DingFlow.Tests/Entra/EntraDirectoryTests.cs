@@ -8,7 +8,7 @@ namespace DingFlow.Tests.Entra;
 public sealed class EntraDirectoryTests
 {
     private const string Select =
-        "$select=id,userPrincipalName,mail,employeeId,accountEnabled,onPremisesSyncEnabled,signInSessionsValidFromDateTime,deletedDateTime";
+        "$select=id,userPrincipalName,mail,employeeId,accountEnabled,onPremisesSyncEnabled,signInSessionsValidFromDateTime,deletedDateTime,proxyAddresses";
 
     [Fact]
     public async Task User_Is_Read_With_What_The_Freeze_And_Its_Proof_Need()
