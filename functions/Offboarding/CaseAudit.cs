@@ -19,6 +19,8 @@ internal static class CaseAudit
     public static AuditKind Joined { get; } =
         new("offboarding.case_joined", AuditRetention.Legal, "A case became part of another one of the same person, took one over, or follows one.");
 
+    public static AuditKind Searched { get; } = new("offboarding.person_searched", AuditRetention.Legal, "Somebody searched for the cases of a person; the identifier stands here as a pseudonym.");
+
     public static AuditKind StateChanged { get; } = new("offboarding.case_state_changed", AuditRetention.Legal, "A case went from one state to another.");
 
     public static AuditKind ActionTaken { get; } = new("offboarding.case_action", AuditRetention.Legal, "A person acted on a case: cancelled, retried, released, reactivated it …");

@@ -1,5 +1,6 @@
 using DingFlow.DingTalk;
 using DingFlow.Hosting;
+using DingFlow.Messaging;
 
 namespace DingFlow.Offboarding;
 
@@ -61,7 +62,8 @@ public sealed class GetOffboardingCase(CaseStore cases) : IHttpFunction
 }
 
 /// <summary><c>POST /api/offboarding/search</c>: cases of a person by an identifier that must not stand in an address.</summary>
-public sealed class SearchOffboardingCases(CaseStore cases, PersonClaims claims, DingTalkClients clients, AccountLookup lookup, TimeProvider time) : IHttpFunction
+public sealed class SearchOffboardingCases(
+    CaseStore cases, PersonClaims claims, DingTalkClients clients, AccountLookup lookup, IAuditTrail trail, AuditPseudonyms pseudonyms, TimeProvider time) : IHttpFunction
 {
     private const int MaximumBody = 4 * 1024;
 
@@ -79,6 +81,8 @@ public sealed class SearchOffboardingCases(CaseStore cases, PersonClaims claims,
             return;
         }
 
+        // Before anything is told: who looks up a person is on record.
+        await trail.AppendAsync(LookedFor(context, search), context.RequestAborted);
         var found = new SortedDictionary<string, OffboardingCase>(StringComparer.Ordinal);
         await FindAsync(
             search.EmployeeId is { Length: > 0 } named ? [named] : [],
@@ -105,6 +109,15 @@ public sealed class SearchOffboardingCases(CaseStore cases, PersonClaims claims,
         await context.WriteJsonAsync(
             new CaseListView([.. found.Values.Where(c => c.MergedInto is null).Reverse().Select(CaseView.Of)], null), OffboardingJson.Default.CaseListView);
     }
+
+    private AuditEvent LookedFor(HttpContext context, CaseSearch search) => new()
+    {
+        Kind = CaseAudit.Searched,
+        Actor = context.AuditActor(),
+        Payload = PayloadHash.None,
+        Subject = pseudonyms.Of("employeeId", search.EmployeeId) ?? pseudonyms.Of("email", search.Email) ?? pseudonyms.Of("dingTalkUserId", search.DingTalkUserId),
+        RequestId = context.RequestId(),
+    };
 
     /// <summary>The cases that hold the person now, and the earlier ones that lie under the same employee ids.</summary>
     private async Task FindAsync(

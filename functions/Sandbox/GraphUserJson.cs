@@ -107,6 +107,6 @@ internal static class GraphUserJson
         ? account.UserPrincipalName
         : account.ObjectId.Replace("-", "", StringComparison.Ordinal) + account.UserPrincipalName;
 
-    private static IEnumerable<string> ProxyAddresses(SandboxEntraAccount account) => 
+    private static IEnumerable<string> ProxyAddresses(SandboxEntraAccount account) =>
         (account.Mail is null ? [] : (string[])["SMTP:" + account.Mail]).Concat(account.Aliases.Select(static alias => "smtp:" + alias));
 }

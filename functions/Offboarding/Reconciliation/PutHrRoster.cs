@@ -83,6 +83,13 @@ public sealed partial class PutHrRoster(
         }
         catch (RosterException fault)
         {
+            await trail.AppendAsync(
+                new()
+                {
+                    Kind = ReconciliationAudit.RosterPut, Actor = context.AuditActor(), Payload = PayloadHash.None, On = new("source", source),
+                    Outcome = AuditOutcome.Refused, Reason = fault.Message, RequestId = context.RequestId(),
+                },
+                token);
             await context.ProblemAsync(ProblemCode.Invalid, fault.Message);
             return;
         }

@@ -8,6 +8,10 @@ internal static class ReconciliationAudit
     /// <summary>A roster was handed in.</summary>
     public static AuditKind RosterPut { get; } = new("offboarding.roster_put", AuditRetention.Operational, "A roster of an HR source was handed in, and put in force or refused.");
 
+    /// <summary>Somebody asked for a comparison now.</summary>
+    public static AuditKind Requested { get; } =
+        new("offboarding.reconciliation_requested", AuditRetention.Operational, "Somebody asked for HR, cases and directories to be compared at once.");
+
     /// <summary>A finding was dismissed.</summary>
     public static AuditKind FindingDismissed { get; } =
         new("offboarding.finding_dismissed", AuditRetention.Legal, "An operator accepted a difference between HR and a directory: it is not reported again.");

@@ -30,12 +30,14 @@ public sealed class ReconciliationRequests(IMessageQueue queue, TimeProvider tim
 }
 
 /// <summary><c>POST /api/offboarding/reconciliations</c>: compares HR, cases and directories now.</summary>
-public sealed class RequestReconciliation(ReconciliationRequests requests, FindingStore findings, TimeProvider time) : IHttpFunction
+public sealed class RequestReconciliation(ReconciliationRequests requests, FindingStore findings, IAuditTrail trail, TimeProvider time) : IHttpFunction
 {
     /// <inheritdoc/>
     public async Task InvokeAsync(HttpContext context)
     {
         var now = time.GetUtcNow();
+        await trail.AppendAsync(
+            new() { Kind = ReconciliationAudit.Requested, Actor = context.AuditActor(), Payload = PayloadHash.None, RequestId = context.RequestId() }, context.RequestAborted);
         await requests.SendAsync(context.RequestAborted);
         await context.WriteJsonAsync(
             new ReconciliationRequestedView(now, await findings.LastReportAsync(context.RequestAborted)),

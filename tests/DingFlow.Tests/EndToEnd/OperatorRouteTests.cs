@@ -53,6 +53,14 @@ public sealed class OperatorRouteTests
             using var request = new HttpRequestMessage(HttpMethod.Put, "/api/hr/sandbox/roster") { Content = new StringContent(roster.Replace("\\n", "\n", StringComparison.Ordinal), Encoding.UTF8, "text/csv") };
             (await client.AskAsync(request)).IsProblem(422, "invalid");
         }
+
+        // Who looked for whom, and which rosters were refused, is in the trail; nobody is named there.
+        var searches = await client.AskAsync(HttpMethod.Get, "/api/audit?kind=offboarding.person_searched");
+        Assert.Equal(4, searches.Json["items"]!.Count());
+        Assert.All(searches.Json["items"]!, entry => Assert.Equal(64, ((string?)entry["subject"])?.Length));
+        Assert.DoesNotContain("sandbox.example", searches.Text, StringComparison.OrdinalIgnoreCase);
+        var rosters = await client.AskAsync(HttpMethod.Get, "/api/audit?kind=offboarding.roster_put");
+        Assert.Equal(["refused", "refused", "refused", "refused"], rosters.Json["items"]!.Select(entry => (string?)entry["outcome"]));
     }
 
     [Fact]

@@ -99,6 +99,7 @@ public sealed class ReconciliationTests
     {
         var asked = await client.AskAsync(HttpMethod.Post, "/api/offboarding/reconciliations");
         Assert.Equal(202, asked.Status);
+        Assert.NotEmpty((await client.AskAsync(HttpMethod.Get, "/api/audit?kind=offboarding.reconciliation_requested")).Json["items"]!);
         JObject? last = null;
         return await Eventually.GetAsync(
             async () => (last = (await client.AskAsync(HttpMethod.Get, "/api/offboarding/findings")).Json["lastReport"] as JObject) is { } report
