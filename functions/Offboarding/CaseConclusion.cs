@@ -112,7 +112,7 @@ internal static class CaseConclusion
         return before.AccountId != same.AccountId ? account : same with
         {
             // Until the case changes something, how the account is now counts: a look ahead of the date may be weeks old.
-            WasEnabled = isChanged ? before.WasEnabled ?? account.WasEnabled : account.WasEnabled,
+            WasEnabled = !isChanged ? account.WasEnabled : before.WasEnabled ?? (account.WasEnabled == true ? true : null),
             IsEnterprise = before.IsEnterprise || account.IsEnterprise,
             NotBefore = before.NotBefore,
         };

@@ -162,7 +162,9 @@ public sealed partial class CaseRunner(
         }
 
         var before = await driver.ReadAsync(account, cancellationToken);
-        if (before.Enabled is { } enabled && (session.AccountNow(account).WasEnabled is null || !session.StepsOf(account).Any(static s => s.MayHaveChanged)))
+        // What is found disabled once this case may have acted may be its own doing, and says nothing of the time before.
+        if (before.Enabled is { } enabled
+            && (!session.StepsOf(account).Any(static s => s.MayHaveChanged) || (enabled && session.AccountNow(account).WasEnabled is null)))
         {
             await session.ChangeAsync(c => c.WithAccount(account, a => a with { WasEnabled = enabled }), cancellationToken);
         }

@@ -56,6 +56,23 @@ public sealed class UndoMemoryTests
     }
 
     [Fact]
+    public async Task What_the_case_itself_disabled_is_no_state_from_before_it_when_nobody_could_read_that()
+    {
+        await using var driver = await OffboardingDriver.StartAsync();
+        driver.Sandbox.Faults.Set([new() { Kind = SandboxFaultKind.Denied, Operation = SandboxOperations.Status, Count = 2 }]);
+        await driver.HearAsync(Leaver.Terminated("E1016"));
+        await driver.SettleAsync();
+        Assert.True(driver.Sandbox.Directory["E1016"].DingTalk!.Disabled);
+        await RetryAsync(driver, "E1016");
+        await driver.PassUntilAsync("E1016", CaseState.Verified);
+
+        await GiveBackAsync(driver, "E1016");
+        await driver.PassUntilAsync("E1016", CaseState.Reactivated);
+
+        Assert.True(driver.Sandbox.Directory["E1016"] is { DingTalk.Disabled: false, Entra.AccountEnabled: true });
+    }
+
+    [Fact]
     public async Task An_account_that_was_disabled_only_when_the_leave_was_announced_is_enabled_again()
     {
         await using var driver = await OffboardingDriver.StartAsync();
@@ -99,9 +116,9 @@ public sealed class UndoMemoryTests
         await driver.Get<CaseRuns>().ScheduleAsync(stored, driver.Time.GetUtcNow(), "reactivation", c => CaseRestorer.Begin(c, "key:one", "a mistake", driver.Time.GetUtcNow())!, Cancellation);
     }
 
-    private static async Task RetryAsync(OffboardingDriver driver)
+    private static async Task RetryAsync(OffboardingDriver driver, string employeeId = RichLeaver.Id)
     {
-        var stored = (await driver.Get<CaseStore>().FindAsync((await driver.OnlyCaseAsync(RichLeaver.Id)).CaseId, Cancellation))!;
+        var stored = (await driver.Get<CaseStore>().FindAsync((await driver.OnlyCaseAsync(employeeId)).CaseId, Cancellation))!;
         if (stored.Case.NeedsAttention)
         {
             await driver.Get<CaseRuns>().ScheduleAsync(stored, driver.Time.GetUtcNow(), "retry", CaseConclusion.TakenUp, Cancellation);
