@@ -1,5 +1,6 @@
 using System.Globalization;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 
 namespace DingFlow.Offboarding;
 
@@ -50,7 +51,7 @@ internal static class CaseAudit
         var events = new Events(after, payload, pseudonyms.Of("employeeId", after.EmployeeId));
         if (before is null)
         {
-            events.Add(Opened, ActorOf(after.Signals), after.Reason, ("state", Word(after.State)), ("mode", Word(after.Mode)),
+            events.Add(Opened, ActorOf(after.Signals), after.Reason, ("state", Words.Of(after.State)), ("mode", Words.Of(after.Mode)),
                 (CaseLinks.Delivery, after.Signals.Count > 0 ? after.Signals[0].DeliveryId : null));
         }
 
@@ -59,7 +60,7 @@ internal static class CaseAudit
             : after.Signals.Where(s => !before.Signals.Any(known => known.DeliveryId == s.DeliveryId && known.Item == s.Item)).ToList();
         foreach (var signal in heard)
         {
-            events.Add(Heard, AuditActor.Source(signal.Source, signal.VerifiedBy), null, ("kind", Word(signal.Kind)), (CaseLinks.Delivery, signal.DeliveryId));
+            events.Add(Heard, AuditActor.Source(signal.Source, signal.VerifiedBy), null, ("kind", Words.Of(signal.Kind)), (CaseLinks.Delivery, signal.DeliveryId));
         }
 
         var actions = after.Actions.Skip(before?.Actions.Count ?? 0).ToList();
@@ -75,7 +76,7 @@ internal static class CaseAudit
                 : AuditActor.System(nameof(CaseRunner));
             events.Add(
                 StateChanged, actor, actions.Count > 0 ? actions[^1].Reason : after.Notes.Count > 0 ? after.Notes[0] : null,
-                ("from", Word(before.State)), ("to", Word(after.State)));
+                ("from", Words.Of(before.State)), ("to", Words.Of(after.State)));
         }
 
         AddLinks(events, before, after);
@@ -125,7 +126,7 @@ internal static class CaseAudit
 
             events.Add(
                 LookedUp, AuditActor.System(nameof(AccountLookup)), account.Detail,
-                ("target", Word(account.Target)), ("tenant", account.Tenant), ("status", Word(account.Status)));
+                ("target", Words.Of(account.Target)), ("tenant", account.Tenant), ("status", Words.Of(account.Status)));
         }
     }
 
@@ -152,7 +153,7 @@ internal static class CaseAudit
             {
                 events.Add(
                     StepEnded, AuditActor.System(nameof(CaseRunner)), step.Detail,
-                    ("step", prefix + step.Id), ("tenant", step.Tenant), ("outcome", Word(outcome)), ("readBack", step.ReadBack is { } readBack ? Word(readBack) : null),
+                    ("step", prefix + step.Id), ("tenant", step.Tenant), ("outcome", Words.Of(outcome)), ("readBack", step.ReadBack is { } readBack ? Words.Of(readBack) : null),
                     ("attempt", Number(step.Attempts)), ("remoteRequestId", step.RequestId), ("account", AccountOf(after, step, pseudonyms)));
             }
         }
@@ -168,9 +169,6 @@ internal static class CaseAudit
         signals.Count > 0 ? AuditActor.Source(signals[0].Source, signals[0].VerifiedBy) : AuditActor.System(nameof(CaseEvents));
 
     private static string Number(int number) => number.ToString(CultureInfo.InvariantCulture);
-
-    private static string Word<T>(T value)
-        where T : struct, Enum => System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(value.ToString());
 
     /// <summary>Events about one case.</summary>
     private sealed class Events(OffboardingCase about, PayloadHash payload, string? subject)

@@ -65,7 +65,7 @@ public sealed partial class CaseEvents(
                 }
 
                 held[key] = claim;
-                if (await FollowAsync(claim.CaseId, cancellationToken) is not { } found)
+                if (await cases.FollowAsync(claim.CaseId, cancellationToken) is not { } found)
                 {
                     unfinished ??= claim.CaseId;
                 }
@@ -347,7 +347,7 @@ public sealed partial class CaseEvents(
         List<StoredCase> standing = [];
         foreach (var caseId in latest.StandingCases)
         {
-            if (await FollowAsync(caseId, cancellationToken) is { Case.Superseded: false } found && found.Case.CaseId != latest.CaseId)
+            if (await cases.FollowAsync(caseId, cancellationToken) is { Case.Superseded: false } found && found.Case.CaseId != latest.CaseId)
             {
                 standing.Add(found);
             }
@@ -389,7 +389,7 @@ public sealed partial class CaseEvents(
         foreach (var key in keys)
         {
             if (await claims.FindAsync(key, cancellationToken) is { } claim
-                && await FollowAsync(claim.CaseId, cancellationToken) is { Case.Superseded: false } found
+                && await cases.FollowAsync(claim.CaseId, cancellationToken) is { Case.Superseded: false } found
                 && (latest is null || string.CompareOrdinal(found.Case.CaseId, latest.Case.CaseId) > 0))
             {
                 latest = found;
@@ -442,18 +442,6 @@ public sealed partial class CaseEvents(
         return c.MayHaveChanged
             ? told with { State = CaseState.NeedsHuman, Notes = [$"{what} after accounts had been changed: give the accounts back."] }
             : told with { State = CaseState.Cancelled, Notes = [$"{what} before anything was changed."] };
-    }
-
-    /// <summary>The case itself, or the one that it became part of.</summary>
-    private async Task<StoredCase?> FollowAsync(string caseId, CancellationToken cancellationToken)
-    {
-        var found = await cases.FindAsync(caseId, cancellationToken);
-        while (found?.Case.MergedInto is { } target)
-        {
-            found = await cases.FindAsync(target, cancellationToken);
-        }
-
-        return found;
     }
 
     /// <summary>Whether a further sign that the person leaves belongs to this case rather than to a new one.</summary>

@@ -22,7 +22,7 @@ public sealed partial class CaseMerger(
                     break;
                 }
 
-                var holder = claim is null ? null : await FollowAsync(claim.CaseId, cancellationToken);
+                var holder = claim is null ? null : await cases.FollowAsync(claim.CaseId, cancellationToken);
                 if (holder is { } other && other.Case.CaseId != caseId && events.CanJoin(other.Case))
                 {
                     var (older, younger) = string.CompareOrdinal(other.Case.CaseId, caseId) < 0 ? (other, session.Stored) : (session.Stored, other);
@@ -103,17 +103,6 @@ public sealed partial class CaseMerger(
     }
 
     private bool Knows(OffboardingCase c, OffboardingCase other) => ReferenceEquals(Absorb(c, other), c);
-
-    private async Task<StoredCase?> FollowAsync(string caseId, CancellationToken cancellationToken)
-    {
-        var found = await cases.FindAsync(caseId, cancellationToken);
-        while (found?.Case.MergedInto is { } target)
-        {
-            found = await cases.FindAsync(target, cancellationToken);
-        }
-
-        return found;
-    }
 
     private static OffboardingCase StandingFor(OffboardingCase c, IEnumerable<string> earlier)
     {

@@ -30,6 +30,18 @@ public sealed class CaseStore(IEntityStore store, IAuditTrail trail, AuditPseudo
             ? Read(entity)
             : null;
 
+    /// <summary>The case itself, or the one that it became part of; <see langword="null"/> when there is none.</summary>
+    public async Task<StoredCase?> FollowAsync(string caseId, CancellationToken cancellationToken)
+    {
+        var found = await FindAsync(caseId, cancellationToken);
+        while (found?.Case.MergedInto is { } target)
+        {
+            found = await FindAsync(target, cancellationToken);
+        }
+
+        return found;
+    }
+
     /// <summary>Stores a new case. <see langword="null"/>: it exists.</summary>
     public async Task<StoredCase?> AddAsync(OffboardingCase @case, CancellationToken cancellationToken)
     {

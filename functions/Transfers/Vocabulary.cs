@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using DingFlow.Settings;
 
 namespace DingFlow.Transfers;
 
@@ -23,7 +24,7 @@ public static class Vocabulary
 
     private static readonly string[] ExemptionNames = [.. ExemptionWords.Select(entry => entry.Word)];
 
-    private static readonly string[] ClassNames = [.. Enum.GetNames<DataClass>().Select(name => char.ToLowerInvariant(name[0]) + name[1..])];
+    private static readonly string[] ClassNames = [.. Enum.GetValues<DataClass>().Select(Words.Of)];
 
     private static readonly FrozenDictionary<string, DataClass> Classes =
         ClassNames.Select((name, number) => (name, (DataClass)number))

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Text;
 using System.Text.Json;
+using DingFlow.Settings;
 
 namespace DingFlow.Offboarding.Evidence;
 
@@ -34,9 +35,9 @@ public static class EvidenceHtml
         var page = new StringBuilder();
         var c = pack.Evidence;
         page.Append(CultureInfo.InvariantCulture, $"<!DOCTYPE html><html lang=\"{language}\"><head><meta charset=\"utf-8\"><title>{T("title")} {H(c.CaseId)}</title><style>{Style}</style></head><body>");
-        page.Append(CultureInfo.InvariantCulture, $"<h1>{T("title")}</h1><p class=\"state {Word(c.State)}\">{T("state." + Word(c.State))}</p>");
+        page.Append(CultureInfo.InvariantCulture, $"<h1>{T("title")}</h1><p class=\"state {Words.Of(c.State)}\">{T("state." + Words.Of(c.State))}</p>");
         Table(page, null, [
-            [T("case"), H(c.CaseId)], [T("employee"), H(c.EmployeeId ?? "—")], [T("mode"), T("mode." + Word(c.Mode))],
+            [T("case"), H(c.CaseId)], [T("employee"), H(c.EmployeeId ?? "—")], [T("mode"), T("mode." + Words.Of(c.Mode))],
             [T("plan"), c.Plan is { } plan ? H($"{plan.Policy} / {plan.Name} ({plan.Hash})") : "—"],
             .. c.MergedInto is null ? Array.Empty<string[]>() : [[T("mergedInto"), H(c.MergedInto)]],
         ]);
@@ -44,7 +45,7 @@ public static class EvidenceHtml
         page.Append(CultureInfo.InvariantCulture, $"<h2>{T("told")}</h2>");
         Table(page, [T("source"), T("event"), T("occurredAt"), T("receivedAt"), T("signature"), T("delivery")], [.. c.Told.Select(w => (string[])
             [
-                H(w.Source), T("event." + Word(w.Kind)), Time(w.OccurredAt), Time(w.ReceivedAt),
+                H(w.Source), T("event." + Words.Of(w.Kind)), Time(w.OccurredAt), Time(w.ReceivedAt),
                 w.Signature is null ? T("signature.none") : $"{T("signature.verified")} {w.Signature.Key}",
                 $"{H(w.DeliveryId)}<br><small>SHA-256 {H(w.BodySha256 ?? "—")}</small>",
             ])]);
@@ -52,7 +53,7 @@ public static class EvidenceHtml
         page.Append(CultureInfo.InvariantCulture, $"<h2>{T("snapshot")}</h2>");
         Table(page, [T("system"), T("account"), T("status"), T("wasEnabled"), T("lookedUpAt"), T("detail")], [.. c.Snapshot.Select(a => (string[])
             [
-                H(System(a.Target, a.Tenant)), H(a.AccountId ?? "—"), T("account." + Word(a.Status)), a.WasEnabled is null ? "—" : T(a.WasEnabled.Value ? "yes" : "no"),
+                H(System(a.Target, a.Tenant)), H(a.AccountId ?? "—"), T("account." + Words.Of(a.Status)), a.WasEnabled is null ? "—" : T(a.WasEnabled.Value ? "yes" : "no"),
                 Time(a.LookedUpAt), H(a.Detail ?? ""),
             ])]);
 
@@ -96,13 +97,13 @@ public static class EvidenceHtml
         page, [t("step"), t("outcome"), t("readBack"), t("startedAt"), t("endedAt"), t("attempts"), t("requestId"), t("detail")], [.. steps.Select(s => (string[])
             [
                 $"{(Texts.Value.ContainsKey("step." + s.Id) ? t("step." + s.Id) : "")}<br><small>{H(s.Id)}{(s.Tenant is null ? "" : $" ({H(s.Tenant)})")}</small>",
-                s.Outcome is { } outcome ? t("outcome." + Word(outcome)) : "—", s.ReadBack is { } back ? t("readBack." + Word(back)) : "—",
+                s.Outcome is { } outcome ? t("outcome." + Words.Of(outcome)) : "—", s.ReadBack is { } back ? t("readBack." + Words.Of(back)) : "—",
                 Time(s.StartedAt), Time(s.EndedAt), s.Attempts.ToString(CultureInfo.InvariantCulture), H(s.RequestId ?? "—"),
                 H(s.Detail ?? "") + Items(s, t),
             ])]);
 
     private static string Items(CaseStep step, Func<string, string> t) => step.Changes is not { Count: > 0 } changes ? "" : "<ul>" + string.Concat(changes.Select(change =>
-        $"<li>{H(change.Name ?? change.Id)}: {t("change." + Word(change.State))}{(change.Note is null ? "" : $" ({H(change.Note)})")}</li>")) + "</ul>";
+        $"<li>{H(change.Name ?? change.Id)}: {t("change." + Words.Of(change.State))}{(change.Note is null ? "" : $" ({H(change.Note)})")}</li>")) + "</ul>";
 
     private static void Table(StringBuilder page, string[]? head, string[][] rows)
     {
@@ -133,9 +134,6 @@ public static class EvidenceHtml
     private static string Time(DateTimeOffset? time) => time?.ToString("yyyy-MM-dd HH:mm:ss.fff zzz", CultureInfo.InvariantCulture) ?? "—";
 
     private static string Duration(long milliseconds) => TimeSpan.FromMilliseconds(milliseconds).ToString(@"d\.hh\:mm\:ss\.fff", CultureInfo.InvariantCulture);
-
-    private static string Word<T>(T value)
-        where T : struct, Enum => value.ToString() is var text ? char.ToLowerInvariant(text[0]) + text[1..] : "";
 
     private static string H(string text) => WebUtility.HtmlEncode(text);
 

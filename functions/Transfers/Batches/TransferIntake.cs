@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using DingFlow.Settings;
 using DingFlow.Storage;
 using DingFlow.Transfers.Ledger;
 
@@ -159,8 +160,7 @@ internal sealed class BatchUnderWay(
     private long _duplicates;
     private long _rejectedCount;
 
-    private static readonly string[] NoticeNames = [.. Enum.GetValues<TransferNotices>().Where(notice => notice != 0)
-        .Select(notice => char.ToLowerInvariant(notice.ToString()[0]) + notice.ToString()[1..])];
+    private static readonly string[] NoticeNames = [.. Enum.GetValues<TransferNotices>().Where(notice => notice != 0).Select(Words.Of)];
 
     /// <summary>Records that were recorded by this request.</summary>
     public long Accepted { get; private set; }

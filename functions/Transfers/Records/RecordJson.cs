@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Unicode;
+using DingFlow.Settings;
 
 namespace DingFlow.Transfers;
 
@@ -322,8 +323,7 @@ internal sealed partial class RecordJson(RecordPools pools)
     {
         if (Property.Length == 0)
         {
-            var name = property.ToString();
-            Property = char.ToLowerInvariant(name[0]) + name[1..];
+            Property = Words.Of(property);
         }
 
         return reason;

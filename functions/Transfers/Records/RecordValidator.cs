@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Text;
+using DingFlow.Settings;
 
 namespace DingFlow.Transfers;
 
@@ -345,7 +346,7 @@ internal sealed class RecordValidator(
     {
         RecordProperties.SubjectType => "subject.type",
         RecordProperties.SubjectId => "subject.id",
-        var property => char.ToLowerInvariant(property.ToString()[0]) + property.ToString()[1..],
+        var property => Words.Of(property),
     };
 
     private readonly record struct FactsKey(Lane Lane, ExemptionKind Exemption, ulong Classes, bool Minor, string Recipient);

@@ -6,11 +6,26 @@ namespace DingFlow.Tests.Storage;
 /// The store in memory, for tests that let thousands of cases run and do not test the store: it passes the contract that the real ones pass
 /// (but for durability), and waits for no disk.
 /// </summary>
-internal sealed class MemoryEntityStore : IEntityStore
+internal class MemoryEntityStore : IEntityStore
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<(string Table, string Partition), SortedList<string, Entity>> _partitions = [];
     private long _version;
+
+    /// <summary>Transactions that were committed.</summary>
+    public int Transactions { get; private set; }
+
+    /// <summary>Entities that these put in, replaced or both.</summary>
+    public int EntitiesWritten { get; private set; }
+
+    /// <summary>Some stored entity is like that.</summary>
+    protected bool Any(Func<Entity, bool> isLike)
+    {
+        lock (_gate)
+        {
+            return _partitions.Values.SelectMany(static rows => rows.Values).Any(isLike);
+        }
+    }
 
     public Task<Entity?> GetAsync(string table, string partitionKey, string rowKey, CancellationToken cancellationToken)
     {
@@ -92,6 +107,8 @@ internal sealed class MemoryEntityStore : IEntityStore
             }
         }
 
+        Transactions++;
+        EntitiesWritten += transaction.Operations.Count(static operation => operation.Kind != EntityOperationKind.Delete);
         var etags = new List<string?>();
         foreach (var operation in transaction.Operations)
         {
