@@ -1,8 +1,8 @@
 using System.Text.Json.Serialization;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 using DingFlow.Storage;
-using DingFlow.Transfers;
 
 namespace DingFlow.Alerts;
 
@@ -268,7 +268,7 @@ internal sealed record AlertSilence(DateTimeOffset? Until, string? Reason);
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
-    Converters = [typeof(CamelCaseWords<AlertSeverity>), typeof(CamelCaseWords<AlertState>), typeof(CamelCaseWords<NoticeState>)])]
+    Converters = [typeof(WordConverter<AlertSeverity>), typeof(WordConverter<AlertState>), typeof(WordConverter<NoticeState>)])]
 [JsonSerializable(typeof(AlertView))]
 [JsonSerializable(typeof(AlertListView))]
 [JsonSerializable(typeof(AlertAcknowledgement))]

@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 
 namespace DingFlow.Audit;
 
@@ -86,7 +87,7 @@ internal sealed record AuditHoldRequest(string? CaseId, string? Reason);
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
     Converters =
     [
-        typeof(AuditWord<AuditActorType>), typeof(AuditWord<AuditOutcome>), typeof(AuditWord<AuditRetention>), typeof(AuditWord<AuditFaultKind>),
+        typeof(WordConverter<AuditActorType>), typeof(WordConverter<AuditOutcome>), typeof(WordConverter<AuditRetention>), typeof(WordConverter<AuditFaultKind>),
     ])]
 [JsonSerializable(typeof(AuditPageView))]
 [JsonSerializable(typeof(AuditHoldListView))]

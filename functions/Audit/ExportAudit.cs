@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 
 namespace DingFlow.Audit;
 
@@ -101,8 +102,8 @@ internal sealed class CsvFormat : IAuditFormat
         [
             entry.Chain, entry.Sequence.ToString(CultureInfo.InvariantCulture), Time(entry.RecordedAt), entry.Kind,
             entry.Retention == AuditRetention.Legal ? "legal" : "operational", Convert.ToHexStringLower(entry.Hash.Span),
-            content?.Id, content is null ? null : Time(content.OccurredAt), Word(content?.Actor.Type), content?.Actor.Id, content?.Actor.Key,
-            Word(content?.Outcome), content?.On?.Type, content?.On?.Id, content?.CaseId, content?.Subject, content?.Exporter, content?.Reason,
+            content?.Id, content is null ? null : Time(content.OccurredAt), Words.Of(content?.Actor.Type), content?.Actor.Id, content?.Actor.Key,
+            Words.Of(content?.Outcome), content?.On?.Type, content?.On?.Id, content?.CaseId, content?.Subject, content?.Exporter, content?.Reason,
             content?.RequestId, content?.PayloadHash,
             content?.Details is null ? null : string.Join("; ", content.Details.Select(static detail => $"{detail.Key}={detail.Value}")),
         ];
@@ -110,9 +111,6 @@ internal sealed class CsvFormat : IAuditFormat
     }
 
     private static string Time(DateTimeOffset time) => time.UtcDateTime.ToString(AuditHash.TimeFormat, CultureInfo.InvariantCulture);
-
-    private static string? Word<T>(T? value)
-        where T : struct, Enum => value is { } word ? JsonNamingPolicy.CamelCase.ConvertName(word.ToString()) : null;
 
     /// <summary>A text that a spreadsheet would take for a formula is shown to be text.</summary>
     internal static string Cell(string? text)

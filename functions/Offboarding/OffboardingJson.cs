@@ -1,7 +1,7 @@
-using System.Text.Json;
 using System.Text.Json.Serialization;
 using DingFlow.Messaging;
 using DingFlow.Offboarding.Guards;
+using DingFlow.Settings;
 
 namespace DingFlow.Offboarding;
 
@@ -12,10 +12,10 @@ namespace DingFlow.Offboarding;
     GenerationMode = JsonSourceGenerationMode.Metadata,
     Converters =
     [
-        typeof(CamelCaseEnum<CaseState>), typeof(CamelCaseEnum<CaseMode>), typeof(CamelCaseEnum<StepOutcome>), typeof(CamelCaseEnum<ReadBack>),
-        typeof(CamelCaseEnum<FreezeTarget>), typeof(CamelCaseEnum<AccountStatus>), typeof(CamelCaseEnum<PersonEventKind>),
-        typeof(CamelCaseEnum<QuarantineReason>),
-        typeof(CamelCaseEnum<ChangeState>), typeof(CamelCaseEnum<PersonKind>),
+        typeof(WordConverter<CaseState>), typeof(WordConverter<CaseMode>), typeof(WordConverter<StepOutcome>), typeof(WordConverter<ReadBack>),
+        typeof(WordConverter<FreezeTarget>), typeof(WordConverter<AccountStatus>), typeof(WordConverter<PersonEventKind>),
+        typeof(WordConverter<QuarantineReason>),
+        typeof(WordConverter<ChangeState>), typeof(WordConverter<PersonKind>),
     ])]
 [JsonSerializable(typeof(OffboardingCase))]
 [JsonSerializable(typeof(CaseView))]
@@ -31,7 +31,3 @@ namespace DingFlow.Offboarding;
 [JsonSerializable(typeof(DryRunView))]
 [JsonSerializable(typeof(DryRunRequest))]
 internal sealed partial class OffboardingJson : JsonSerializerContext;
-
-/// <summary>Enums as camelCase text.</summary>
-internal sealed class CamelCaseEnum<T>() : JsonStringEnumConverter<T>(JsonNamingPolicy.CamelCase, allowIntegerValues: false)
-    where T : struct, Enum;

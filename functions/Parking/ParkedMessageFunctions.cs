@@ -1,8 +1,8 @@
 using System.Text;
-using System.Text.Json;
 using System.Text.Json.Serialization;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Settings;
 
 namespace DingFlow.Parking;
 
@@ -202,10 +202,8 @@ file static class ParkedRequests
         : context.WriteJsonAsync(ParkedView.Of(changed, withBody: false), ParkedJson.Default.ParkedView, StatusCodes.Status202Accepted);
 }
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, Converters = [typeof(ParkedStatusJson)])]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, Converters = [typeof(WordConverter<ParkedStatus>)])]
 [JsonSerializable(typeof(ParkedListView))]
 [JsonSerializable(typeof(ParkedView))]
 [JsonSerializable(typeof(ParkedActionRequest))]
 internal sealed partial class ParkedJson : JsonSerializerContext;
-
-internal sealed class ParkedStatusJson() : JsonStringEnumConverter<ParkedStatus>(JsonNamingPolicy.CamelCase, allowIntegerValues: false);

@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using DingFlow.Rules;
+using DingFlow.Settings;
 using DingFlow.Transfers;
 using DingFlow.Transfers.Ledger;
 
@@ -202,6 +203,6 @@ public sealed record ReportFilingItem(string Item, string Source, string? Answer
 /// <summary>JSON of the reports.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true,
-    Converters = [typeof(CamelCaseWords<ClassificationProfile>), typeof(CamelCaseWords<CountingOverlap>)])]
+    Converters = [typeof(WordConverter<ClassificationProfile>), typeof(WordConverter<CountingOverlap>)])]
 [JsonSerializable(typeof(ExporterReport))]
 internal sealed partial class ReportJson : JsonSerializerContext;

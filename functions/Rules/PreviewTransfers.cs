@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using DingFlow.Hosting;
+using DingFlow.Settings;
 using DingFlow.Transfers;
 using DingFlow.Transfers.Ledger;
 
@@ -68,6 +69,6 @@ internal sealed record ExporterPreview(
     IReadOnlyList<string> Crossed, Thresholds Thresholds);
 
 [JsonSourceGenerationOptions(
-    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true, Converters = [typeof(CamelCaseWords<BatchStop>)])]
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true, Converters = [typeof(WordConverter<BatchStop>)])]
 [JsonSerializable(typeof(TransferPreview))]
 internal sealed partial class PreviewJson : JsonSerializerContext;

@@ -1,11 +1,12 @@
 using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using System.Text.Json.Serialization;
+using DingFlow.Settings;
 
 namespace DingFlow.Sandbox;
 
 /// <summary>A simulated system.</summary>
-[JsonConverter(typeof(CamelCaseEnum<SandboxSystem>))]
+[JsonConverter(typeof(WordConverter<SandboxSystem>))]
 public enum SandboxSystem
 {
     /// <summary>The DingTalk Open Platform, both generations.</summary>
@@ -16,7 +17,7 @@ public enum SandboxSystem
 }
 
 /// <summary>What goes wrong. The answers are those of the system called.</summary>
-[JsonConverter(typeof(CamelCaseEnum<SandboxFaultKind>))]
+[JsonConverter(typeof(WordConverter<SandboxFaultKind>))]
 public enum SandboxFaultKind
 {
     /// <summary>The call waits <see cref="SandboxFault.Delay"/> before it is looked at. Adds to any other fault.</summary>

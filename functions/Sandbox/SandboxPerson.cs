@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
-using System.Text.Json;
 using System.Text.Json.Serialization;
+using DingFlow.Settings;
 
 namespace DingFlow.Sandbox;
 
@@ -200,7 +200,7 @@ public sealed record SandboxLicense(string Sku, string? Group = null)
 public sealed record SandboxDevice(string Name, bool Enabled = true, bool OnPremises = false);
 
 /// <summary>Who owns a DingTalk account.</summary>
-[JsonConverter(typeof(CamelCaseEnum<SandboxAccountKind>))]
+[JsonConverter(typeof(WordConverter<SandboxAccountKind>))]
 public enum SandboxAccountKind
 {
     /// <summary>The organisation; it may disable the account and sign it out.</summary>
@@ -211,7 +211,7 @@ public enum SandboxAccountKind
 }
 
 /// <summary>How an enterprise account signs in.</summary>
-[JsonConverter(typeof(CamelCaseEnum<SandboxLoginType>))]
+[JsonConverter(typeof(WordConverter<SandboxLoginType>))]
 public enum SandboxLoginType
 {
     /// <summary>With a DingTalk password.</summary>
@@ -222,7 +222,7 @@ public enum SandboxLoginType
 }
 
 /// <summary>Administrator of a DingTalk organisation.</summary>
-[JsonConverter(typeof(CamelCaseEnum<SandboxAdministrator>))]
+[JsonConverter(typeof(WordConverter<SandboxAdministrator>))]
 public enum SandboxAdministrator
 {
     /// <summary>None.</summary>
@@ -281,10 +281,6 @@ public sealed record SandboxLeaveRecord(string UserId, string Name, string? Mobi
 /// <param name="Data">The event's own body, JSON.</param>
 /// <param name="Taken">The legacy list was read: it forgets what it has returned.</param>
 public sealed record SandboxFailedPush(string Tag, DateTimeOffset EventTime, string Data, bool Taken = false);
-
-/// <summary>Enumerations as camelCase text; numbers are refused.</summary>
-internal sealed class CamelCaseEnum<T>() : JsonStringEnumConverter<T>(JsonNamingPolicy.CamelCase, allowIntegerValues: false)
-    where T : struct, Enum;
 
 /// <summary>A change of a directory role, for the directory's audit.</summary>
 /// <param name="Id">The audit's id of it.</param>

@@ -31,7 +31,11 @@ internal static class Words
         return char.ToLowerInvariant(name[0]) + name[1..];
     }
 
+    /// <summary>A member as it is written outside, or null for none.</summary>
+    public static string? Of<T>(T? value)
+        where T : struct, Enum => value is { } member ? Of(member) : null;
+
     /// <summary>All members, for a fault's text: <c>open, acknowledged, resolved</c>.</summary>
     public static string All<T>()
-        where T : struct, Enum => string.Join(", ", Enum.GetValues<T>().Select(Of));
+        where T : struct, Enum => string.Join(", ", Enum.GetValues<T>().Select(static member => Of(member)));
 }

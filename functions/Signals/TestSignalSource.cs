@@ -4,6 +4,7 @@ using System.Text.Json.Serialization;
 using DingFlow.Hosting;
 using DingFlow.Intake;
 using DingFlow.Intake.Dialects;
+using DingFlow.Settings;
 
 namespace DingFlow.Signals;
 
@@ -79,8 +80,8 @@ internal sealed class TestSignalSource(SignalSources sources, TimeProvider time)
         }
 
         return new SignalTestResult(
-            signals.Source.Name, accepted, JsonNamingPolicy.CamelCase.ConvertName(verification.Verdict.ToString()), findings,
-            [.. reading.Events.Select(static e => JsonNamingPolicy.CamelCase.ConvertName(e.Kind.ToString()))]);
+            signals.Source.Name, accepted, Words.Of(verification.Verdict), findings,
+            [.. reading.Events.Select(static e => Words.Of(e.Kind))]);
     }
 
     private static string DetailOf(SsfDialect dialect, SetVerdict verdict, ReadOnlyMemory<byte> token)

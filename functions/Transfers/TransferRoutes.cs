@@ -1,7 +1,7 @@
 using System.Globalization;
-using System.Text.Json;
 using System.Text.Json.Serialization;
 using DingFlow.Hosting;
+using DingFlow.Settings;
 using DingFlow.Transfers.Ledger;
 
 namespace DingFlow.Transfers;
@@ -124,7 +124,7 @@ internal sealed record ReasonRequest(string? Reason);
 /// <summary>JSON of the routes of this feature.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
-    Converters = [typeof(CamelCaseWords<BatchStop>), typeof(CamelCaseWords<BatchState>)])]
+    Converters = [typeof(WordConverter<BatchStop>), typeof(WordConverter<BatchState>)])]
 [JsonSerializable(typeof(TransferReceipt))]
 [JsonSerializable(typeof(CountersView))]
 [JsonSerializable(typeof(TransferBatchView))]
@@ -138,7 +138,3 @@ internal sealed record ReasonRequest(string? Reason);
 [JsonSerializable(typeof(UnionView))]
 [JsonSerializable(typeof(ErasureView))]
 internal sealed partial class TransfersJson : JsonSerializerContext;
-
-/// <summary>Enums as words in camel case.</summary>
-internal sealed class CamelCaseWords<T>() : JsonStringEnumConverter<T>(JsonNamingPolicy.CamelCase, allowIntegerValues: false)
-    where T : struct, Enum;

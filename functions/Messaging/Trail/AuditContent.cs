@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using DingFlow.Settings;
 
 namespace DingFlow.Messaging;
 
@@ -127,10 +128,6 @@ internal sealed record AuditContent
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-    Converters = [typeof(AuditWord<AuditActorType>), typeof(AuditWord<AuditOutcome>)])]
+    Converters = [typeof(WordConverter<AuditActorType>), typeof(WordConverter<AuditOutcome>)])]
 [JsonSerializable(typeof(AuditContent))]
 internal sealed partial class AuditJson : JsonSerializerContext;
-
-/// <summary>Enums as camelCase text.</summary>
-internal sealed class AuditWord<T>() : JsonStringEnumConverter<T>(JsonNamingPolicy.CamelCase, allowIntegerValues: false)
-    where T : struct, Enum;

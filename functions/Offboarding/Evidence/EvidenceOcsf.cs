@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using DingFlow.Settings;
 
 namespace DingFlow.Offboarding.Evidence;
 
@@ -107,7 +108,7 @@ internal static class EvidenceOcsf
             },
             ["unmapped"] = new JsonObject
             {
-                ["outcome"] = Camel(step.Outcome?.ToString()), ["readBack"] = Camel(step.ReadBack?.ToString()), ["requestId"] = step.RequestId, ["attempts"] = step.Attempts,
+                ["outcome"] = Words.Of(step.Outcome), ["readBack"] = Words.Of(step.ReadBack), ["requestId"] = step.RequestId, ["attempts"] = step.Attempts,
             },
         };
         if (item is not null)
@@ -117,6 +118,4 @@ internal static class EvidenceOcsf
 
         return result;
     }
-
-    private static string? Camel(string? text) => text is null ? null : char.ToLowerInvariant(text[0]) + text[1..];
 }

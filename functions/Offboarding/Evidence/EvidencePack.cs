@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using DingFlow.Settings;
 
 namespace DingFlow.Offboarding.Evidence;
 
@@ -183,9 +184,9 @@ public sealed record EvidenceClock
     GenerationMode = JsonSourceGenerationMode.Metadata,
     Converters =
     [
-        typeof(CamelCaseEnum<CaseState>), typeof(CamelCaseEnum<CaseMode>), typeof(CamelCaseEnum<StepOutcome>), typeof(CamelCaseEnum<ReadBack>),
-        typeof(CamelCaseEnum<FreezeTarget>), typeof(CamelCaseEnum<AccountStatus>), typeof(CamelCaseEnum<Messaging.PersonEventKind>),
-        typeof(CamelCaseEnum<ChangeState>),
+        typeof(WordConverter<CaseState>), typeof(WordConverter<CaseMode>), typeof(WordConverter<StepOutcome>), typeof(WordConverter<ReadBack>),
+        typeof(WordConverter<FreezeTarget>), typeof(WordConverter<AccountStatus>), typeof(WordConverter<Messaging.PersonEventKind>),
+        typeof(WordConverter<ChangeState>),
     ])]
 [JsonSerializable(typeof(EvidencePack))]
 [JsonSerializable(typeof(EvidenceContent))]

@@ -1,5 +1,6 @@
 using System.Globalization;
 using DingFlow.Hosting;
+using DingFlow.Settings;
 
 namespace DingFlow.Offboarding.Guards;
 
@@ -74,7 +75,7 @@ public sealed class GetOffboardingStatistics(CaseStore cases, OffboardingPlans p
         public void Add(OffboardingCase c)
         {
             _cases++;
-            var state = System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(c.State.ToString());
+            var state = Words.Of(c.State);
             _states[state] = _states.GetValueOrDefault(state) + 1;
             _breached += c.IsBreached ? 1 : 0;
             _held += c.Quarantine is null ? 0 : 1;

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Serialization;
+using DingFlow.Settings;
 
 namespace DingFlow.Offboarding.Reconciliation;
 
@@ -164,7 +165,8 @@ public sealed record AccountLooks(int Due, int Asked, string? Stopped);
 /// <param name="Items">The findings.</param>
 /// <param name="Count">How many there are of those asked for.</param>
 /// <param name="LastReport">The last reconciliation; <see langword="null"/> when there was none.</param>
-public sealed record FindingListView(IReadOnlyList<Finding> Items, int Count, ReconciliationReport? LastReport);
+/// <param name="Next">Where the next page starts; <see langword="null"/> when there is none.</param>
+public sealed record FindingListView(IReadOnlyList<Finding> Items, int Count, ReconciliationReport? LastReport, string? Next);
 
 /// <summary>A reconciliation was asked for.</summary>
 /// <param name="RequestedAt">When.</param>
@@ -174,7 +176,7 @@ public sealed record ReconciliationRequestedView(DateTimeOffset RequestedAt, Rec
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DictionaryKeyPolicy = JsonKnownNamingPolicy.Unspecified,
-    Converters = [typeof(CamelCaseEnum<FindingKind>), typeof(CamelCaseEnum<FindingStatus>), typeof(CamelCaseEnum<FreezeTarget>)])]
+    Converters = [typeof(WordConverter<FindingKind>), typeof(WordConverter<FindingStatus>), typeof(WordConverter<FreezeTarget>)])]
 [JsonSerializable(typeof(Finding))]
 [JsonSerializable(typeof(FindingListView))]
 [JsonSerializable(typeof(ReconciliationReport))]

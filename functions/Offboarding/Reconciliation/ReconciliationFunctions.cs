@@ -55,17 +55,21 @@ public sealed class ListFindings(FindingStore findings) : IHttpFunction
     {
         if (await context.QueryWordAsync<FindingKind>("kind") is not { IsRead: true, Value: var kind }
             || await context.QueryWordAsync<FindingStatus>("status") is not { IsRead: true } asked
-            || await context.PageLimitAsync(200, LargestPage) is not { } limit)
+            || await context.PageLimitAsync(200, LargestPage) is not { } limit
+            || await context.PageStartAsync(FindingPlace.Read) is not { IsRead: true, Value: var after })
         {
             return;
         }
 
         var status = asked.Value ?? FindingStatus.Open;
         var found = (await findings.ReadAsync(context.RequestAborted)).Values.Select(static f => f.Finding)
-            .Where(f => f.Status == status && (kind is null || f.Kind == kind))
-            .OrderBy(static f => f.Kind).ThenByDescending(static f => f.FirstSeenAt).ThenBy(static f => f.FindingId, StringComparer.Ordinal).ToList();
+            .Where(f => f.Status == status && (kind is null || f.Kind == kind)).ToList();
+        var page = found.Select(static f => (Place: FindingPlace.Of(f), Finding: f)).OrderBy(static f => f.Place)
+            .Where(f => after is null || f.Place.CompareTo(after) > 0).Take(limit + 1).ToList();
         await context.WriteJsonAsync(
-            new FindingListView([.. found.Take(limit)], found.Count, await findings.LastReportAsync(context.RequestAborted)),
+            new FindingListView(
+                [.. page.Take(limit).Select(static f => f.Finding)], found.Count, await findings.LastReportAsync(context.RequestAborted),
+                page.Count > limit ? page[limit - 1].Place.Next() : null),
             ReconciliationJson.Default.FindingListView);
     }
 }

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using DingFlow.Settings;
 
 namespace DingFlow.Offboarding.Rehearsals;
 
@@ -135,8 +136,8 @@ public sealed record RehearsalRequest
     GenerationMode = JsonSourceGenerationMode.Metadata,
     Converters =
     [
-        typeof(CamelCaseEnum<CaseState>), typeof(CamelCaseEnum<StepOutcome>), typeof(CamelCaseEnum<ReadBack>), typeof(CamelCaseEnum<FreezeTarget>),
-        typeof(CamelCaseEnum<ChangeState>), typeof(CamelCaseEnum<LiveVerdict>),
+        typeof(WordConverter<CaseState>), typeof(WordConverter<StepOutcome>), typeof(WordConverter<ReadBack>), typeof(WordConverter<FreezeTarget>),
+        typeof(WordConverter<ChangeState>), typeof(WordConverter<LiveVerdict>),
     ])]
 [JsonSerializable(typeof(RehearsalReport))]
 [JsonSerializable(typeof(RehearsalRequest))]

@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using DingFlow.Settings;
 
 namespace DingFlow.Transfers;
 
@@ -45,10 +46,9 @@ public enum SubjectType
 /// <summary>The words and tags of <see cref="SubjectType"/>.</summary>
 public static class SubjectTypes
 {
-    private static readonly string[] Words =
-        [.. Enum.GetNames<SubjectType>().Select(name => char.ToLowerInvariant(name[0]) + name[1..])];
+    private static readonly string[] Names = [.. Enum.GetValues<SubjectType>().Select(Words.Of)];
 
-    private static readonly FrozenDictionary<string, SubjectType> ByWord = Words.Select((word, number) => (word, (SubjectType)number))
+    private static readonly FrozenDictionary<string, SubjectType> ByWord = Names.Select((word, number) => (word, (SubjectType)number))
         .Append(("userId", SubjectType.DingTalkUserId))
         .Append(("jobNumber", SubjectType.EmployeeId))
         .ToFrozenDictionary(entry => entry.Item1, entry => entry.Item2, StringComparer.OrdinalIgnoreCase);
@@ -58,7 +58,7 @@ public static class SubjectTypes
         ByWord.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(word, out type);
 
     /// <summary>The word in a record.</summary>
-    public static string WordOf(SubjectType type) => Words[(int)type];
+    public static string WordOf(SubjectType type) => Names[(int)type];
 
     /// <summary>What is hashed in front of the identifier, so that a number of one kind never equals one of another.</summary>
     public static ReadOnlySpan<byte> TagOf(SubjectType type) => type switch

@@ -30,6 +30,7 @@ public sealed class ReconciliationTests
         (await PutAsync(client, "{}", "application/json")).IsProblem(415, "unsupported-media-type");
         (await PutAsync(client, "employeeId\nE1\n", "text/csv", "nobody")).IsProblem(404, "unknown-source");
         (await program.Client.AskAsync(HttpMethod.Put, "/api/hr/sandbox/roster", "{}")).IsProblem(401, "unauthorized");
+        (await client.AskAsync(HttpMethod.Get, "/api/offboarding/findings?next=bGVmdEhyOzE7eA")).IsProblem(400, "malformed");
 
         // HR knows everybody but E1005; E1003 has left by its word, E1006 was removed from DingTalk by somebody, E1001 is a leaver of ours.
         sandbox.Directory.Change("E1001", p => p with { DingTalk = p.DingTalk! with { Disabled = false }, Entra = p.Entra! with { AccountEnabled = true } });
@@ -107,10 +108,24 @@ public sealed class ReconciliationTests
             () => $"the report of a reconciliation; the last is {last}", Cancellation);
     }
 
+    /// <summary>All findings, two to a page, so that pages are followed wherever findings are read.</summary>
     private static async Task<IReadOnlyList<JObject>> FindingsAsync(HttpClient client)
     {
-        var answer = await client.AskAsync(HttpMethod.Get, "/api/offboarding/findings?limit=1000");
-        Assert.Equal(200, answer.Status);
-        return [.. answer.Json["items"]!.Cast<JObject>()];
+        List<JObject> found = [];
+        for (var next = ""; ;)
+        {
+            var answer = await client.AskAsync(HttpMethod.Get, $"/api/offboarding/findings?limit=2{next}");
+            Assert.Equal(200, answer.Status);
+            found.AddRange(answer.Json["items"]!.Cast<JObject>());
+            if ((string?)answer.Json["next"] is not { } cursor)
+            {
+                Assert.Equal((int)answer.Json["count"]!, found.Count);
+                Assert.Equal(found.Count, found.DistinctBy(static f => (string)f["findingId"]!).Count());
+                return found;
+            }
+
+            Assert.Equal(2, answer.Json["items"]!.Count());
+            next = $"&next={cursor}";
+        }
     }
 }
