@@ -80,6 +80,9 @@ public sealed record RobotChannel : AlertChannel
     /// <summary>Messages that DingTalk takes from a robot within a minute; more block it for ten.</summary>
     public const int MessagesPerMinute = 20;
 
+    /// <summary>The minute, and as much as messages may bunch on their way: DingTalk counts them as they arrive.</summary>
+    public static TimeSpan Minute { get; } = TimeSpan.FromSeconds(62);
+
     /// <summary>Where robots are; the token is added to it.</summary>
     public required Uri Url { get; init; }
 
@@ -97,6 +100,11 @@ public sealed record RobotChannel : AlertChannel
 
     /// <summary>The property that names a message unless the settings say otherwise.</summary>
     public const string DefaultIdField = "msgUuid";
+
+    /// <summary>
+    /// Names the robot, whichever channels it serves (one per language or area, say): its pace is counted for all of them together.
+    /// </summary>
+    internal string Robot => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{Url.AbsoluteUri}|{AccessToken}")).AsSpan(0, 8));
 
     /// <inheritdoc/>
     protected override string Receiver => $"{Url.AbsoluteUri}|{AccessToken}|{Secret}";

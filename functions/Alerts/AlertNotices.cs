@@ -119,12 +119,12 @@ internal sealed class AlertNotices(IEntityStore store)
     }
 
     /// <summary>
-    /// Takes a turn of a channel that may send so many messages within a window, whichever instance asks. Returns how long to wait when
-    /// there is none.
+    /// Takes a turn of a receiver that takes so many messages within a window, whichever channel and instance asks. Returns how long to
+    /// wait when there is none.
     /// </summary>
-    public async Task<TimeSpan?> TakeTurnAsync(string channel, int messages, TimeSpan window, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<TimeSpan?> TakeTurnAsync(string receiver, int messages, TimeSpan window, DateTimeOffset now, CancellationToken cancellationToken)
     {
-        var row = $"pace|{channel}";
+        var row = $"pace|{receiver}";
         for (var attempt = 0; attempt < Tries; attempt++)
         {
             var known = await store.GetAsync(Table, ChannelsPartition, row, cancellationToken);

@@ -65,7 +65,8 @@ public sealed class AlertRobot(TimeProvider timeProvider) : IAlertChannelSender,
         };
         if (channel.IdField is { } field)
         {
-            body[field] = notice.Id;
+            // With the channel's name: two channels of one robot say the same in two languages.
+            body[field] = $"{notice.Id}.{channel.Name}";
         }
 
         var query = string.Create(

@@ -172,8 +172,8 @@ public sealed partial class DeliverAlert(
             return;
         }
 
-        if (channel is RobotChannel && await _notices.TakeTurnAsync(
-            channel.Name, RobotChannel.MessagesPerMinute, TimeSpan.FromMinutes(1), timeProvider.GetUtcNow(), cancellationToken) is { } wait)
+        if (channel is RobotChannel robot && await _notices.TakeTurnAsync(
+            robot.Robot, RobotChannel.MessagesPerMinute, RobotChannel.Minute, timeProvider.GetUtcNow(), cancellationToken) is { } wait)
         {
             await PostponeAsync(work, wait, cancellationToken);
             return;

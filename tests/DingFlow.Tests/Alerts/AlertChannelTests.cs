@@ -161,11 +161,48 @@ public sealed class AlertChannelTests : IAsyncLifetime
 
         await SendAsync([robot], [.. Enumerable.Range(1, 45).Select(static number => Parked($"p-{number}", "x"))]);
         Assert.Equal(20, _sandbox.Outbox.Messages.Length);
-        await PassAsync(TimeSpan.FromMinutes(1), [robot]);
+        await PassAsync(RobotChannel.Minute, [robot]);
         Assert.Equal(40, _sandbox.Outbox.Messages.Length);
-        await PassAsync(TimeSpan.FromMinutes(1), [robot]);
+        await PassAsync(RobotChannel.Minute, [robot]);
 
         Assert.Equal(45, _sandbox.Outbox.Messages.Select(static message => message.Id).Distinct().Count());
+        Assert.DoesNotContain(_sandbox.Journal.Entries, static entry => entry.Code == "410100");
+    }
+
+    [Fact]
+    public async Task Channels_that_share_a_robot_share_its_twenty_messages()
+    {
+        AlertChannel[] channels =
+        [
+            Robot("chinese") with { GroupWait = TimeSpan.Zero, Language = AlertLanguage.SimplifiedChinese }, Robot("english") with { GroupWait = TimeSpan.Zero },
+        ];
+
+        await SendAsync(channels, [.. Enumerable.Range(1, 15).Select(static number => Parked($"p-{number}", "x"))]);
+        Assert.Equal(20, _sandbox.Outbox.Messages.Length);
+        await PassAsync(RobotChannel.Minute, channels);
+
+        Assert.Equal(30, _sandbox.Outbox.Messages.Length);
+        Assert.DoesNotContain(_sandbox.Journal.Entries, static entry => entry.Code == "410100");
+    }
+
+    [Fact]
+    public async Task Instances_at_once_share_a_robots_twenty_messages()
+    {
+        var robot = Robot() with { GroupWait = TimeSpan.Zero };
+        foreach (var alert in Enumerable.Range(1, 30).Select(static number => Parked($"p-{number}", "x")))
+        {
+            await new AlertSender(_queue).SendAsync(alert, Token);
+            await HandleAsync(_queue.Alerts[^1], [robot], _store);
+        }
+
+        // Every attempt on an instance of its own, all at the same time.
+        _handled.UnionWith(_queue.Alerts.Select(static message => message.MessageId));
+        await Task.WhenAll(_queue.Alerts.Where(static message => message.Subject == "attempt").ToList().Select(message => Task.Run(() => HandleAsync(message, [robot], _store), Token)));
+        Assert.Equal(20, _sandbox.Outbox.Messages.Length);
+        await PassAsync(RobotChannel.Minute, [robot]);
+
+        Assert.Equal(30, _sandbox.Outbox.Messages.Select(static message => message.Id).Distinct().Count());
+        Assert.Equal(30, _sandbox.Outbox.Messages.Length);
         Assert.DoesNotContain(_sandbox.Journal.Entries, static entry => entry.Code == "410100");
     }
 
