@@ -54,7 +54,7 @@ public sealed class ThresholdReader(RuleEngine engine, SubjectLedger ledger, Cou
             return known is null
                 ? new(null, "fewer than three full days of data")
                 // A correction since then lowers the point from which it goes on.
-                : CrossingForecast.Project(known, Math.Min(atEnd, count), lower, count);
+                : CrossingForecast.Project(known, Math.Min(atEnd, count), lower, count, today);
         }, incident);
     }
 }

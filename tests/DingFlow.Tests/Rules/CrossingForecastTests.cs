@@ -37,7 +37,7 @@ public sealed class CrossingForecastTests
         var forecast = CrossingForecast.Project(new(Day("2026-03-02"), counts), 1_000, 1_250);
 
         Assert.Equal(Day("2026-03-18"), forecast.Date);
-        Assert.Equal(("by weekday over 2 weeks, recent weeks weighing more", ForecastBasis.ByWeekday), (forecast.Method, forecast.Basis));
+        Assert.Equal(("by weekday over 2 weeks, recent weeks weighing more, holidays as weekends", ForecastBasis.ByWeekday), (forecast.Method, forecast.Basis));
     }
 
     /// <summary>The measure of a forecast is how far off the day is. Sends on Mondays only, in amounts that vary by chance.</summary>
@@ -63,6 +63,72 @@ public sealed class CrossingForecastTests
         Assert.True(byWeekday * 2 < straight, $"{byWeekday} days off by weekday, {straight} by the straight line");
     }
 
+    /// <summary>
+    /// Companies of which the forecast knows nothing beforehand, over 2026 with its holidays: how many days the day is off, in the mean of
+    /// 300 looks at random days of the first five months for random limits.
+    /// </summary>
+    /// <param name="company">Which.</param>
+    /// <param name="most">The largest part of the straight line's error that it may have. Without a weekly rhythm it may be a little worse.</param>
+    [Theory]
+    [InlineData("office", 0.5)]
+    [InlineData("growing office", 0.9)]
+    [InlineData("shrinking office", 0.95)]
+    [InlineData("small office", 1.0)]
+    [InlineData("shop", 0.6)]
+    [InlineData("every Wednesday", 0.4)]
+    [InlineData("every day the same", 1.15)]
+    [InlineData("no rule at all", 1.15)]
+    public void It_is_better_than_the_straight_line_where_there_is_a_weekly_rhythm_and_hardly_worse_where_there_is_none(string company, double most)
+    {
+        var random = new Random(company.Length);
+        var first = Day("2026-01-05");
+        var (ours, line, looks) = (0, 0, 0);
+        while (looks < 300)
+        {
+            var counts = Enumerable.Range(0, 350).Select(day => NewSubjects(company, first.AddDays(day), day, random)).ToList();
+            var known = 14 + random.Next(120);
+            var count = counts.Take(known).Sum();
+            var limit = count + (company == "small office" ? random.Next(20, 150) : random.Next(200, 4_000));
+            var truth = first.AddDays(Enumerable.Range(known, 350 - known).FirstOrDefault(day => counts.Take(day + 1).Sum() >= limit));
+            var forecast = CrossingForecast.Project(new(first, counts[..known]), count, limit).Date;
+            var straight = first.AddDays(known - 1 + (int)Math.Ceiling((limit - count) / ((double)count / known)));
+            if (forecast is not { } day || straight.Year > 2026 || truth == first)
+            {
+                continue;
+            }
+
+            looks++;
+            ours += Math.Abs(day.DayNumber - truth.DayNumber);
+            line += Math.Abs(straight.DayNumber - truth.DayNumber);
+        }
+
+        Assert.True(ours <= most * line, $"{company}: {ours} days off, {line} by the straight line");
+    }
+
+    [Fact]
+    public void Holidays_go_as_weekends_and_worked_weekends_as_working_days_for_an_office()
+    {
+        // 100 on every working day from 5 January to 13 February 2026 and nobody else; a Saturday that is worked and nine days off follow.
+        var counts = Enumerable.Range(0, 40).Select(static day => WorkingCalendar.Default.IsWorkingDay(Day("2026-01-05").AddDays(day)) ? 100L : 0L).ToList();
+        var days = new DailySubjects(Day("2026-01-05"), counts);
+
+        Assert.Equal(Day("2026-02-13"), days.Last);
+        Assert.Equal(Day("2026-02-14"), CrossingForecast.Project(days, 3_000, 3_100).Date);
+        Assert.Equal(Day("2026-02-24"), CrossingForecast.Project(days, 3_000, 3_101).Date);
+        Assert.EndsWith(", holidays as weekends", CrossingForecast.Project(days, 3_000, 3_101).Method, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_year_with_a_leap_day_is_as_long_as_it_is()
+    {
+        // 10 a day: 59 days from 1 January to 28 February 2028; one more on the 29th, and 1 March after it.
+        var days = Steady("2028-01-01", 59, 10);
+
+        Assert.Equal(Day("2028-02-29"), CrossingForecast.Project(days, 590, 600).Date);
+        Assert.Equal(Day("2028-03-01"), CrossingForecast.Project(days, 590, 610).Date);
+        Assert.Equal(3_660, CrossingForecast.AtYearEnd(days, 590, 590));
+    }
+
     [Fact]
     public void Recent_weeks_weigh_more()
     {
@@ -84,6 +150,31 @@ public sealed class CrossingForecastTests
 
         Assert.Equal(Day("2026-03-05").AddDays(7), forecast.Date);
         Assert.Contains("without the opening load", forecast.Method, StringComparison.Ordinal);
+    }
+
+    /// <summary>The first full days of a year in which a contact list counts anew, or in which a window of two years begins with all of the last.</summary>
+    [Theory]
+    [InlineData(new long[] { 5_000, 3, 2 }, "fewer than three full days of data")]
+    [InlineData(new long[] { 5_000, 3, 2, 4 }, "straight line over 3 days, without the opening load of the first day")]
+    [InlineData(new long[] { 5_000, 800, 3, 2, 4, 3, 2 }, "straight line over 5 days, without the opening load of the first 2 days")]
+    public void What_counts_anew_on_1_January_is_no_pace(long[] counts, string method)
+    {
+        var days = new DailySubjects(Day("2026-01-01"), counts);
+
+        var forecast = CrossingForecast.Project(days, counts.Sum(), 100_000);
+
+        Assert.Null(forecast.Date);
+        Assert.StartsWith(method, forecast.Method, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void After_days_on_which_nobody_looked_it_goes_on_from_where_the_counter_stands()
+    {
+        // 100 a day to 11 March, when the count was 1 000; the timer is back on the 20th and finds 1 500.
+        var days = Steady("2026-03-02", 10, 100);
+
+        Assert.Equal(Day("2026-03-26"), CrossingForecast.Project(days, 1_000, 2_200, present: 1_500, today: Day("2026-03-20")).Date);
+        Assert.Equal(1_500 + (100 * (Day("2026-12-31").DayNumber - Day("2026-03-19").DayNumber)), CrossingForecast.AtYearEnd(days, 1_000, 1_500, Day("2026-03-20")));
     }
 
     [Fact]
@@ -128,6 +219,31 @@ public sealed class CrossingForecastTests
         Assert.Equal([10L, 5L, 3L, 3L, 4L], days!.Counts);
         Assert.Equal((Day("2026-03-02"), Day("2026-03-06"), 25L), (days.First, days.Last, atEnd));
         Assert.Null(DailyHistory.Of([], "c").Days);
+    }
+
+    private static long NewSubjects(string company, DateOnly day, int age, Random random) => company switch
+    {
+        "office" => Around(WorkingCalendar.Default.IsWorkingDay(day) ? 120 : 4, random),
+        "growing office" => Around(WorkingCalendar.Default.IsWorkingDay(day) ? 60 + (0.6 * age) : 4, random),
+        "shrinking office" => Around(WorkingCalendar.Default.IsWorkingDay(day) ? Math.Max(10, 200 - age) : 4, random),
+        "small office" => Around(WorkingCalendar.Default.IsWorkingDay(day) ? 3 : 0.2, random),
+        "shop" => Around(day.DayOfWeek switch { DayOfWeek.Saturday => 200, DayOfWeek.Sunday => 180, DayOfWeek.Friday => 110, _ => 60 }, random),
+        "every Wednesday" => Around(day.DayOfWeek == DayOfWeek.Wednesday ? 600 : 3, random),
+        "every day the same" => Around(90, random),
+        _ => (long)(-90 * Math.Log(1 - random.NextDouble())),
+    };
+
+    /// <summary>As many as come by chance where so many come in the mean (Poisson).</summary>
+    private static long Around(double mean, Random random)
+    {
+        var (count, left) = (-1L, mean);
+        do
+        {
+            count++;
+            left += Math.Log(1 - random.NextDouble());
+        }
+        while (left > 0);
+        return count;
     }
 
     private static (DateOnly?, string) Pair(ThresholdForecast forecast) => (forecast.Date, forecast.Method);
