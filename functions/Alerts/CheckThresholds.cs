@@ -52,21 +52,24 @@ public sealed partial class CheckThresholds(
     private async Task CheckAsync(Exporter exporter, CancellationToken cancellationToken)
     {
         var thresholds = await reader.ReadAndRecordAsync(exporter, cancellationToken);
-        foreach (var rule in thresholds.Rules.Where(static rule => rule.Lower > 0))
+        HashSet<string> watched = new(StringComparer.Ordinal);
+        foreach (var rule in thresholds.Rules.Where(static rule => rule is { Lower: > 0, Applicable: true, ConditionsHold: true }))
         {
-            if (rule is { Applicable: true, ConditionsHold: true })
+            watched.Add(rule.Rule);
+            metrics.Looked(exporter.Id, rule);
+            await CheckAsync(exporter.Id, rule, thresholds.AsOf, cancellationToken);
+        }
+
+        foreach (var (rule, told) in await memory.ListAsync(exporter.Id, cancellationToken))
+        {
+            if (!watched.Contains(rule))
             {
-                metrics.Looked(exporter.Id, rule);
-                await CheckAsync(exporter.Id, rule, thresholds.AsOf, cancellationToken);
-            }
-            else
-            {
-                await StandDownAsync(exporter.Id, rule, thresholds.AsOf, cancellationToken);
+                await StandDownAsync(exporter.Id, rule, told, thresholds.AsOf, cancellationToken);
             }
         }
 
         // After the alerts: what is latched was told.
-        foreach (var tier in await latch.ObserveAsync(thresholds, cancellationToken))
+        foreach (var tier in await latch.ObserveAsync(thresholds, told: true, cancellationToken))
         {
             Log.Latched(logger, exporter.Id, tier.Key);
         }
@@ -80,37 +83,39 @@ public sealed partial class CheckThresholds(
         var lastYear = await reader.ReadLastYearAsync(exporter, cancellationToken);
         foreach (var ruleSet in lastYear.Tiers.Keys)
         {
-            foreach (var tier in await latch.MissingAsync(lastYear, ruleSet, cancellationToken))
+            foreach (var tier in await latch.UntoldAsync(lastYear, ruleSet, cancellationToken))
             {
                 foreach (var rule in lastYear.Rules.Where(rule => rule.RuleSet == ruleSet && rule.Reached && rule.Tier == tier))
                 {
-                    await sender.SendAsync(ThresholdAlerts.AtLevel(exporter.Id, rule, 100, LateRound, now), cancellationToken);
+                    await sender.SendAsync(ThresholdAlerts.AtLevel(exporter.Id, rule, 100, LateRound, null, now), cancellationToken);
                 }
             }
         }
 
-        foreach (var tier in await latch.ObserveAsync(lastYear, cancellationToken))
+        foreach (var tier in await latch.ObserveAsync(lastYear, told: true, cancellationToken))
         {
             Log.Latched(logger, exporter.Id, tier.Key);
         }
     }
 
-    /// <summary>A rule that was told and is not for this exporter any more, or whose further conditions ceased to hold: what it said is over.</summary>
-    private async Task StandDownAsync(string exporter, ThresholdRule rule, DateTimeOffset now, CancellationToken cancellationToken)
+    /// <summary>
+    /// A rule that was told and is not looked at now: it is not for this exporter any more, its further conditions ceased to hold, nothing
+    /// touches it any more (the last incident was closed, the last batch taken back), or the settings no longer choose its set. What it
+    /// said is over, and it is armed again.
+    /// </summary>
+    private async Task StandDownAsync(string exporter, string rule, ThresholdTold told, DateTimeOffset now, CancellationToken cancellationToken)
     {
-        var window = ThresholdAlerts.WindowOf(rule);
-        if (await memory.FindAsync(exporter, rule.Rule, cancellationToken) is not { } told || told.Window != window || (told.Level == 0 && !told.ForecastTold))
+        var isPast = told.Window != ThresholdAlerts.StockWindow && string.CompareOrdinal(told.Window, ThresholdAlerts.WindowOf(now)) < 0;
+        if (told is { Level: 0, ForecastTold: false } || (told.Window != ThresholdAlerts.StockWindow && string.CompareOrdinal(told.Window, ThresholdAlerts.WindowOf(now)) > 0))
         {
             return;
         }
 
-        await alerts.ResolveAsync(ThresholdAlerts.LevelSeries(exporter, rule.Rule, window), static _ => true, now, cancellationToken);
-        await alerts.ResolveAsync(ThresholdAlerts.ForecastSeries(exporter, rule.Rule, window), static _ => true, now, cancellationToken);
-        Log.Corrected(logger, exporter, rule.Rule, told.Level, 0);
-        await memory.SaveAsync(
-            exporter, rule.Rule,
-            told with { Level = 0, Round = told.Round + 1, ForecastTold = false, ForecastRound = told.ForecastTold ? told.ForecastRound + 1 : told.ForecastRound },
-            cancellationToken);
+        // What an earlier year reached stands until somebody acknowledges it.
+        await alerts.ResolveAsync(ThresholdAlerts.LevelSeries(exporter, rule, told.Window), rank => !isPast || rank < 100, now, cancellationToken);
+        await alerts.ResolveAsync(ThresholdAlerts.ForecastSeries(exporter, rule, told.Window), static _ => true, now, cancellationToken);
+        Log.Corrected(logger, exporter, rule, told.Level, 0);
+        await memory.SaveAsync(exporter, rule, told.Disarmed() with { Level = 0, Round = told.Round + 1 }, cancellationToken);
     }
 
     private async Task CheckAsync(string exporter, ThresholdRule rule, DateTimeOffset now, CancellationToken cancellationToken)
@@ -153,12 +158,7 @@ public sealed partial class CheckThresholds(
         var series = ThresholdAlerts.LevelSeries(exporter, rule.Rule, told.Window);
         if (level > told.Level)
         {
-            await sender.SendAsync(ThresholdAlerts.AtLevel(exporter, rule, level, told.Round, now), cancellationToken);
-            if (level == 100)
-            {
-                await alerts.ResolveAsync(ThresholdAlerts.ForecastSeries(exporter, rule.Rule, told.Window), static _ => true, now, cancellationToken);
-            }
-
+            await sender.SendAsync(ThresholdAlerts.AtLevel(exporter, rule, level, told.Round, BeginBy(rule), now), cancellationToken);
             return told with { Level = level };
         }
 
@@ -175,28 +175,42 @@ public sealed partial class CheckThresholds(
     private async Task<ThresholdTold> CheckForecastAsync(
         string exporter, ThresholdRule rule, ThresholdTold told, DateTimeOffset now, CancellationToken cancellationToken)
     {
-        if (rule.Consequence is not ("SA" or "SC_OR_CERT") || rule.Count >= rule.Lower || rule.Predicate is null)
+        if (rule.Tier < Tier.ScOrCert || rule.Predicate is null)
         {
             return told;
         }
 
+        if (rule.Count >= rule.Lower)
+        {
+            // Reached, or another rule has taken over: the forecast has come true. A correction may make it a forecast again.
+            return told.ForecastTold ? await EndForecastAsync(exporter, rule, told, now, cancellationToken) : told;
+        }
+
         var today = LegalTime.DayOf(now);
-        var beginBy = rule.Forecast.Date is { } day ? WorkingCalendar.Default.Before(day, options.FilingLeadDays) : default(WorkingDay?);
-        if (!told.ForecastTold && beginBy is { } begin && today >= begin.Day)
+        var beginBy = BeginBy(rule);
+        // While a corrected count lies within the hysteresis, the limit still stands as reached.
+        if (!told.ForecastTold && told.Level < 100 && beginBy is { } begin && today >= begin.Day)
         {
             await sender.SendAsync(ThresholdAlerts.AtForecast(exporter, rule, begin, told.ForecastRound, now), cancellationToken);
             return told with { ForecastTold = true };
         }
 
-        if (told.ForecastTold && (beginBy is null || beginBy.Value.Day > today.AddDays(ForecastMarginDays)))
-        {
-            // The pace has fallen for good, not by a quiet day.
-            await alerts.ResolveAsync(ThresholdAlerts.ForecastSeries(exporter, rule.Rule, told.Window), static _ => true, now, cancellationToken);
-            return told with { ForecastTold = false, ForecastRound = told.ForecastRound + 1 };
-        }
-
-        return told;
+        // The pace has fallen for good, not by a quiet day.
+        return told.ForecastTold && (beginBy is null || beginBy.Value.Day > today.AddDays(ForecastMarginDays))
+            ? await EndForecastAsync(exporter, rule, told, now, cancellationToken)
+            : told;
     }
+
+    private async Task<ThresholdTold> EndForecastAsync(
+        string exporter, ThresholdRule rule, ThresholdTold told, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await alerts.ResolveAsync(ThresholdAlerts.ForecastSeries(exporter, rule.Rule, told.Window), static _ => true, now, cancellationToken);
+        return told.Disarmed();
+    }
+
+    /// <summary>The last day on which a filing could begin that is done when the forecast comes true; <see langword="null"/> without a forecast.</summary>
+    private WorkingDay? BeginBy(ThresholdRule rule) =>
+        rule.Forecast.Date is { } day ? WorkingCalendar.Default.Before(day, options.FilingLeadDays) : null;
 
     private const int ForecastMarginDays = 14;
 
@@ -248,21 +262,38 @@ public sealed record ThresholdTold(string Window)
 
     /// <summary>The version that was read; <see langword="null"/> for a new one.</summary>
     internal string? ETag { get; init; }
+
+    /// <summary>The same with its forecast over and armed again.</summary>
+    internal ThresholdTold Disarmed() => ForecastTold ? this with { ForecastTold = false, ForecastRound = ForecastRound + 1 } : this;
 }
 
 /// <summary>Keeps what people were told: the table <c>ThresholdsTold</c>, a row per exporter and rule.</summary>
 public sealed class ThresholdMemory(IEntityStore store)
 {
     private const string Table = "ThresholdsTold";
+    private const int PageSize = 200;
 
     /// <summary>What was told; <see langword="null"/> when nothing was.</summary>
-    public async Task<ThresholdTold?> FindAsync(string exporter, string rule, CancellationToken cancellationToken)
-    {
-        if (await store.GetAsync(Table, exporter, rule, cancellationToken) is not { } entity)
-        {
-            return null;
-        }
+    public async Task<ThresholdTold?> FindAsync(string exporter, string rule, CancellationToken cancellationToken) =>
+        await store.GetAsync(Table, exporter, rule, cancellationToken) is { } entity ? Read(entity) : null;
 
+    /// <summary>What was told on every rule of an exporter, also on rules that are not looked at any more.</summary>
+    public async Task<IReadOnlyList<(string Rule, ThresholdTold Told)>> ListAsync(string exporter, CancellationToken cancellationToken)
+    {
+        List<(string, ThresholdTold)> told = [];
+        string? continuation = null;
+        do
+        {
+            var page = await store.QueryAsync(Table, exporter, RowKeyRange.All, PageSize, continuation, cancellationToken);
+            told.AddRange(page.Entities.Select(static entity => (entity.RowKey, Read(entity))));
+            continuation = page.Continuation;
+        }
+        while (continuation is not null);
+        return told;
+    }
+
+    private static ThresholdTold Read(Entity entity)
+    {
         var properties = entity.Properties;
         return new(properties.Require<string>("Window"))
         {

@@ -2,6 +2,7 @@ using System.Globalization;
 using DingFlow.Messaging;
 using DingFlow.Rules;
 using DingFlow.Settings;
+using DingFlow.Transfers;
 
 namespace DingFlow.Alerts;
 
@@ -40,11 +41,18 @@ internal static class ThresholdAlerts
     /// <param name="standing">How it stands.</param>
     /// <param name="percent">The level; 100 when the rule is reached.</param>
     /// <param name="round">How often the level was armed within the window: a correction may arm it again.</param>
+    /// <param name="beginBy">The last day on which a filing could begin, where there is a forecast; it may have passed.</param>
     /// <param name="now">The moment.</param>
-    public static AlertMessage AtLevel(string exporter, ThresholdRule standing, int percent, int round, DateTimeOffset now)
+    public static AlertMessage AtLevel(string exporter, ThresholdRule standing, int percent, int round, WorkingDay? beginBy, DateTimeOffset now)
     {
         var reached = percent >= 100;
         var what = reached ? "has reached" : $"is at {Number(percent)} % of";
+        var details = DetailsOf(exporter, standing, percent, beginBy);
+        if (reached)
+        {
+            AddPeriod(details, standing, now);
+        }
+
         return new()
         {
             AlertId = Id(reached ? Reached : Level, exporter, standing, $"{Number(percent)}:{Number(round)}"),
@@ -55,7 +63,7 @@ internal static class ThresholdAlerts
                 ? $"{exporter} {what} the limit of {standing.Rule} ({standing.Basis}): {Number(standing.Count)} of {Number(standing.Lower)}."
                 : $"{exporter} {what} {standing.Rule} ({standing.Basis}): {Number(standing.Count)}.",
             About = exporter,
-            Details = DetailsOf(exporter, standing, percent),
+            Details = details,
             Series = LevelSeries(exporter, standing.Rule, WindowOf(standing)),
             Rank = percent,
         };
@@ -69,11 +77,7 @@ internal static class ThresholdAlerts
     /// <param name="now">The moment.</param>
     public static AlertMessage AtForecast(string exporter, ThresholdRule standing, WorkingDay beginBy, int round, DateTimeOffset now)
     {
-        var details = DetailsOf(exporter, standing, (int)Math.Floor(standing.Share * 100));
-        details["forecast"] = Day(standing.Forecast.Date!.Value);
-        details["method"] = Words.Of(standing.Forecast.Basis);
-        details["beginBy"] = Day(beginBy.Day);
-        details["certainty"] = beginBy.Certainty.ToString();
+        var details = DetailsOf(exporter, standing, ShareOf(standing), beginBy);
         return new()
         {
             AlertId = Id(Forecast, exporter, standing, Number(round)),
@@ -97,6 +101,9 @@ internal static class ThresholdAlerts
     /// <summary>The window that a standing belongs to: the calendar year, or <c>stock</c> for what never restarts.</summary>
     public static string WindowOf(ThresholdRule standing) => standing.Window.From is null ? StockWindow : Number(standing.Window.To.Year);
 
+    /// <summary>The window of what is accumulated at a moment: the calendar year.</summary>
+    public static string WindowOf(DateTimeOffset moment) => Number(LegalTime.YearOf(moment));
+
     /// <summary>The window of numbers that are held and not accumulated.</summary>
     public const string StockWindow = "stock";
 
@@ -107,7 +114,25 @@ internal static class ThresholdAlerts
         : standing.Status == RuleStatus.InForce && percent >= CriticalPercent ? AlertSeverity.Critical
         : AlertSeverity.Warning;
 
-    private static Dictionary<string, string> DetailsOf(string exporter, ThresholdRule standing, int percent)
+    /// <summary>Until when the duty is to be fulfilled, where the rule says so.</summary>
+    private static void AddPeriod(Dictionary<string, string> details, ThresholdRule standing, DateTimeOffset now)
+    {
+        switch ((standing.WorkingDays, standing.WorkingDaysFrom))
+        {
+            case ({ } days, PeriodStart.Reached):
+                var last = WorkingCalendar.Default.After(LegalTime.DayOf(now), days);
+                (details["actBy"], details["actDays"], details["certainty"]) = (Day(last.Day), Number(days), last.Certainty.ToString());
+                break;
+            case ({ } days, PeriodStart.Contract):
+                details["contractDays"] = Number(days);
+                break;
+        }
+    }
+
+    /// <summary>Whole percentages of the limit that are counted, in whole numbers as the levels are.</summary>
+    private static int ShareOf(ThresholdRule standing) => (int)Int128.Min((Int128)standing.Count * 100 / standing.Lower, int.MaxValue);
+
+    private static Dictionary<string, string> DetailsOf(string exporter, ThresholdRule standing, int percent, WorkingDay? beginBy)
     {
         var details = new Dictionary<string, string>
         {
@@ -124,6 +149,7 @@ internal static class ThresholdAlerts
         {
             details["count"] = Number(standing.Count);
             details["limit"] = Number(standing.Lower);
+            details["share"] = Number(ShareOf(standing));
         }
         else
         {
@@ -139,6 +165,14 @@ internal static class ThresholdAlerts
         if (standing.Totals is { } totals)
         {
             details["withExempt"] = Number(totals.WithExempt);
+        }
+
+        if (beginBy is { } begin && standing is { Tier: >= Tier.ScOrCert, Forecast.Date: { } day })
+        {
+            details["forecast"] = Day(day);
+            details["method"] = Words.Of(standing.Forecast.Basis);
+            details["beginBy"] = Day(begin.Day);
+            details["certainty"] = begin.Certainty.ToString();
         }
 
         return details;

@@ -69,6 +69,16 @@ public enum Tier
     Sa,
 }
 
+/// <summary>From when the working days run within which a rule wants something done.</summary>
+public enum PeriodStart
+{
+    /// <summary>From the day on which the rule is reached.</summary>
+    Reached,
+
+    /// <summary>From the day on which the contract with the recipient takes effect, which only its parties know.</summary>
+    Contract,
+}
+
 /// <summary>Which tier a consequence stands for.</summary>
 public static class Tiers
 {
@@ -156,6 +166,9 @@ public sealed record Rule
 
     /// <summary>Working days within which to act once reached; <see langword="null"/> when the rule names none.</summary>
     public int? WorkingDays { get; init; }
+
+    /// <summary>From when <see cref="WorkingDays"/> run; <see langword="null"/> when the rule names none.</summary>
+    public PeriodStart? WorkingDaysFrom { get; init; }
 
     /// <summary>Keys of sources.</summary>
     public IReadOnlyList<string> Sources { get; init; } = [];

@@ -63,11 +63,21 @@ public sealed class RuleCatalogue
             CountExempt = element.OptionalBoolean("countExempt") == true,
             Consequence = element.Text("consequence"),
             WorkingDays = (int?)element.OptionalNumber("workingDays"),
+            WorkingDaysFrom = PeriodStartOf(element),
             Sources = element.Texts("sources"),
             Mark = element.Text("mark"),
             Note = element.OptionalText("note"),
         };
     }
+
+    private static PeriodStart? PeriodStartOf(JsonElement element) =>
+        (element.OptionalNumber("workingDays"), element.OptionalText("workingDaysFrom")) switch
+        {
+            (null, null) => null,
+            (not null, "reached") => PeriodStart.Reached,
+            (not null, "contract") => PeriodStart.Contract,
+            _ => throw new InvalidDataException("Working days run from what was reached or from a contract."),
+        };
 
     private static RuleCondition ConditionOf(JsonElement element)
     {

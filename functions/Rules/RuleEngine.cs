@@ -143,6 +143,8 @@ public sealed class RuleEngine
                 : count >= bounds.Lower ? new(null, bounds.Lower > 0 ? "reached" : "no lower bound")
                 : forecast(predicate, count, bounds.Lower),
             Consequence = rule.Consequence,
+            WorkingDays = rule.WorkingDays,
+            WorkingDaysFrom = rule.WorkingDaysFrom,
             Applicable = applicable,
             ConditionsHold = conditionsHold,
             Totals = population is null ? null : new(

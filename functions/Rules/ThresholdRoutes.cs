@@ -16,7 +16,7 @@ public sealed class GetThresholds(TransfersOptions options, ThresholdReader read
 
         var thresholds = await reader.ReadAsync(exporter, context.RequestAborted);
         // Whoever asks before the timer has looked must not be told less than the timer will latch.
-        await latch.ObserveAsync(thresholds, context.RequestAborted);
+        await latch.ObserveAsync(thresholds, told: false, context.RequestAborted);
         var latched = await latch.ListAsync(exporter.Id, context.RequestAborted);
         await context.WriteJsonAsync(thresholds with { Latched = latched }, RulesJson.Default.Thresholds);
     });

@@ -63,6 +63,14 @@ public sealed record ThresholdRule
     [JsonIgnore]
     public Tier Tier => Tiers.Of(Consequence);
 
+    /// <summary>Working days within which to act; <see langword="null"/> when the rule names none.</summary>
+    [JsonIgnore]
+    public int? WorkingDays { get; init; }
+
+    /// <summary>From when <see cref="WorkingDays"/> run.</summary>
+    [JsonIgnore]
+    public PeriodStart? WorkingDaysFrom { get; init; }
+
     /// <summary>The rule is meant for this kind of exporter.</summary>
     public required bool Applicable { get; init; }
 

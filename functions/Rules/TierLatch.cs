@@ -47,16 +47,23 @@ public sealed class TierLatch(IEntityStore store, IAuditTrail trail, TimeProvide
     /// <summary>The longest reason of a review.</summary>
     public const int ReasonLength = 2000;
 
-    /// <summary>Those of the tiers that an evaluation reached which are not latched yet.</summary>
-    public async Task<IReadOnlyList<Tier>> MissingAsync(Thresholds thresholds, string ruleSet, CancellationToken cancellationToken)
+    /// <summary>
+    /// Those of the tiers that an evaluation reached of which people were not told: nobody saw them yet, or only somebody who asked how the
+    /// exporter stands.
+    /// </summary>
+    public async Task<IReadOnlyList<Tier>> UntoldAsync(Thresholds thresholds, string ruleSet, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(thresholds);
         return thresholds.Tiers.GetValueOrDefault(ruleSet) is var tier && tier >= Tier.ScOrCert
-            && await store.GetAsync(Table, thresholds.Exporter, KeyOf(LegalTime.YearOf(thresholds.AsOf), ruleSet, tier), cancellationToken) is null ? [tier] : [];
+            && await store.GetAsync(Table, thresholds.Exporter, KeyOf(LegalTime.YearOf(thresholds.AsOf), ruleSet, tier), cancellationToken) is var known
+            && (known is null || !IsTold(known)) ? [tier] : [];
     }
 
-    /// <summary>Latches what an evaluation reached. Returns the tiers that were not latched before, each to be told once.</summary>
-    public async Task<IReadOnlyList<LatchedTier>> ObserveAsync(Thresholds thresholds, CancellationToken cancellationToken)
+    /// <summary>Latches what an evaluation reached. Returns the tiers that were not latched before.</summary>
+    /// <param name="thresholds">The evaluation.</param>
+    /// <param name="told">People were told of what it reached: an alert is on its way.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    public async Task<IReadOnlyList<LatchedTier>> ObserveAsync(Thresholds thresholds, bool told, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(thresholds);
         var fresh = new List<LatchedTier>();
@@ -69,15 +76,22 @@ public sealed class TierLatch(IEntityStore store, IAuditTrail trail, TimeProvide
             }
 
             var key = KeyOf(year, ruleSet, tier);
-            if (await store.GetAsync(Table, thresholds.Exporter, key, cancellationToken) is not null)
+            if (await store.GetAsync(Table, thresholds.Exporter, key, cancellationToken) is { } known)
             {
+                if (told && !IsTold(known))
+                {
+                    // Whoever reviews it meanwhile keeps the word; the next look notes it.
+                    known.Properties["Told"] = true;
+                    await store.SubmitAsync(EntityTransaction.Of(Table, EntityOperation.Replace(known, known.ETag)), cancellationToken);
+                }
+
                 continue;
             }
 
             var rules = thresholds.Rules.Where(rule => rule.RuleSet == ruleSet && rule.Reached && rule.Tier == tier).Select(rule => rule.Rule);
             var latched = new LatchedTier(key, year, ruleSet, tier, [.. rules], LegalTime.Of(timeProvider.GetUtcNow()), null);
             var result = await trail.SubmitAsync(
-                EntityTransaction.Of(Table, EntityOperation.Insert(EntityOf(thresholds.Exporter, latched))),
+                EntityTransaction.Of(Table, EntityOperation.Insert(EntityOf(thresholds.Exporter, latched, told))),
                 [RulesAudit.Reached(thresholds.Exporter, latched)], cancellationToken);
             if (result.Committed)
             {
@@ -128,7 +142,7 @@ public sealed class TierLatch(IEntityStore store, IAuditTrail trail, TimeProvide
 
         var reviewed = latched with { Review = new(timeProvider.GetUtcNow(), by, reason) };
         var result = await trail.SubmitAsync(
-            EntityTransaction.Of(Table, EntityOperation.Replace(EntityOf(exporter, reviewed), entity.ETag)),
+            EntityTransaction.Of(Table, EntityOperation.Replace(EntityOf(exporter, reviewed, IsTold(entity)), entity.ETag)),
             [RulesAudit.Reviewed(exporter, reviewed, by, reason)], cancellationToken);
         return result.Committed ? TierReviewOutcome.Reviewed : TierReviewOutcome.AlreadyReviewed;
     }
@@ -136,7 +150,10 @@ public sealed class TierLatch(IEntityStore store, IAuditTrail trail, TimeProvide
     private static string KeyOf(int year, string ruleSet, Tier tier) =>
         string.Create(CultureInfo.InvariantCulture, $"{year:D4}-{ruleSet}-{(tier == Tier.Sa ? "SA" : "SC_OR_CERT")}");
 
-    private static Entity EntityOf(string exporter, LatchedTier latched) => new(exporter, latched.Key)
+    /// <summary>Rows from before this was noted were written once people had been told, or nearly so.</summary>
+    private static bool IsTold(Entity entity) => !entity.Properties.TryGetValue("Told", out var told) || told is not false;
+
+    private static Entity EntityOf(string exporter, LatchedTier latched, bool told) => new(exporter, latched.Key)
     {
         Properties = new()
         {
@@ -146,6 +163,7 @@ public sealed class TierLatch(IEntityStore store, IAuditTrail trail, TimeProvide
             ["Tier"] = latched.Tier.ToString(),
             ["Rules"] = string.Join(',', latched.Rules),
             ["ReachedAt"] = latched.ReachedAt,
+            ["Told"] = told,
             ["ReviewedAt"] = latched.Review?.At,
             ["ReviewedBy"] = latched.Review?.By,
             ["Reason"] = latched.Review?.Reason,

@@ -263,11 +263,11 @@ public sealed class RuleBoundaryTests
         await using var ledger = LedgerScenario.Ledger(store, LedgerScenario.SmallOptions with { ChunkRecords = 20_000, MergeRecords = 64 * 1024 }, time: clock);
         var latch = new TierLatch(store, new TestTrail(store), clock);
         await AppendAsync(ledger, "push", Enumerable.Range(1, Customers).Select(static n => LedgerScenario.Record(n, "2025-12-10T12:00:00+08:00")));
-        await latch.ObserveAsync(await EvaluateAsync(ledger, "2025-12-31T23:59:59+08:00"), Token);
+        await latch.ObserveAsync(await EvaluateAsync(ledger, "2025-12-31T23:59:59+08:00"), told: true, Token);
         await AppendAsync(ledger, "january", Enumerable.Range(1, 10).Select(static n => LedgerScenario.Record(n, "2026-01-05T12:00:00+08:00")));
 
         var january = await EvaluateAsync(ledger, "2026-01-06T09:00:00+08:00");
-        await latch.ObserveAsync(january, Token);
+        await latch.ObserveAsync(january, told: true, Token);
 
         Assert.Equal((10, Tier.Exempt), (Rule(january, "CN24-EX-VOL").Count, january.Tier));
         var latched = Assert.Single(await latch.ListAsync(LedgerScenario.Exporter, Token));

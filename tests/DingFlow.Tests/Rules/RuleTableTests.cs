@@ -71,6 +71,84 @@ public sealed class RuleTableTests
         Assert.Equal(rule.RuleSet == "cn-2022", rule.CountExempt);
     }
 
+    private const string Any = "cn.counted.any|cn.all.any";
+    private const string General = "cn.counted.general|cn.all.general|cn.counted.generalOnly|cn.all.generalOnly";
+    private const string Sensitive = "cn.counted.sensitive|cn.all.sensitive";
+    private const string AnyOfTwoYears = "cn.counted.any.twoYears|cn.all.any.twoYears";
+    private const string SensitiveOfTwoYears = "cn.counted.sensitive.twoYears|cn.all.sensitive.twoYears";
+
+    // id, set, whose law and which flow, sources, counters: without exempt transfers | with them | the same for persons with nothing sensitive
+    public static TheoryData<string, string, string, string, string?> Populations() => new()
+    {
+        { "CN22-SA-ID", "cn-2022", "CN-export", "S1", null },
+        { "CN22-SA-CIIO", "cn-2022", "CN-export", "S1", AnyOfTwoYears },
+        { "CN22-SA-PROC", "cn-2022", "CN-export", "S1", null },
+        { "CN22-SA-PI", "cn-2022", "CN-export", "S1 S2", AnyOfTwoYears },
+        { "CN22-SA-SPI", "cn-2022", "CN-export", "S1 S2", SensitiveOfTwoYears },
+        { "CN22-SC", "cn-2022", "CN-export", "S2", AnyOfTwoYears },
+        { "CN24-SA-CIIO", "cn-2024", "CN-export", "S3", Any },
+        { "CN24-SA-ID", "cn-2024", "CN-export", "S3", null },
+        { "CN24-SA-PI", "cn-2024", "CN-export", "S3", General },
+        { "CN24-SA-SPI", "cn-2024", "CN-export", "S3", Sensitive },
+        { "CN24-SC-PI", "cn-2024", "CN-export", "S3", General },
+        { "CN24-SC-SPI", "cn-2024", "CN-export", "S3 S26", Sensitive },
+        { "CN24-EX-VOL", "cn-2024", "CN-export", "S3", General },
+        { "CN24-EX-TRADE", "cn-2024", "CN-export", "S3", "cn.all.exempt.trade" },
+        { "CN24-EX-TRANSIT", "cn-2024", "CN-export", "S3", "cn.all.exempt.transit" },
+        { "CN24-EX-CONTRACT", "cn-2024", "CN-export", "S3", "cn.all.exempt.contract" },
+        { "CN24-EX-HR", "cn-2024", "CN-export", "S3 S32", "cn.all.exempt.hr" },
+        { "CN24-EX-EMERG", "cn-2024", "CN-export", "S3", "cn.all.exempt.emergency" },
+        { "CN24-EX-FTZ", "cn-2024", "CN-export", "S3", "cn.all.exempt.ftz" },
+        { "CN25-EX-LEGAL", "cn-2025", "CN-export", "S6", "cn.all.exempt.statutory" },
+        { "CN26-CERT-PI", "cn-2025", "CN-export", "S4", General },
+        { "CN26-CERT-SPI", "cn-2025", "CN-export", "S4", Sensitive },
+        { "CN25-DPO", "cn-2025", "CN", "S7 S8", null },
+        { "CN25-10M", "cn-2025", "CN", "S6", null },
+        { "CN25-AUDIT", "cn-2025", "CN", "S7", null },
+        { "CN25-INC-PI", "cn-2025", "CN", "S7", null },
+        { "CN25-INC-SPI", "cn-2025", "CN", "S7", null },
+        { "CN25-FACE", "cn-2025", "CN", "S31", null },
+        { "GBA-MO-24", "gba", "GBA", "S9", "gba.macau.any" },
+        { "GBA-HK-23", "gba", "GBA", "S10", "gba.hongKong.any" },
+        { "MO-05-T", "macau", "MO-export", "S19", "mo.all.any" },
+        { "HK-33", "hong-kong", "HK-export", "S20", "hk.all.any" },
+        { "EU-44", "eu", "EEA-export", "S21", "eea.all.any" },
+        { "EU-33", "eu", "EEA", "S21", null },
+    };
+
+    [Theory]
+    [MemberData(nameof(Populations))]
+    public void A_rule_counts_whom_the_law_means_and_names_where_that_is_written(string id, string ruleSet, string jurisdiction, string sources, string? counters)
+    {
+        var rule = Rule(id);
+
+        Assert.Equal((ruleSet, jurisdiction, sources), (rule.RuleSet, rule.Jurisdiction, string.Join(' ', rule.Sources)));
+        if (counters is null)
+        {
+            Assert.Null(rule.When.Population);
+            return;
+        }
+
+        var names = counters.Split('|');
+        var counted = names[0];
+        var withExempt = names.ElementAtOrDefault(1) ?? counted;
+        Assert.Equal(new RulePopulation(counted, withExempt, names.ElementAtOrDefault(2) ?? counted, names.ElementAtOrDefault(3) ?? withExempt), rule.When.Population);
+    }
+
+    [Fact]
+    public void Every_rule_has_a_population() => Assert.Equal(
+        Rows().Select(static row => row.Data.Item1).Order(StringComparer.Ordinal), Populations().Select(static row => row.Data.Item1).Order(StringComparer.Ordinal));
+
+    [Theory]
+    [InlineData("CN25-DPO", PeriodStart.Reached)]
+    [InlineData("CN25-FACE", PeriodStart.Reached)]
+    [InlineData("GBA-MO-24", PeriodStart.Contract)]
+    [InlineData("GBA-HK-23", PeriodStart.Contract)]
+    [InlineData("CN22-SC", PeriodStart.Contract)]
+    [InlineData("CN24-SC-PI", null)]
+    public void Working_days_run_from_what_was_reached_or_from_the_contract(string id, PeriodStart? from) =>
+        Assert.Equal((from, from is null), (Rule(id).WorkingDaysFrom, Rule(id).WorkingDays is null));
+
     [Fact]
     public void There_is_no_rule_besides() => Assert.Equal(
         Rows().Select(static row => row.Data.Item1).Order(StringComparer.Ordinal),
