@@ -34,21 +34,28 @@ public sealed class PreviewTransfers(
         {
             var exporter = options.Exporters[facts.Exporter];
             var preview = await ledger.PreviewAsync(facts, context.RequestAborted);
-            var after = preview.Counters.Counters;
-            var before = after.ToDictionary(counter => counter.Key, counter => counter.Value - preview.Changes.GetValueOrDefault(counter.Key), StringComparer.Ordinal);
-            // Incidents are no matter of a batch: with or without them it crosses the same rules.
-            var was = engine.Evaluate(exporter, before, now);
-            var would = await thresholds.PreviewAsync(exporter, preview.Counters, now, context.RequestAborted);
             exporters.Add(new(
                 exporter.Id, facts.Year, preview.Counters.Subjects,
-                new SortedDictionary<string, long>(after.Where(counter => counter.Key != "subjects").ToDictionary(StringComparer.Ordinal), StringComparer.Ordinal),
+                new SortedDictionary<string, long>(preview.Counters.Counters.Where(counter => counter.Key != "subjects").ToDictionary(StringComparer.Ordinal), StringComparer.Ordinal),
                 new SortedDictionary<string, long>(preview.Changes.ToDictionary(StringComparer.Ordinal), StringComparer.Ordinal),
-                [.. would.Rules.Where(rule => rule.Reached && rule.Predicate is not null && !was.Rules.Any(old => old.Rule == rule.Rule && old.Reached)).Select(rule => rule.Rule)],
-                would));
+                CrossedBy(preview, exporter, now),
+                facts.YearBefore is { IsEmpty: false } late
+                    ? CrossedBy(await ledger.PreviewAsync(late, context.RequestAborted), exporter, LegalTime.StartOf(facts.Year).AddTicks(-1))
+                    : [],
+                await thresholds.PreviewAsync(exporter, preview.Counters, now, context.RequestAborted)));
         }
 
         await context.WriteJsonAsync(new TransferPreview(receipt, exporters), PreviewJson.Default.TransferPreview);
     });
+
+    /// <summary>Rules that would be reached and are not now. Incidents are no matter of a batch: with or without them it crosses the same rules.</summary>
+    private IReadOnlyList<string> CrossedBy(LedgerPreview preview, Exporter exporter, DateTimeOffset asOf)
+    {
+        var after = preview.Counters.Counters;
+        var before = after.ToDictionary(counter => counter.Key, counter => counter.Value - preview.Changes.GetValueOrDefault(counter.Key), StringComparer.Ordinal);
+        var reached = engine.Evaluate(exporter, before, asOf).Rules.Where(static rule => rule.Reached).Select(static rule => rule.Rule).ToHashSet(StringComparer.Ordinal);
+        return [.. engine.Evaluate(exporter, after, asOf).Rules.Where(rule => rule.Reached && !reached.Contains(rule.Rule)).Select(static rule => rule.Rule)];
+    }
 }
 
 /// <summary>How things would stand if the batch were recorded.</summary>
@@ -63,10 +70,11 @@ internal sealed record TransferPreview(TransferReceipt Receipt, IReadOnlyList<Ex
 /// <param name="Counters">As they would be.</param>
 /// <param name="Changes">By how much each would change; those that would not are left out.</param>
 /// <param name="Crossed">Rules that would be reached and are not now.</param>
+/// <param name="CrossedLastYear">The same for the year before, to which records that come late belong.</param>
 /// <param name="Thresholds">Every rule as it would stand, with its forecast; what would be latched is not said.</param>
 internal sealed record ExporterPreview(
     string Exporter, int Year, long Subjects, IReadOnlyDictionary<string, long> Counters, IReadOnlyDictionary<string, long> Changes,
-    IReadOnlyList<string> Crossed, Thresholds Thresholds);
+    IReadOnlyList<string> Crossed, IReadOnlyList<string> CrossedLastYear, Thresholds Thresholds);
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true, Converters = [typeof(WordConverter<BatchStop>)])]

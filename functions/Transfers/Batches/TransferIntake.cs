@@ -50,7 +50,7 @@ public sealed class TransferIntake(
 
     /// <summary>
     /// What <see cref="RecordAsync(string, BatchBody, Func{string, bool}, CancellationToken)"/> would answer, and what it would add for each
-    /// exporter. Records nothing.
+    /// exporter, in the year and in the one before. Records nothing.
     /// </summary>
     /// <param name="body">The batch.</param>
     /// <param name="year">The calendar year (Asia/Shanghai) whose counters are asked for.</param>
@@ -68,7 +68,7 @@ public sealed class TransferIntake(
             var exporter = part.Records[0].Exporter;
             if (!proposed.TryGetValue(exporter, out var known))
             {
-                proposed.Add(exporter, known = (await ledger.BeginTrialAsync(exporter, token), new(exporter, year)));
+                proposed.Add(exporter, known = (await ledger.BeginTrialAsync(exporter, token), new(exporter, year) { YearBefore = new(exporter, year - 1) }));
             }
 
             var result = known.Trial.Append(part.Records);

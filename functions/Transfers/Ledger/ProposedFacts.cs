@@ -22,6 +22,12 @@ public sealed class ProposedFacts
     /// <summary>The calendar year that is asked about.</summary>
     public int Year { get; }
 
+    /// <summary>The same for the year before, where that is asked about as well: records that come late may make it reach a limit.</summary>
+    public ProposedFacts? YearBefore { get; init; }
+
+    /// <summary>No record of the year or of the one before.</summary>
+    public bool IsEmpty => _states.Count == 0;
+
     /// <summary>Subjects with something to add.</summary>
     internal IReadOnlyDictionary<SubjectKey, int> States => _states;
 
@@ -29,6 +35,7 @@ public sealed class ProposedFacts
     public void Add(IReadOnlyList<SubjectTransfer> records)
     {
         ArgumentNullException.ThrowIfNull(records);
+        YearBefore?.Add(records);
         foreach (var record in records)
         {
             var year = LegalTime.YearOf(record.OccurredAt);

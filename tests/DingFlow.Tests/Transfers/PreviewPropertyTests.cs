@@ -44,11 +44,16 @@ public sealed class PreviewPropertyTests
 
     [Fact]
     public Task A_preview_is_what_recording_answers_field_by_field() =>
-        Gen.Select(Records.List[0, 25], Records.List[1, 40], Gen.Int[1, 7], Gen.Int[1, 6]).SampleAsync(
-            async (before, batch, recipients, lanes) =>
+        Gen.Select(Records.List[0, 25], Records.List[0, 12], Gen.Int[0, 12].List[2, 3].List[0, 4], Records.List[1, 40], Gen.Int[1, 7], Gen.Int[1, 6]).SampleAsync(
+            async (before, wrong, persons, batch, recipients, lanes) =>
             {
+                // Some identifiers are one person's, known before their records or found out after; a batch was taken back.
                 await using var world = new World(recipients, lanes);
+                await world.UniteAsync(persons.Take(1));
                 await world.RecordAsync("before", before);
+                await world.RecordAsync("wrong", wrong);
+                await world.UniteAsync(persons.Skip(1));
+                await world.VoidAsync("wrong");
                 var untouched = await world.StandAsync();
 
                 var preview = await world.PreviewAsync("batch", batch);
@@ -111,6 +116,29 @@ public sealed class PreviewPropertyTests
         {
             await using var body = await OpenAsync(key, records);
             return await _intake.RecordAsync(body.BatchId, body, static _ => true, Token);
+        }
+
+        /// <summary>Employee numbers of an exporter are found to be one person's.</summary>
+        public async Task UniteAsync(IEnumerable<List<int>> persons)
+        {
+            using var pseudonymizer = Key.CreatePseudonymizer();
+            foreach (var exporter in Exporters)
+            {
+                await new SubjectLinks(Options, _identities, _ledger).LinkAsync([.. persons.Select(person => person.ConvertAll(number =>
+                    pseudonymizer.TryPseudonymize(SubjectType.EmployeeId, $"E{number}", exporter, out var name) ? name : throw new InvalidOperationException()))], Token);
+            }
+        }
+
+        public async Task VoidAsync(string key)
+        {
+            await using var body = await OpenAsync(key, []);
+            foreach (var exporter in Exporters)
+            {
+                if (await _ledger.FindBatchAsync(exporter, body.BatchId, Token) is not null)
+                {
+                    await _ledger.VoidBatchAsync(exporter, body.BatchId, Token);
+                }
+            }
         }
 
         public async Task<(TransferReceipt Receipt, Dictionary<string, string> Counters)> PreviewAsync(string key, IEnumerable<JObject> records)

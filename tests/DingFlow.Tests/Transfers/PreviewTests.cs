@@ -1,3 +1,5 @@
+using DingFlow.Tests.Infrastructure;
+using DingFlow.Tests.Storage;
 using Newtonsoft.Json.Linq;
 
 namespace DingFlow.Tests.Transfers;
@@ -52,5 +54,42 @@ public sealed class PreviewTests(TransfersProgram program) : IClassFixture<Trans
         Assert.Contains("CN24-SA-SPI", reached.Json["exporters"]![0]!["crossed"]!.Select(rule => (string?)rule));
         Assert.Equal("SA", (string?)reached.Json["exporters"]![0]!["thresholds"]!["tier"]);
         Assert.Equal(1, (int)(await program.Compliance.CountersAsync(exporter, null))["subjects"]!);
+    }
+
+    [Fact]
+    public async Task A_preview_says_what_late_records_would_make_last_year_reach()
+    {
+        var exporter = program.NewExporter();
+        var year = (int)(await program.Compliance.CountersAsync(exporter, null))["year"]!;
+        var late = new JArray(TransferSender.Record("t-1", "E1", exporter, record => record["occurredAt"] = $"{year - 1}-06-01T00:00:00+08:00")).ToString();
+        var present = new JArray(TransferSender.Record("t-2", "E1", exporter)).ToString();
+
+        var before = (await program.Sender.PostAsync(late, path: "/api/transfers/preview")).Json["exporters"]![0]!;
+        await program.Sender.PostAsync(late);
+        var after = (await program.Sender.PostAsync(late, key: "again", path: "/api/transfers/preview")).Json["exporters"]![0]!;
+        var other = (await program.Sender.PostAsync(present, path: "/api/transfers/preview")).Json["exporters"]![0]!;
+
+        Assert.Contains("CN24-SC-SPI", before["crossedLastYear"]!.Select(static rule => (string?)rule));
+        Assert.DoesNotContain("CN24-SC-SPI", before["crossed"]!.Select(static rule => (string?)rule));
+        Assert.Empty(after["crossedLastYear"]!);
+        Assert.Contains("CN24-SC-SPI", other["crossed"]!.Select(static rule => (string?)rule));
+        Assert.Empty(other["crossedLastYear"]!);
+    }
+
+    [Fact]
+    public async Task A_rule_on_what_is_held_that_begins_with_the_first_export_is_crossed_by_it()
+    {
+        using var data = new DataDirectory();
+        await using var clocked = await ClockedProgram.StartAsync(data.Path, "2026-06-01T02:00:00Z", new Dictionary<string, string>
+        {
+            ["Exporters:acme-zhuhai:Name"] = "Acme (Zhuhai)", ["Exporters:acme-zhuhai:ProcessedPersons"] = "1000000", ["Transfers:RuleSets"] = "cn-2024,cn-2022",
+        });
+        using var sender = new TransferSender(clocked.CreateOperator());
+        var first = new JArray(TransferSender.Record("t-1", "E1", change: static record => record["occurredAt"] = "2026-05-01T00:00:00+08:00")).ToString();
+
+        var preview = (await sender.PostAsync(first, path: "/api/transfers/preview")).Json["exporters"]![0]!;
+
+        Assert.Contains("CN22-SA-PROC", preview["crossed"]!.Select(static rule => (string?)rule));
+        Assert.DoesNotContain("CN25-DPO", preview["crossed"]!.Select(static rule => (string?)rule));
     }
 }
