@@ -101,7 +101,16 @@ public sealed record ReportReceived(string Source, string Lane, string Recipient
 /// <param name="CountGbaContract">Transfers under a Greater Bay Area contract count.</param>
 public sealed record ReportBasis(
     string Rules, string Classification, string Predicates, ClassificationProfile Profile, CountingOverlap Overlap, bool? CountExempt,
-    bool CountStatutoryDuty, bool CountGbaContract);
+    bool CountStatutoryDuty, bool CountGbaContract)
+{
+    /// <summary>The counter of information that is not sensitive which the limits are compared with under these choices.</summary>
+    internal string GeneralCounter => $"cn.{Counted}.{(Overlap == CountingOverlap.Exclusive ? "generalOnly" : "general")}";
+
+    /// <summary>The same for sensitive information.</summary>
+    internal string SensitiveCounter => $"cn.{Counted}.sensitive";
+
+    private string Counted => CountExempt == true ? "all" : "counted";
+}
 
 /// <summary>Distinct persons of one kind.</summary>
 /// <param name="Name">The counter's name, or the value that it is by.</param>
@@ -185,8 +194,8 @@ public sealed record ReportField(string Name, string? Class, bool Sensitive, lon
 
 /// <summary>Where the main counters stood at the end of a day.</summary>
 /// <param name="Day">The day.</param>
-/// <param name="General">Persons with information that is not sensitive.</param>
-/// <param name="Sensitive">Persons with sensitive information.</param>
+/// <param name="General">Persons with information that is not sensitive, as the settings count them.</param>
+/// <param name="Sensitive">Persons with sensitive information, as the settings count them.</param>
 public sealed record ReportDay(DateOnly Day, long General, long Sensitive);
 
 /// <summary>What a filing asks for.</summary>

@@ -51,6 +51,9 @@ public sealed class ReportBuilder(
             ? await thresholds.ReadAsync(exporter, cancellationToken)
             : engine.Evaluate(exporter, counters.Counters, asOf, null, IncidentSize.Largest(incidents));
         var latched = await latch.ListAsync(exporter.Id, cancellationToken);
+        var basis = new ReportBasis(
+            RuleCatalogue.Default.Fingerprint, classifier.Value.Fingerprint, predicates.Fingerprint,
+            options.Profile, options.Overlap, options.CountExempt, options.CountStatutoryDuty, options.CountGbaContract);
         return new()
         {
             GeneratedAt = LegalTime.Of(now),
@@ -59,9 +62,7 @@ public sealed class ReportBuilder(
             Exporter = new(
                 exporter.Id, exporter.Name, exporter.CreditCode, exporter.Ciio, exporter.FreeTradeZone, exporter.ImportantData,
                 exporter.ProcessedPersons, exporter.StoredFaces),
-            Basis = new(
-                RuleCatalogue.Default.Fingerprint, classifier.Value.Fingerprint, predicates.Fingerprint,
-                options.Profile, options.Overlap, options.CountExempt, options.CountStatutoryDuty, options.CountGbaContract),
+            Basis = basis,
             Standing = standing with { Latched = [.. latched.Where(tier => tier.Year == year)] },
             Persons = [.. Main.Select(name => numbers.Of(name, name))],
             Classes =
@@ -80,7 +81,7 @@ public sealed class ReportBuilder(
             Instance = feeds.Region is not { } region ? null : new(region.ToString(), [.. feeds.ReceivedHere(exporter.Id).Select(static feed =>
                 new ReportReceived(feed.Source, $"{feed.Origin}-{feed.Destination}", feed.Recipient, feed.Purpose, feed.Fields))]),
             Incidents = incidents,
-            Days = [.. days.Select(static day => new ReportDay(day.Day, day.Counters.GetValueOrDefault(General), day.Counters.GetValueOrDefault(Sensitive)))
+            Days = [.. days.Select(day => new ReportDay(day.Day, day.Counters.GetValueOrDefault(basis.GeneralCounter), day.Counters.GetValueOrDefault(basis.SensitiveCounter)))
                 .SkipWhile(static day => day is { General: 0, Sensitive: 0 })],
             Filings = ReportTexts.Default.Filings(language),
         };
@@ -100,7 +101,7 @@ public sealed class ReportBuilder(
         return scenario.ToScenario(key) with
         {
             PreviousYear = earlier is null ? 0 : earlier.PersonsThrough(366),
-            PreviousYearToDate = earlier is null ? 0 : earlier.PersonsThrough(isPresent ? today.DayOfYear : 366),
+            PreviousYearToDate = earlier is null ? 0 : earlier.PersonsThrough(isPresent ? today.AddYears(-1).DayOfYear : 366),
             ExpectedYear = isPresent ? scenario.Expected(today) : scenario.PersonsThrough(366),
         };
     }
@@ -186,7 +187,7 @@ public sealed class ReportBuilder(
         {
             var (known, atEnd) = DailyHistory.Of(_full, counter);
             var present = counters.GetValueOrDefault(counter);
-            return known is null ? null : CrossingForecast.AtYearEnd(known, Math.Min(atEnd, present), present);
+            return known is null ? null : CrossingForecast.AtYearEnd(known, Math.Min(atEnd, present), present, today);
         }
     }
 }

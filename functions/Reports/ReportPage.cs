@@ -95,8 +95,8 @@ internal static class ReportPage
                 _html.Append("<p class=\"soft\">").Append(E(T("chart.none"))).Append("</p>");
             }
 
-            Chart("chart.general", "cn.counted.general", static day => day.General, "general");
-            Chart("chart.sensitive", "cn.counted.sensitive", static day => day.Sensitive, "sensitive");
+            Chart("chart.general", report.Basis.GeneralCounter, static day => day.General, "general");
+            Chart("chart.sensitive", report.Basis.SensitiveCounter, static day => day.Sensitive, "sensitive");
         }
 
         private void Chart(string title, string counter, Func<ReportDay, long> value, string category)
