@@ -19,4 +19,10 @@ internal sealed class ScimHeldPeople(ScimSources sources, ScimUserStore users) :
             yield return scim.NamesOf(stored.User);
         }
     }
+
+    /// <inheritdoc/>
+    public async Task<HeldPerson?> FindAsync(string source, string id, CancellationToken cancellationToken) =>
+        sources.All.FirstOrDefault(known => known.QualifiedName == source) is { } scim && await users.FindAsync(scim.Name, id, cancellationToken) is { } stored
+            ? scim.NamesOf(stored.User)
+            : null;
 }

@@ -23,7 +23,7 @@ internal readonly record struct ScimOutcome(StoredScimUser? User, ScimFault? Fau
 /// is repeated after a crash or raced by another gives one delivery, while disable, enable, disable gives three.
 /// </remarks>
 internal sealed partial class ScimProvisioning(
-    ScimUserStore users, IInbox inbox, IAlertSender alerts, TimeProvider time, ILogger<ScimProvisioning> logger)
+    ScimUserStore users, IInbox inbox, IAlertSender alerts, IEnumerable<IHeldPeopleListener> listeners, TimeProvider time, ILogger<ScimProvisioning> logger)
 {
     /// <summary>How often a change is tried anew when somebody else changed the user meanwhile.</summary>
     private const int MaxAttempts = 20;
@@ -64,6 +64,7 @@ internal sealed partial class ScimProvisioning(
             if (await users.InsertAsync(source, id, user, claim, cancellationToken) is { } stored)
             {
                 Log.Created(logger, id, source.Name, user.Active);
+                await TellListenersAsync(source, stored);
                 return stored;
             }
         }
@@ -134,6 +135,11 @@ internal sealed partial class ScimProvisioning(
             if (await users.ReplaceAsync(source, stored, changed, claim, CancellationToken.None) is { } replaced)
             {
                 Log.Changed(logger, id, source.Name, changed.Active, changed.Transition);
+                if (source.NamesOf(changed) != source.NamesOf(before))
+                {
+                    await TellListenersAsync(source, replaced);
+                }
+
                 return replaced;
             }
         }
@@ -286,6 +292,14 @@ internal sealed partial class ScimProvisioning(
         }
 
         return new ScimFault(StatusCodes.Status403Forbidden, ScimType.None, "The user is outside the mail domains of this source.");
+    }
+
+    private async Task TellListenersAsync(ScimSource source, StoredScimUser stored)
+    {
+        foreach (var listener in listeners)
+        {
+            await listener.LearnedAsync(source.QualifiedName, stored.Id, stored.User.ModifiedAt.UtcTicks.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        }
     }
 
     private static EntityStoreException Contended(ScimSource source) => new($"A user of {source.Name} is being changed too often at once.");

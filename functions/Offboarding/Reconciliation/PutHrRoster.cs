@@ -9,7 +9,8 @@ namespace DingFlow.Offboarding.Reconciliation;
 /// line, or with suspiciously few people, the roster before stays in force.
 /// </summary>
 public sealed partial class PutHrRoster(
-    RosterStore rosters, ReconciliationOptions options, IAuditTrail trail, IAlertSender alerts, TimeProvider time, ILogger<PutHrRoster> logger) : IHttpFunction
+    RosterStore rosters, ReconciliationOptions options, IAuditTrail trail, IAlertSender alerts, IEnumerable<IHeldPeopleListener> listeners, TimeProvider time,
+    ILogger<PutHrRoster> logger) : IHttpFunction
 {
     /// <summary>Somebody who was dropped from the roster counts as having left for so long.</summary>
     private static readonly TimeSpan RememberDropped = TimeSpan.FromDays(90);
@@ -107,7 +108,14 @@ public sealed partial class PutHrRoster(
             },
         };
         var outcome = await rosters.CommitAsync(draft, allowShrink ? 100 : options.MaxShrinkPercent, put, token);
-        if (outcome != RosterOutcome.InForce)
+        if (outcome == RosterOutcome.InForce)
+        {
+            foreach (var listener in listeners)
+            {
+                await listener.LearnedAsync(source, null, draft.Version);
+            }
+        }
+        else
         {
             await trail.AppendAsync(put with { Outcome = AuditOutcome.Refused, Reason = outcome.ToString() }, token);
         }

@@ -26,4 +26,7 @@ internal sealed class RosterHeldPeople(RosterStore rosters) : IHeldPeople
             yield break;
         }
     }
+
+    /// <inheritdoc/>
+    public Task<HeldPerson?> FindAsync(string source, string id, CancellationToken cancellationToken) => Task.FromResult<HeldPerson?>(null);
 }

@@ -2,22 +2,34 @@ using DingFlow.DingTalk;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
 using DingFlow.Settings;
+using DingFlow.Storage;
+using DingFlow.Transfers.Ledger;
 
 namespace DingFlow.Transfers;
 
 /// <summary>
 /// Handles the messages of the <c>transfers</c> queue: people who joined, changed or activated their account in an organisation that is
-/// counted, and deliveries of HR sources that arrived in a DingFlow abroad.
+/// counted, and deliveries of HR sources and people they keep that arrived in a DingFlow abroad.
 /// </summary>
-public sealed partial class ProcessTransfers(
-    IInbox inbox, PeopleFeedOptions feeds, PeopleCounting counting, PseudonymKey key, DingTalkClients clients, ILogger<ProcessTransfers> logger) : IQueueFunction
+internal sealed partial class ProcessTransfers(
+    IInbox inbox, PeopleFeedOptions feeds, PeopleCounting counting, HeldPeopleCounting held, PseudonymKey key, DingTalkClients clients, ILogger<ProcessTransfers> logger)
+    : IQueueFunction
 {
-    private const string HrPrefix = "hr/";
-
     /// <inheritdoc/>
     public async Task InvokeAsync(ReceivedMessage message, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(message);
+        if (HeldPeopleMessage.Read(message.Body.Span) is { } news)
+        {
+            // A source whose data no longer come abroad, or that is gone from the settings, counts nobody.
+            if (feeds.OfHrSource(news.Source) is { } feed)
+            {
+                Log.Counted(logger, message.MessageId, feed.Source, await held.CountAsync(feed, news, cancellationToken));
+            }
+
+            return;
+        }
+
         OffboardingMessage body;
         try
         {
@@ -72,8 +84,7 @@ public sealed partial class ProcessTransfers(
     /// <summary>Everybody in a delivery that arrived here, at the moment at which it did.</summary>
     private async Task CountDeliveryAsync(InboxWork work, CancellationToken cancellationToken)
     {
-        if (!work.Source.StartsWith(HrPrefix, StringComparison.Ordinal) || !feeds.HrSources.TryGetValue(work.Source[HrPrefix.Length..], out var feed)
-            || await inbox.FindAsync(work.DeliveryId, cancellationToken) is not { } delivery)
+        if (feeds.OfHrSource(work.Source) is not { } feed || await inbox.FindAsync(work.DeliveryId, cancellationToken) is not { } delivery)
         {
             return;
         }
@@ -121,52 +132,94 @@ public sealed partial class ProcessTransfers(
 /// Daily just after midnight in Shanghai, reads who can be reached from abroad: the whole contact list of every organisation that is
 /// counted, and the rosters and provisioned users of HR sources that a DingFlow abroad keeps. Everybody counts anew each calendar year.
 /// </summary>
-public sealed partial class CountDingTalkContacts(
-    PeopleFeedOptions feeds, DingTalkDirectory directory, IEnumerable<IHeldPeople> held, PeopleCounting counting, PseudonymKey key, IAlertSender alerts, TimeProvider time,
+internal sealed partial class CountDingTalkContacts(
+    PeopleFeedOptions feeds, DingTalkDirectory directory, PeopleCounting counting, HeldPeopleCounting held, IAlertSender alerts, TimeProvider time,
     ILogger<CountDingTalkContacts> logger) : ITimerFunction
 {
     /// <inheritdoc/>
     public async Task InvokeAsync(TimerTick tick, CancellationToken cancellationToken)
     {
+        EntityStoreException? trouble = null;
         foreach (var (tenant, ofTenant) in feeds.Tenants)
         {
-            var contacts = await directory.ListAsync(tenant, cancellationToken);
-            if (contacts is not { IsOk: true, Value: { } users })
-            {
-                Log.Failed(logger, tenant, contacts.Status, contacts.Code);
-                await alerts.SendAsync(Failed(tenant, ofTenant[0].Exporter.Id, contacts.Status.ToString()), cancellationToken);
-                continue;
-            }
-
-            foreach (var feed in ofTenant)
-            {
-                List<FeedPerson> people = [.. users.Select(user => FeedPeople.Of(feed, user))];
-                Log.Counted(logger, feed.Source, people.Count, await counting.CountAllAsync(feed, people, cancellationToken));
-            }
+            await AttemptAsync(ofTenant[0], () => CountTenantAsync(tenant, ofTenant, cancellationToken));
         }
 
         foreach (var feed in feeds.HrSources.Values)
         {
-            await CountHeldAsync(feed, cancellationToken);
+            await AttemptAsync(feed, async () =>
+            {
+                var (people, recorded) = await held.CountAllAsync(feed, cancellationToken);
+                Log.Counted(logger, feed.Source, people, recorded);
+            });
+        }
+
+        if (trouble is not null)
+        {
+            throw new EntityStoreException("The people of some feeds could not be counted.", trouble);
+        }
+
+        // One that cannot be counted keeps nobody from being counted whom another shows.
+        async Task AttemptAsync(PeopleFeed feed, Func<Task> count)
+        {
+            try
+            {
+                await count();
+            }
+            catch (EntityStoreException exception)
+            {
+                Log.StoreFailed(logger, feed.Source, exception);
+                trouble = exception;
+            }
+            catch (Exception exception) when (exception is UnusableMessageException or LedgerMismatchException or LedgerRefusalException)
+            {
+                Log.NotCounted(logger, feed.Source, exception.Message);
+                await alerts.SendAsync(NotCounted(feed, exception.Message), cancellationToken);
+            }
         }
     }
 
-    private async Task CountHeldAsync(PeopleFeed feed, CancellationToken cancellationToken)
+    private async Task CountTenantAsync(string tenant, IReadOnlyList<PeopleFeed> ofTenant, CancellationToken cancellationToken)
     {
-        using var pseudonymizer = key.CreatePseudonymizer();
-        List<FeedPerson> people = [];
-        foreach (var keeper in held)
+        var contacts = await directory.ListAsync(tenant, cancellationToken);
+        if (contacts is not { IsOk: true, Value: { } users })
         {
-            await foreach (var person in keeper.ReadAsync(feed.Source, cancellationToken))
+            Log.Failed(logger, tenant, contacts.Status, contacts.Code);
+            await alerts.SendAsync(Failed(tenant, ofTenant[0].Exporter.Id, contacts.Status.ToString()), cancellationToken);
+            return;
+        }
+
+        var present = users.Select(static user => user.UserId).ToHashSet(StringComparer.Ordinal);
+        List<DirectoryEntry> left = [];
+        await foreach (var known in directory.KnownAsync(tenant, cancellationToken))
+        {
+            if (!present.Contains(known.UserId))
             {
-                if (FeedPeople.Of(feed, person, pseudonymizer) is { } found)
-                {
-                    people.Add(found);
-                }
+                left.Add(known);
             }
         }
 
-        Log.Counted(logger, feed.Source, people.Count, await counting.CountAllAsync(feed, people, cancellationToken));
+        foreach (var feed in ofTenant)
+        {
+            List<FeedPerson> people = [.. users.Select(user => FeedPeople.Of(feed, user))];
+            List<FeedPerson> former = [.. left.Select(entry => FeedPeople.OfUserId(feed, entry.UserId))];
+            Log.Counted(logger, feed.Source, people.Count, await counting.CountAllAsync(feed, people, former, cancellationToken));
+        }
+    }
+
+    private AlertMessage NotCounted(PeopleFeed feed, string why)
+    {
+        var now = time.GetUtcNow();
+        return new()
+        {
+            AlertId = $"transfers.people_not_counted:{feed.Source}:{LegalTime.DayOf(now):yyyy-MM-dd}",
+            Type = "transfers.people_not_counted",
+            Severity = AlertSeverity.Critical,
+            OccurredAt = now,
+            Summary = $"People of {feed.Source} could not be counted as transferred; the counters lack those who are new.",
+            About = feed.Source,
+            Details = new Dictionary<string, string> { ["exporter"] = feed.Exporter.Id, ["reason"] = why },
+        };
     }
 
     private AlertMessage Failed(string tenant, string exporter, string status)
@@ -188,6 +241,12 @@ public sealed partial class CountDingTalkContacts(
     {
         [LoggerMessage(1, LogLevel.Information, "{Source} shows {People} people; {Recorded} of them had to be recorded as transferred")]
         public static partial void Counted(ILogger logger, string source, int people, long recorded);
+
+        [LoggerMessage(3, LogLevel.Error, "The people of {Source} could not be counted: the store does not answer")]
+        public static partial void StoreFailed(ILogger logger, string source, Exception exception);
+
+        [LoggerMessage(4, LogLevel.Error, "The people of {Source} could not be counted: {Why}")]
+        public static partial void NotCounted(ILogger logger, string source, string why);
 
         [LoggerMessage(2, LogLevel.Error, "The contact list of DingTalk tenant {Tenant} could not be read: {Status}, code {Code}")]
         public static partial void Failed(ILogger logger, string tenant, Remote.RemoteStatus status, string? code);
@@ -223,6 +282,8 @@ internal static class PeopleFeedServices
         this IServiceCollection services, IConfiguration configuration, TransfersOptions options, SettingsFaults faults) => services
         .AddSingleton(PeopleFeedOptions.Read(configuration, options, faults))
         .AddSingleton<PeopleCounting>()
+        .AddSingleton<HeldPeopleCounting>()
+        .AddSingleton<IHeldPeopleListener, HeldPeopleNews>()
         .AddSingleton<IHostedService, RegionNotice>()
         .AddFunction<ProcessTransfers>()
         .AddFunction<CountDingTalkContacts>();

@@ -22,12 +22,15 @@ public sealed class PeopleCounting(
     /// <summary>Counts everybody of a feed, once a day at most. Returns how many people had to be recorded.</summary>
     /// <param name="feed">The feed.</param>
     /// <param name="people">All of its people: that an identifier is borne by two of them shows here.</param>
+    /// <param name="former">Those who left it, as far as they are remembered: a number or address of theirs that is given anew is not them.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    public async Task<long> CountAllAsync(PeopleFeed feed, IReadOnlyList<FeedPerson> people, CancellationToken cancellationToken)
+    public async Task<long> CountAllAsync(
+        PeopleFeed feed, IReadOnlyList<FeedPerson> people, IReadOnlyList<FeedPerson> former, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(feed);
         ArgumentNullException.ThrowIfNull(people);
-        await LinkAsync(people, whole: true, cancellationToken);
+        ArgumentNullException.ThrowIfNull(former);
+        await LinkAsync(people, former, whole: true, cancellationToken);
         var now = time.GetUtcNow();
         var day = LegalTime.DayOf(now).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
         return await RecordAsync(feed, people, $"people\n{feed.Source}\n{feed.Destination}\n{day}", now, cancellationToken);
@@ -44,7 +47,7 @@ public sealed class PeopleCounting(
     {
         ArgumentNullException.ThrowIfNull(feed);
         ArgumentNullException.ThrowIfNull(people);
-        await LinkAsync(people, whole: false, cancellationToken);
+        await LinkAsync(people, [], whole: false, cancellationToken);
         var now = time.GetUtcNow();
 
         // A clock of theirs that runs ahead must not keep anybody from being counted.
@@ -56,16 +59,25 @@ public sealed class PeopleCounting(
     {
         await identities.RefreshAsync(cancellationToken);
         using var reader = intake.CreateReader(static _ => true);
-        List<SubjectTransfer> transfers = [];
+        var (transfers, refused, why) = (new List<SubjectTransfer>(), 0, "");
         foreach (var person in people)
         {
             var (transfer, refusal) = reader.Read(RecordOf(feed, person.Names[0], at));
-            transfers.Add(transfer ?? throw new UnusableMessageException(
-                $"The people of {feed.Source} cannot be counted with its settings: {refusal?.Code} {refusal?.Message}"));
+            if (transfer is null)
+            {
+                (refused, why) = (refused + 1, $"{refusal?.Code} {refusal?.Message}");
+                continue;
+            }
+
+            transfers.Add(transfer);
         }
 
         var news = await ledger.NewsAsync(feed.Exporter.Id, transfers, cancellationToken);
-        return news.Count == 0 ? 0 : (await intake.RecordAsync(key.OpaqueId(batch), news, cancellationToken)).Accepted;
+        var recorded = news.Count == 0 ? 0 : (await intake.RecordAsync(key.OpaqueId(batch), news, cancellationToken)).Accepted;
+
+        // The others are counted all the same.
+        return refused == 0 ? recorded : throw new UnusableMessageException(
+            $"{refused} of {people.Count} people of {feed.Source} cannot be counted with its settings: {why}");
     }
 
     private TransferRecord RecordOf(PeopleFeed feed, (SubjectType Type, string Id, string Scope) name, DateTimeOffset at)
@@ -92,9 +104,11 @@ public sealed class PeopleCounting(
 
     /// <summary>
     /// Says of each person which identifiers are the person's. One that several people of the list bear (a shared mailbox, a number given
-    /// twice), or that is known as somebody else's, is nobody's: uniting two people would count one too few.
+    /// twice), or that is known as somebody else's (of the list, or of one who left it), is nobody's: uniting two people would count one
+    /// too few. A union id is one person's for ever, so that somebody who comes back under another user id is known by it.
     /// </summary>
-    private async Task LinkAsync(IReadOnlyList<FeedPerson> list, bool whole, CancellationToken cancellationToken)
+    private async Task LinkAsync(
+        IReadOnlyList<FeedPerson> list, IReadOnlyList<FeedPerson> former, bool whole, CancellationToken cancellationToken)
     {
         if (!list.Any(static person => person.Names.Count > 1))
         {
@@ -104,21 +118,25 @@ public sealed class PeopleCounting(
         await identities.RefreshAsync(cancellationToken);
         using var pseudonymizer = key.CreatePseudonymizer();
         var people = list.Select(person => NamesOf(person, pseudonymizer)).Where(names => names.Count > 0).ToList();
-        var bearers = people.SelectMany(names => names).GroupBy(name => name).ToDictionary(name => name.Key, name => name.Count());
+        var bearers = people.SelectMany(names => names).GroupBy(name => name.Name).ToDictionary(name => name.Key, name => name.Count());
 
         // Who is counted under what already: two people of this list must not become one.
         Dictionary<SubjectPseudonym, SubjectPseudonym> owners = [];
         foreach (var names in people)
         {
-            owners.TryAdd(identities.Resolve(names[0]), names[0]);
+            owners.TryAdd(identities.Resolve(names[0].Name), names[0].Name);
         }
 
+        var gone = former.SelectMany(person => NamesOf(person, pseudonymizer)).Select(name => identities.Resolve(name.Name)).ToHashSet();
         List<IReadOnlyList<SubjectPseudonym>> linked = [];
         foreach (var names in people)
         {
-            List<SubjectPseudonym> own = [names[0]];
-            var root = identities.Resolve(names[0]);
-            foreach (var name in names.Skip(1).Where(name => bearers[name] == 1))
+            var self = names[0].Name;
+            List<SubjectPseudonym> own = [self];
+            var root = identities.Resolve(self);
+
+            // The union id before the rest: it tells whether one who left has come back.
+            foreach (var (type, name) in names.Skip(1).Where(name => bearers[name.Name] == 1).OrderByDescending(static name => name.Type == SubjectType.UnionId))
             {
                 var other = identities.Resolve(name);
                 if (other == root)
@@ -126,12 +144,17 @@ public sealed class PeopleCounting(
                     continue;
                 }
 
+                if (type == SubjectType.UnionId)
+                {
+                    gone.Remove(other);
+                }
+
                 // With the whole list at hand a known stranger is told from a known self; with a part of it, only what is unknown is safe.
-                var free = (whole && list.Count > 1) || !identities.IsLinked(name);
-                if (free && (!owners.TryGetValue(other, out var owner) || owner == names[0]))
+                var free = type == SubjectType.UnionId || (whole && list.Count > 1 && !gone.Contains(other)) || !identities.IsLinked(name);
+                if (free && (!owners.TryGetValue(other, out var owner) || owner == self))
                 {
                     own.Add(name);
-                    owners.TryAdd(other, names[0]);
+                    owners.TryAdd(other, self);
                 }
             }
 
@@ -148,16 +171,16 @@ public sealed class PeopleCounting(
     }
 
     /// <summary>Pseudonyms of the well-formed identifiers, in their order; none when the first is not well formed.</summary>
-    private static List<SubjectPseudonym> NamesOf(FeedPerson person, Pseudonymizer pseudonymizer)
+    private static List<(SubjectType Type, SubjectPseudonym Name)> NamesOf(FeedPerson person, Pseudonymizer pseudonymizer)
     {
-        List<SubjectPseudonym> names = [];
+        List<(SubjectType Type, SubjectPseudonym Name)> names = [];
         foreach (var (type, id, scope) in person.Names)
         {
             if (pseudonymizer.TryPseudonymize(type, id, scope, out var name))
             {
-                if (!names.Contains(name))
+                if (!names.Exists(known => known.Name == name))
                 {
-                    names.Add(name);
+                    names.Add((type, name));
                 }
             }
             else if (names.Count == 0)

@@ -71,6 +71,14 @@ public sealed record PeopleFeedOptions(
     public IEnumerable<PeopleFeed> ReceivedHere(string exporter) => All.Where(feed =>
         feed.Method == ReceivedMethod && feed.Exporter.Id.Equals(exporter, StringComparison.OrdinalIgnoreCase)).OrderBy(static feed => feed.Source, StringComparer.Ordinal);
 
+    /// <summary>The feed of an HR source (<c>hr/{source}</c>); <see langword="null"/> when its people are not counted.</summary>
+    public PeopleFeed? OfHrSource(string source)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        return source.StartsWith(HrPrefix, StringComparison.Ordinal) ? HrSources.GetValueOrDefault(source[HrPrefix.Length..]) : null;
+    }
+
+    private const string HrPrefix = "hr/";
     private const string ReceivedMethod = "sync";
     private const string OperatorSetting = "DingFlow:Operator";
 

@@ -65,6 +65,44 @@ public sealed class RegionTests
         Assert.True((bool)recount.Json["agrees"]!, recount.Text);
     }
 
+    [Fact]
+    public async Task Whoever_is_put_on_a_roster_or_provisioned_counts_at_once_and_once_also_across_a_kill()
+    {
+        await using var sandbox = await SandboxServer.StartNewAsync(cancellationToken: Cancellation);
+        await using var program = await DingFlowProcess.StartStandaloneAsync(OutsideSandbox.Settings(
+            sandbox, ("DingFlow:Region", "SG"), ("HrSources:acme:Dialect", "standard"), ("HrSources:acme:Secrets:0", Secret), ("HrSources:acme:Exporter", "acme-zhuhai"),
+            ("HrSources:okta:Dialect", "scim"), ("HrSources:okta:Exporter", "acme-zhuhai"), ("DingTalk:Tenants:sandbox:Exporter", "acme-zhuhai"), ("Exporters:acme-zhuhai:Name", "Acme (Zhuhai)")));
+
+        // Nobody calls the nightly reading in this test.
+        using (var client = program.CreateOperator())
+        {
+            using var sender = new TransferSender(program.CreateOperator());
+            await RosterAsync(client, "E1003", "E7777");
+            await Eventually.IsTrueAsync(async () => await StandAsync(sender) is (2, 2, 2), () => "the roster counted", Cancellation);
+            await RosterAsync(client, "E1003", "E7777", "E7778");
+            await Eventually.IsTrueAsync(async () => await StandAsync(sender) is (3, 3, 3), () => "who is new on it", Cancellation);
+
+            var id = await ProvisionAsync(client, "e8001@sandbox.example", "E8001");
+            await ProvisionAsync(client, "e7777@sandbox.example", "E7777");
+            await Eventually.IsTrueAsync(async () => await StandAsync(sender) is (4, 4, 4), () => "the provisioned one, and who is known stays one", Cancellation);
+
+            // What changes of a person's names leads to the same person; what changes of the rest says nothing.
+            foreach (var operation in (string[])["""{"op":"replace","path":"displayName","value":"Wei"}""", """{"op":"add","path":"emails[type eq \"home\"].value","value":"wei@sandbox.example"}"""])
+            {
+                Assert.Equal(200, (await ScimAsync(client, HttpMethod.Patch, $"/Users/{id}", Scim.ScimProgram.Patch(operation))).Status);
+            }
+
+            await ProvisionAsync(client, "e8002@sandbox.example", "E8002");
+        }
+
+        await program.KillAsync();
+        await program.StartAsync();
+        using var again = new TransferSender(program.CreateOperator());
+        await Eventually.IsTrueAsync(async () => await StandAsync(again) is (5, 5, 5), () => "who was provisioned just before the kill", Cancellation);
+        var recount = await again.Client.AskAsync(HttpMethod.Post, "/api/transfers/recount?exporter=acme-zhuhai");
+        Assert.True((bool)recount.Json["agrees"]!, recount.Text);
+    }
+
     [Theory]
     [InlineData(null, "CN")]
     [InlineData("CN", "CN")]
@@ -139,6 +177,28 @@ public sealed class RegionTests
         var feeds = PeopleFeedOptions.Read(configuration, TransfersOptions.Read(configuration, faults), faults).Tenants["ZHUHAI"];
 
         Assert.Equal([("CN-SG", "dingtalk-sg", "remoteAccess"), ("CN-HK", "dingflow-hk", "sync")], feeds.Select(feed => ($"{feed.Origin}-{feed.Destination}", feed.Recipient, feed.Method)));
+    }
+
+    private static async Task RosterAsync(HttpClient client, params string[] employeeIds)
+    {
+        using var roster = new HttpRequestMessage(HttpMethod.Put, "/api/hr/acme/roster")
+        {
+            Content = new StringContent(string.Concat(employeeIds.Select(static id => $$"""{"employeeId":"{{id}}"}""" + "\n")), Encoding.UTF8, "application/x-ndjson"),
+        };
+        Assert.Equal(200, (await client.AskAsync(roster)).Status);
+    }
+
+    private static async Task<string> ProvisionAsync(HttpClient client, string userName, string number)
+    {
+        var answer = await ScimAsync(client, HttpMethod.Post, "/Users", Scim.ScimProgram.User(userName, number).ToString());
+        Assert.True(answer.Status == 201, answer.Text);
+        return (string)answer.Json["id"]!;
+    }
+
+    private static async Task<Answer> ScimAsync(HttpClient client, HttpMethod method, string path, string body)
+    {
+        using var request = new HttpRequestMessage(method, "/api/scim/v2/okta" + path) { Content = new StringContent(body, Encoding.UTF8, "application/scim+json") };
+        return await client.AskAsync(request);
     }
 
     private static PeopleFeedOptions Read(SettingsFaults faults, string? region, string? exporter, string? origin, string? recipient, string? exemption)
