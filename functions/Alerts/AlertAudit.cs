@@ -14,6 +14,8 @@ internal static class AlertAudit
 
     public static AuditKind Silenced { get; } = new("alerts.silenced", AuditRetention.Legal, "A person silenced an alert for a time.");
 
+    public static AuditKind Read { get; } = new("alerts.read", AuditRetention.Operational, "Somebody read alerts; those on cases name the employee.");
+
     public static AuditKind Resolved { get; } = new("alerts.resolved", AuditRetention.Legal, "An alert is over.");
 
     /// <summary>The events that a change means; none when it was only told again.</summary>

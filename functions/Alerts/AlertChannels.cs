@@ -67,6 +67,12 @@ public sealed record WebhookChannel : AlertChannel
     /// <summary>The key that signs.</summary>
     public required ReadOnlyMemory<byte> Secret { get; init; }
 
+    /// <summary>How many characters of base64 the documents of a message may take; receivers have limits of their own. 0 for none.</summary>
+    public int DocumentBytes { get; init; } = DefaultDocumentBytes;
+
+    /// <summary>What a message carries unless the settings say otherwise.</summary>
+    public const int DefaultDocumentBytes = 256 * 1024;
+
     /// <inheritdoc/>
     protected override string Receiver => $"{Url.AbsoluteUri}|{Convert.ToBase64String(Secret.Span)}";
 }
@@ -140,6 +146,12 @@ public sealed record MailChannel : AlertChannel
 
     /// <summary>Only <c>Mail.Send</c> was granted: the mailbox is not read, and a mail whose answer is lost may come twice.</summary>
     public bool SendOnly { get; init; }
+
+    /// <summary>How many characters of base64 the documents of a message may take; 0 for none.</summary>
+    public int DocumentBytes { get; init; } = MaximumDocumentBytes;
+
+    /// <summary>Graph takes requests of 4 MB, and files of up to 3 MB within them.</summary>
+    public const int MaximumDocumentBytes = 3_000_000;
 
     /// <inheritdoc/>
     protected override string Receiver => $"{From}|{string.Join(',', To)}";

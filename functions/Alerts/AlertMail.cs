@@ -8,7 +8,7 @@ namespace DingFlow.Alerts;
 /// whoever does not know whether it was sent asks the mailbox (<see cref="EntraDirectory.SendMailOnceAsync"/>). A channel that may only send
 /// (<see cref="MailChannel.SendOnly"/>) cannot ask: an answer that is lost may double its mail.
 /// </summary>
-public sealed class AlertMail(EntraDirectory directory) : IAlertChannelSender
+public sealed class AlertMail(EntraDirectory directory, IAlertDocuments documents) : IAlertChannelSender
 {
     /// <summary>A mailbox files what it sends within seconds; until then a message that was sent may still look like a draft.</summary>
     private static readonly TimeSpan Filing = TimeSpan.FromMinutes(2);
@@ -24,13 +24,22 @@ public sealed class AlertMail(EntraDirectory directory) : IAlertChannelSender
     {
         ArgumentNullException.ThrowIfNull(notice);
         var receiver = (MailChannel)channel;
+        var enclosures = await AlertEnclosures.ReadAsync(documents, notice, receiver.DocumentBytes, cancellationToken);
         var text = AlertWording.Of(notice, receiver.Language);
+        text = text with { Lines = [.. text.Lines, .. enclosures.Select(one => AlertWording.Enclosure(one, receiver.Language))] };
         var mail = new EntraMail(
-            receiver.From, receiver.To, $"DingFlow: {AlertWording.Title(text)}", AlertWording.Plain(text), $"{notice.Id}.{receiver.Name}@dingflow.alerts");
+            receiver.From, receiver.To, $"DingFlow: {AlertWording.Title(text)}", AlertWording.Plain(text), $"{notice.Id}.{receiver.Name}@dingflow.alerts")
+        {
+            Attachments = [.. enclosures.Where(static one => one.IsEnclosed).Select(AttachmentOf)],
+        };
         var sent = await (receiver.SendOnly ? directory.SendMailAsync(mail, cancellationToken) : directory.SendMailOnceAsync(mail, cancellationToken));
         var asked = sent.Status == RemoteStatus.Unavailable && !receiver.SendOnly && !(sent.RetryAfter > Filing) ? Filing : sent.RetryAfter;
         return sent.IsOk
             ? new(AlertAttemptOutcome.Delivered, "accepted")
             : new(AlertAttemptOutcome.Failed, $"{sent.Status} {sent.Code}", asked);
     }
+
+    private static EntraAttachment AttachmentOf(AlertEnclosure one) => one.Form == EnclosureForm.Gzip
+        ? new(one.Document.Name + ".gz", "application/gzip", one.Content)
+        : new(one.Document.Name, one.Document.MediaType, one.Content);
 }

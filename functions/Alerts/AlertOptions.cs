@@ -16,6 +16,7 @@ public sealed record AlertOptions
     private const int MaxUsers = 100;
     private const int MaxDepartments = 20;
     private const int MaxMailReceivers = 50;
+    private const int MaxWebhookDocumentBytes = 8 * 1024 * 1024;
     private static readonly int[] DefaultLevels = [50, 80, 90, 95, 100];
     private static readonly TimeSpan PeopleGroupWait = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan LongestGroupWait = TimeSpan.FromHours(1);
@@ -132,7 +133,8 @@ public sealed record AlertOptions
             reader.Fault("Secret", StandardWebhooks.SecretRule);
         }
 
-        return url is null || secret is null ? null : new() { Name = name.ToLowerInvariant(), Url = url, Secret = secret };
+        var documents = reader.Number("DocumentBytes", WebhookChannel.DefaultDocumentBytes, 0, MaxWebhookDocumentBytes);
+        return url is null || secret is null ? null : new() { Name = name.ToLowerInvariant(), Url = url, Secret = secret, DocumentBytes = documents };
     }
 
     private static RobotChannel? ReadRobot(string name, SettingsReader reader)
@@ -231,7 +233,10 @@ public sealed record AlertOptions
             reader.Fault("To", "must be at most 50 e-mail addresses");
         }
 
-        return from.Length == 0 ? null : new() { Name = name.ToLowerInvariant(), From = from, To = to, SendOnly = reader.Boolean("SendOnly", false) };
+        var documents = reader.Number("DocumentBytes", MailChannel.MaximumDocumentBytes, 0, MailChannel.MaximumDocumentBytes);
+        return from.Length == 0
+            ? null
+            : new() { Name = name.ToLowerInvariant(), From = from, To = to, SendOnly = reader.Boolean("SendOnly", false), DocumentBytes = documents };
     }
 
     private static void CheckAddress(SettingsReader reader, Uri? url)

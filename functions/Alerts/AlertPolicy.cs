@@ -16,7 +16,8 @@ internal static class AlertPolicy
             yield return PolicyStatement.Of(
                 $"alertChannel/{channel.Name}",
                 ("type", channel.GetType().Name), ("severity", channel.Severity), ("language", channel.Language), ("groupWait", channel.GroupWait),
-                ("areas", channel.Areas), ("receiver", PolicyStatement.Fingerprint(pseudonyms, [channel.Fingerprint])));
+                ("areas", channel.Areas), ("documentBytes", (channel as MailChannel)?.DocumentBytes ?? (channel as WebhookChannel)?.DocumentBytes ?? 0),
+                ("receiver", PolicyStatement.Fingerprint(pseudonyms, [channel.Fingerprint])));
         }
     }
 }

@@ -24,6 +24,7 @@ public sealed class ListAlerts(AlertStore alerts) : IHttpFunction
             return;
         }
 
+        await context.RecordReadAsync(AlertAudit.Read);
         var (type, exporter) = (query["type"].ToString(), query["exporter"].ToString());
         var page = await alerts.ListAsync(
             alert => context.MaySee(alert)
@@ -53,6 +54,7 @@ public sealed class GetAlert(AlertStore alerts, IEntityStore store) : IHttpFunct
             return;
         }
 
+        await context.RecordReadAsync(AlertAudit.Read, new("alert", alert.Key));
         var notices = await _notices.OfAlertAsync(alert.Key, alerts, context.RequestAborted);
         await context.WriteJsonAsync(
             AlertView.Of(alert, language) with
@@ -228,6 +230,10 @@ internal sealed record AlertView
 
     public DateTimeOffset? ResolvedAt { get; init; }
 
+    /// <summary>The documents that go with it.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<AlertDocument>? Documents { get; init; }
+
     /// <summary>Only for one alert.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyList<AlertDeliveryView>? Deliveries { get; init; }
@@ -245,6 +251,7 @@ internal sealed record AlertView
         About = stored.Alert.About,
         Exporter = AlertAccess.ExporterOf(stored),
         Details = stored.Alert.Details,
+        Documents = stored.Alert.Documents.Count == 0 ? null : stored.Alert.Documents,
         Occurrence = stored.Occurrence,
         ToldAt = stored.ToldAt,
         Acknowledged = stored.Acknowledged,

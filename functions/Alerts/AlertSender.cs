@@ -87,18 +87,24 @@ internal sealed record AlertWork
 /// <summary>What a receiver gets: the envelope of Standard Webhooks, for one alert or for a burst of them.</summary>
 internal sealed record AlertEnvelope(string Type, DateTimeOffset Timestamp, AlertData Data)
 {
-    public static byte[] Of(AlertMessage alert, int occurrence) =>
-        JsonSerializer.SerializeToUtf8Bytes(new AlertEnvelope(alert.Type, alert.OccurredAt, DataOf(alert, occurrence)), AlertJson.Default.AlertEnvelope);
+    public static byte[] Of(TellingOfAlert telling, IReadOnlyList<AlertEnclosure> enclosures) =>
+        JsonSerializer.SerializeToUtf8Bytes(EnvelopeOf(telling, enclosures), AlertJson.Default.AlertEnvelope);
 
-    public static byte[] Of(IReadOnlyList<TellingOfAlert> burst) => JsonSerializer.SerializeToUtf8Bytes(
+    public static byte[] Of(IReadOnlyList<TellingOfAlert> burst, IReadOnlyList<AlertEnclosure> enclosures) => JsonSerializer.SerializeToUtf8Bytes(
         new AlertBurstEnvelope(
-            "alerts.burst", burst[0].Alert.OccurredAt,
-            new([.. burst.Select(static telling => new AlertEnvelope(
-                telling.Alert.Type, telling.Alert.OccurredAt, DataOf(telling.Alert, telling.Occurrence)))])),
+            "alerts.burst", burst[0].Alert.OccurredAt, new([.. burst.Select(telling => EnvelopeOf(telling, enclosures))])),
         AlertJson.Default.AlertBurstEnvelope);
 
-    private static AlertData DataOf(AlertMessage alert, int occurrence) => new(
-        alert.AlertId, alert.Severity.ToString().ToLowerInvariant(), alert.Summary, alert.About, alert.Details, occurrence == 1 ? null : occurrence);
+    private static AlertEnvelope EnvelopeOf(TellingOfAlert telling, IReadOnlyList<AlertEnclosure> enclosures)
+    {
+        var (alert, occurrence) = (telling.Alert, telling.Occurrence);
+        List<AlertDocumentData> documents = [.. enclosures.Where(one => one.Key == telling.Key).Select(AlertDocumentData.Of)];
+        return new(
+            alert.Type, alert.OccurredAt,
+            new(
+                alert.AlertId, alert.Severity.ToString().ToLowerInvariant(), alert.Summary, alert.About, alert.Details, occurrence == 1 ? null : occurrence,
+                documents.Count == 0 ? null : documents));
+    }
 }
 
 /// <summary>Several alerts in one message.</summary>
@@ -109,7 +115,21 @@ internal sealed record AlertBurst(IReadOnlyList<AlertEnvelope> Alerts);
 
 /// <summary>The alert inside the envelope.</summary>
 internal sealed record AlertData(
-    string AlertId, string Severity, string Summary, string? About, IReadOnlyDictionary<string, string> Details, int? Occurrence);
+    string AlertId, string Severity, string Summary, string? About, IReadOnlyDictionary<string, string> Details, int? Occurrence,
+    IReadOnlyList<AlertDocumentData>? Documents);
+
+/// <summary>
+/// A document inside the envelope: its bytes in base64, compressed where <c>contentEncoding</c> says so; or, without them, why they are left
+/// out. Size and hash are those of the document itself.
+/// </summary>
+internal sealed record AlertDocumentData(
+    string Name, string MediaType, long Bytes, string Sha256, string Source, string? ContentEncoding, byte[]? Content, string? Omitted)
+{
+    public static AlertDocumentData Of(AlertEnclosure one) => new(
+        one.Document.Name, one.Document.MediaType, one.Document.Bytes, one.Document.Sha256, one.Document.Source,
+        one.Form == EnclosureForm.Gzip ? "gzip" : null, one.IsEnclosed ? one.Content : null,
+        one.Form switch { EnclosureForm.TooLarge => "tooLarge", EnclosureForm.Gone => "gone", _ => null });
+}
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,

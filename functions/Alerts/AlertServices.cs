@@ -19,6 +19,7 @@ public static class AlertServices
             .AddSingleton(AlertOptions.Read(configuration, faults))
             .AddPolicy(static provider => AlertPolicy.Of(provider.GetRequiredService<AlertOptions>(), provider.GetRequiredService<AuditPseudonyms>()))
             .AddSingleton<AlertStore>()
+            .AddSingleton<IAlertDocuments, AlertDocuments>()
             .AddSingleton<IAlertChannelSender, AlertWebhook>()
             .AddSingleton<IAlertChannelSender, AlertRobot>()
             .AddSingleton<IAlertChannelSender, AlertWorkNotice>()

@@ -214,13 +214,14 @@ public sealed class AlertStore(IEntityStore store, IAuditTrail trail)
             var key = row.Properties.Require<string>("Key");
             if (await FindAsync(key, cancellationToken) is { } alert && (alert.State != AlertState.Open || !alert.Repeats))
             {
-                // Its messages first: a crash in between leaves the alert, from which the next run finds the rest.
+                // Its messages and documents first: a crash in between leaves the alert, from which the next run finds the rest.
                 foreach (var messages in (await AllAsync($"m|{key}|", cancellationToken)).Concat(await AllAsync($"n|{key}-", cancellationToken)).Chunk(100))
                 {
                     await store.SubmitAsync(
                         EntityTransaction.Of(Table, [.. messages.Select(static message => EntityOperation.Delete(Partition, message.RowKey))]), cancellationToken);
                 }
 
+                await AlertDocuments.RemoveAsync(store, key, cancellationToken);
                 await store.SubmitAsync(
                     EntityTransaction.Of(Table,
                     [

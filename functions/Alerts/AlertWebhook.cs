@@ -11,12 +11,14 @@ public sealed class AlertWebhook : IAlertChannelSender, IDisposable
 {
     private const int MaxHeaderKilobytes = 32;
 
+    private readonly IAlertDocuments _documents;
     private readonly TimeProvider _timeProvider;
     private readonly Lazy<HttpClient> _client;
 
     /// <summary>Creates the sender; it opens no connection before the first alert.</summary>
-    public AlertWebhook(TimeProvider timeProvider)
+    public AlertWebhook(IAlertDocuments documents, TimeProvider timeProvider)
     {
+        _documents = documents;
         _timeProvider = timeProvider;
         _client = new Lazy<HttpClient>(CreateClient);
     }
@@ -28,11 +30,13 @@ public sealed class AlertWebhook : IAlertChannelSender, IDisposable
     public bool Serves(AlertChannel channel) => channel is WebhookChannel;
 
     /// <inheritdoc/>
-    public Task<AlertAttempt> SendAsync(AlertChannel channel, AlertNotice notice, CancellationToken cancellationToken)
+    public async Task<AlertAttempt> SendAsync(AlertChannel channel, AlertNotice notice, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(notice);
-        return AlertHttp.AttemptAsync(
-            _client.Value, () => CreateRequest((WebhookChannel)channel, notice), JudgeAsync, HttpCompletionOption.ResponseHeadersRead, _timeProvider,
+        var receiver = (WebhookChannel)channel;
+        var enclosures = await AlertEnclosures.ReadAsync(_documents, notice, receiver.DocumentBytes, cancellationToken);
+        return await AlertHttp.AttemptAsync(
+            _client.Value, () => CreateRequest(receiver, notice, enclosures), JudgeAsync, HttpCompletionOption.ResponseHeadersRead, _timeProvider,
             cancellationToken);
     }
 
@@ -57,12 +61,12 @@ public sealed class AlertWebhook : IAlertChannelSender, IDisposable
         Timeout = Timeout.InfiniteTimeSpan,
     };
 
-    private HttpRequestMessage CreateRequest(WebhookChannel channel, AlertNotice notice)
+    private HttpRequestMessage CreateRequest(WebhookChannel channel, AlertNotice notice, IReadOnlyList<AlertEnclosure> enclosures)
     {
         var first = notice.Alerts[0];
         var (body, id) = notice.Alerts.Count == 1
-            ? (AlertEnvelope.Of(first.Alert, first.Occurrence), IdOf(first))
-            : (AlertEnvelope.Of(notice.Alerts), $"alerts_{notice.Id}");
+            ? (AlertEnvelope.Of(first, enclosures), IdOf(first))
+            : (AlertEnvelope.Of(notice.Alerts, enclosures), $"alerts_{notice.Id}");
         var timestamp = _timeProvider.GetUtcNow().ToUnixTimeSeconds();
         var request = new HttpRequestMessage(HttpMethod.Post, channel.Url) { Content = new ByteArrayContent(body) };
         request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");

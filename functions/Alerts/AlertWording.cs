@@ -37,6 +37,21 @@ internal static class AlertWording
         return new($"{SeverityOf(worst, language)}: {Phrase("digest.title", language).Replace("{count}", count, StringComparison.Ordinal)}", lines);
     }
 
+    /// <summary>A line on a document: that it is attached and by which hash to know it, or where it is had and why it is not attached.</summary>
+    public static string Enclosure(AlertEnclosure enclosure, AlertLanguage language) => Phrase(
+            enclosure.Form switch
+            {
+                EnclosureForm.Plain => "document.attached",
+                EnclosureForm.Gzip => "document.compressed",
+                EnclosureForm.TooLarge => "document.tooLarge",
+                _ => "document.gone",
+            },
+            language)
+        .Replace("{name}", enclosure.Document.Name, StringComparison.Ordinal)
+        .Replace("{bytes}", enclosure.Document.Bytes.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal)
+        .Replace("{sha256}", enclosure.Document.Sha256, StringComparison.Ordinal)
+        .Replace("{source}", enclosure.Document.Source, StringComparison.Ordinal);
+
     /// <summary>As plain text, for mail.</summary>
     public static string Plain(AlertText text) => string.Join("\r\n\r\n", text.Lines.Select(OneLine));
 

@@ -43,6 +43,30 @@ public sealed class AuditArchive(IEntityStore store, IAuditFiles files)
     /// <summary>Keeps a file that is no day of the trail: a report, a log of another system.</summary>
     public Task<bool> PutFileAsync(string name, Stream content, CancellationToken cancellationToken) => files.PutAsync(name, content, cancellationToken);
 
+    /// <summary>The content of such a file; <see langword="null"/> when there is none.</summary>
+    /// <exception cref="InvalidDataException">It is larger than that.</exception>
+    public async Task<byte[]?> FindFileAsync(string name, int maximumBytes, CancellationToken cancellationToken)
+    {
+        await using var file = await files.OpenAsync(name, cancellationToken);
+        if (file is null)
+        {
+            return null;
+        }
+
+        using var content = new MemoryStream();
+        var buffer = new byte[64 * 1024];
+        for (int read; (read = await file.ReadAsync(buffer, cancellationToken)) > 0;)
+        {
+            content.Write(buffer, 0, read);
+            if (content.Length > maximumBytes)
+            {
+                throw new InvalidDataException($"The archived file {name} is larger than {maximumBytes} bytes.");
+            }
+        }
+
+        return content.ToArray();
+    }
+
     /// <summary>The archived days, the earliest first.</summary>
     public async IAsyncEnumerable<string> DaysAsync([System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {

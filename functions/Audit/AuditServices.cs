@@ -25,7 +25,7 @@ public static class AuditServices
             .AddPolicy(provider => AuditPolicy.Of(
                 options, provider.GetRequiredService<DingTalkOptions>(), provider.GetRequiredService<EntraOptions>(), provider.GetRequiredService<AuditPseudonyms>()))
             .AddSingleton<PolicyLog>()
-            .AddSingleton<RefusalCounter>()
+            .AddSingleton<RepetitionCounter>()
             .AddSingleton<RequestAudit>()
             .AddSingleton<AuditSeals>()
             .AddSingleton<AuditSearch>()

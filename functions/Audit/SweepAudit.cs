@@ -8,7 +8,7 @@ namespace DingFlow.Audit;
 /// Every 30 seconds: moves events into the trail that a process left behind beside the state they describe, and what could not be recorded
 /// at the start.
 /// </summary>
-public sealed class SweepAudit(AuditTrail trail, PolicyLog policies, RefusalCounter refusals) : ITimerFunction
+public sealed class SweepAudit(AuditTrail trail, PolicyLog policies, RepetitionCounter refusals) : ITimerFunction
 {
     /// <inheritdoc/>
     public async Task InvokeAsync(TimerTick tick, CancellationToken cancellationToken)
@@ -21,7 +21,7 @@ public sealed class SweepAudit(AuditTrail trail, PolicyLog policies, RefusalCoun
 
 /// <summary>The same at the start: what the process before left behind, and what settings have changed, is in the trail before people look.</summary>
 internal sealed partial class SweepAuditAtStart(
-    AuditTrail trail, PolicyLog policies, RefusalCounter refusals, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<SweepAuditAtStart> logger) : BackgroundService
+    AuditTrail trail, PolicyLog policies, RepetitionCounter refusals, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<SweepAuditAtStart> logger) : BackgroundService
 {
     /// <summary>The webhooks that a start was made for go first.</summary>
     private static readonly TimeSpan AfterStart = TimeSpan.FromSeconds(1);

@@ -68,6 +68,9 @@ internal sealed partial class GraphCalls
         Body = new ItemBody { ContentType = BodyType.Text, Content = mail.Body },
         ToRecipients = [.. mail.To.Select(static address => new Recipient { EmailAddress = new EmailAddress { Address = address } })],
         InternetMessageId = $"<{mail.Key}>",
+        Attachments = mail.Attachments.Count == 0
+            ? null
+            : [.. mail.Attachments.Select(static file => new FileAttachment { Name = file.Name, ContentType = file.MediaType, ContentBytes = file.Content })],
     };
 }
 

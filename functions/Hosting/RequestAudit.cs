@@ -6,9 +6,9 @@ namespace DingFlow.Hosting;
 
 /// <summary>
 /// Records who signed in to the management routes, and what was refused: no route can forget it. What repeats itself is counted, so that
-/// nobody fills the trail by knocking on a door: the sum is exact (<see cref="RefusalCounter"/>).
+/// nobody fills the trail by knocking on a door: the sum is exact (<see cref="RepetitionCounter"/>).
 /// </summary>
-public sealed partial class RequestAudit(IAuditTrail trail, RefusalCounter counter, TimeProvider time, ILogger<RequestAudit> logger)
+public sealed partial class RequestAudit(IAuditTrail trail, RepetitionCounter counter, TimeProvider time, ILogger<RequestAudit> logger)
 {
     /// <summary>Refusals of one kind from one sender that are recorded one by one in a minute.</summary>
     private const int RefusalsPerMinute = 20;
@@ -33,7 +33,26 @@ public sealed partial class RequestAudit(IAuditTrail trail, RefusalCounter count
     internal static AuditKind DeliveryRefused { get; } =
         new("intake.delivery_refused", AuditRetention.Operational, "A webhook was refused: signature, network, size, form, rate or confinement.");
 
-    internal static AuditKind KindOf(string name) => Array.Find([SignInRefused, Forbidden, DeliveryRefused], kind => kind.Name == name) ?? SignInRefused;
+    /// <summary>
+    /// The request reads what is about people: the entry is there when this returns, so before anything is told. The same that repeats itself
+    /// more than 20 times in a minute is counted.
+    /// </summary>
+    internal Task ReadAsync(HttpContext context, AuditKind kind, AuditTarget on, string? caseId, string? subject) =>
+        // A question names a person, if anything: a hash of so little could be guessed back.
+        AnsweredAsync(context, new(kind, on, context.AuditActor(), "200") { CaseId = caseId, Subject = subject }, PayloadHash.None);
+
+    /// <summary>A sender introduces itself before it is a source that one can trust; recorded before the answer, and bounded likewise.</summary>
+    internal Task HandshakeAsync(HttpContext context, AuditKind kind, AuditActor actor) => AnsweredAsync(
+        context, new(kind, new("route", context.FunctionName()), actor, "200"), context.BodyRead() is { } body ? PayloadHash.Of(body.Span) : PayloadHash.None);
+
+    private Task AnsweredAsync(HttpContext context, Repeated one, PayloadHash payload) => Take(one.Key, RefusalsPerMinute, RefusalWindow)
+        ? trail.AppendAsync(
+            new()
+            {
+                Kind = one.Kind, Actor = one.Actor, On = one.On, CaseId = one.CaseId, Subject = one.Subject, RequestId = context.RequestId(), Payload = payload,
+            },
+            context.RequestAborted)
+        : counter.CountAsync(one);
 
     /// <summary>The request has been answered.</summary>
     internal async Task EndedAsync(HttpContext context, FunctionRegistration function)
@@ -75,7 +94,7 @@ public sealed partial class RequestAudit(IAuditTrail trail, RefusalCounter count
         var status = context.Response.StatusCode.ToString(CultureInfo.InvariantCulture);
         if (!Take($"{kind.Name}|{function.Name}|{actor.Id}|{status}", RefusalsPerMinute, RefusalWindow))
         {
-            return counter.CountAsync(new(kind.Name, function.Name, actor, status));
+            return counter.CountAsync(new(kind, new("route", function.Name), actor, status));
         }
 
         var details = new Dictionary<string, string> { ["status"] = status };
@@ -140,4 +159,21 @@ public sealed partial class RequestAudit(IAuditTrail trail, RefusalCounter count
         [LoggerMessage(1, LogLevel.Error, "The audit trail could not take what became of a request to {Route}")]
         public static partial void NotRecorded(ILogger logger, string route, Exception exception);
     }
+}
+
+/// <summary>What is answered without a change of state and still is in the audit trail.</summary>
+internal static class RecordedRequests
+{
+    /// <summary>Records that a sender introduces itself; to be called before it is answered.</summary>
+    public static Task RecordHandshakeAsync(this HttpContext context, AuditKind kind, AuditActor sender) =>
+        context.RequestServices.GetRequiredService<RequestAudit>().HandshakeAsync(context, kind, sender);
+
+    /// <summary>Records that the caller reads what is about people; to be called before it is told.</summary>
+    /// <param name="context">The request.</param>
+    /// <param name="kind">What is read.</param>
+    /// <param name="on">Which one, by its opaque id; the route when it is many.</param>
+    /// <param name="caseId">The case that it belongs to.</param>
+    /// <param name="subject">The pseudonym of the person that it is about, when it is one.</param>
+    public static Task RecordReadAsync(this HttpContext context, AuditKind kind, AuditTarget? on = null, string? caseId = null, string? subject = null) =>
+        context.RequestServices.GetRequiredService<RequestAudit>().ReadAsync(context, kind, on ?? new("route", context.FunctionName()), caseId, subject);
 }

@@ -20,7 +20,7 @@ public sealed class HrHandshakes(IEntityStore store, IInbox inbox, IAlertSender 
         ArgumentNullException.ThrowIfNull(source);
         var now = timeProvider.GetUtcNow();
         var receipt = await inbox.AcceptAsync(
-            new InboxDelivery { Source = source.QualifiedName, EventTime = now, Body = body, VerifiedBy = -1, Events = [] }, cancellationToken);
+            new InboxDelivery { Source = source.QualifiedName, EventTime = now, Body = body, VerifiedBy = -1, IsHandshake = true, Events = [] }, cancellationToken);
         var row = new Entity(source.Name, LatestRow) { Properties = { ["DeliveryId"] = receipt.DeliveryId, ["ReceivedAt"] = now } };
         await store.SubmitAsync(EntityTransaction.Of(Table, EntityOperation.Upsert(row)), cancellationToken);
         await alerts.SendAsync(
@@ -50,6 +50,18 @@ public sealed class HrHandshakes(IEntityStore store, IInbox inbox, IAlertSender 
 
         return new HrHandshake(token, row.Properties.Require<DateTimeOffset>("ReceivedAt"));
     }
+}
+
+/// <summary>Handshakes of senders, in the audit trail; a token that is kept has its entry with the delivery that holds it.</summary>
+internal static class HandshakeAudit
+{
+    /// <summary>A sender asked.</summary>
+    public static AuditKind Answered { get; } = new(
+        "intake.handshake_answered", AuditRetention.Operational, "A sender asked whether somebody listens: HiBob's ping, which nothing confirms, or DingTalk's check_url.");
+
+    /// <summary>An operator read the token.</summary>
+    public static AuditKind Read { get; } =
+        new("intake.handshake_read", AuditRetention.Operational, "An operator read the verification token that a sender had handed over.");
 }
 
 /// <summary>A token that a sender handed over.</summary>

@@ -168,6 +168,7 @@ public sealed class GetHrHandshake(IntakeOptions options, HrHandshakes handshake
             return;
         }
 
+        await context.RecordReadAsync(HandshakeAudit.Read, new("source", source.QualifiedName));
         await context.WriteJsonAsync(handshake, HrTestJson.Default.HrHandshake);
     }
 }

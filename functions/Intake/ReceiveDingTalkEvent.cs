@@ -69,7 +69,9 @@ public sealed partial class ReceiveDingTalkEvent(
             return;
         }
 
-        if (callbackEvent.IsVerification || await AcceptAsync(context, callback.Tenant, callbackEvent, message))
+        if (callbackEvent.IsVerification
+            ? await GreetAsync(context, callback.Tenant)
+            : await AcceptAsync(context, callback.Tenant, callbackEvent, message))
         {
             await AnswerSuccessAsync(context, callback.Crypto);
         }
@@ -122,6 +124,22 @@ public sealed partial class ReceiveDingTalkEvent(
         }
 
         return result.Message;
+    }
+
+    /// <summary>DingTalk asks whether the address answers; that it did is on record.</summary>
+    private async Task<bool> GreetAsync(HttpContext context, DingTalkTenant tenant)
+    {
+        try
+        {
+            await context.RecordHandshakeAsync(HandshakeAudit.Answered, AuditActor.Source($"dingtalk/{tenant.Name}"));
+            return true;
+        }
+        catch (EntityStoreException exception)
+        {
+            Log.NotStored(logger, tenant.Name, exception);
+            await context.ProblemAsync(ProblemCode.Unavailable, "The handshake could not be recorded; send it again.");
+            return false;
+        }
     }
 
     private async Task<bool> AcceptAsync(HttpContext context, DingTalkTenant tenant, DingTalkCallbackEvent callbackEvent, ReadOnlyMemory<byte> message)

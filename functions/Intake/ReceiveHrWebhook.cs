@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
+using DingFlow.Storage;
 
 namespace DingFlow.Intake;
 
@@ -127,9 +128,17 @@ internal sealed partial class ReceiveHrWebhook(
 
         if (!await door.IsTooManyAsync(context, source, _greetings[source.Name]))
         {
-            if (greeting == HrGreeting.Token)
+            try
             {
-                await handshakes.KeepAsync(source, body, context.RequestAborted);
+                await (greeting == HrGreeting.Token
+                    ? handshakes.KeepAsync(source, body, context.RequestAborted)
+                    : context.RecordHandshakeAsync(HandshakeAudit.Answered, AuditActor.Source(source.QualifiedName)));
+            }
+            catch (EntityStoreException exception)
+            {
+                Log.NotRecorded(logger, source.Name, exception);
+                await context.ProblemAsync(ProblemCode.Unavailable, "The handshake could not be recorded; send it again.");
+                return true;
             }
 
             Log.Greeted(logger, source.Name, greeting);
@@ -154,6 +163,9 @@ internal sealed partial class ReceiveHrWebhook(
 
         [LoggerMessage(2, LogLevel.Warning, "A webhook of HR source {Source} was refused at '{Path}'")]
         public static partial void BodyRefused(ILogger logger, string source, string path);
+
+        [LoggerMessage(4, LogLevel.Error, "A handshake of HR source {Source} could not be recorded")]
+        public static partial void NotRecorded(ILogger logger, string source, Exception exception);
 
         [LoggerMessage(3, LogLevel.Information, "HR source {Source} asked whether somebody listens: {Greeting}")]
         public static partial void Greeted(ILogger logger, string source, HrGreeting greeting);

@@ -37,6 +37,9 @@ public sealed record AlertMessage
     /// <summary>Further facts, without personal data. <c>exporter</c> is the exporter that it is about, if it is about one.</summary>
     public IReadOnlyDictionary<string, string> Details { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>Documents that go with it, to channels that can carry them. A message of the queue names them; their content is kept apart.</summary>
+    public IReadOnlyList<AlertDocument> Documents { get; init; } = [];
+
     /// <summary>Alerts that tell of the same thing at different heights; <see langword="null"/> for one by itself.</summary>
     public string? Series { get; init; }
 
@@ -49,4 +52,29 @@ public interface IAlertSender
 {
     /// <summary>Enqueues the alert under its own id.</summary>
     Task SendAsync(AlertMessage alert, CancellationToken cancellationToken);
+}
+
+/// <summary>A document that goes with an alert, without its content (<see cref="IAlertDocuments"/>).</summary>
+/// <param name="Name">The name of its file, such as <c>permissions-2026-11.csv</c>.</param>
+/// <param name="MediaType">Its media type, without parameters.</param>
+/// <param name="Bytes">Its size.</param>
+/// <param name="Sha256">The hash of its content, lower-case hex.</param>
+/// <param name="Source">Where whoever signs in gets it: an address, or the path of a management route.</param>
+public sealed record AlertDocument(string Name, string MediaType, long Bytes, string Sha256, string Source);
+
+/// <summary>
+/// Keeps the content of documents that go with alerts, as long as their alert is kept: a message of the queue holds 256 KB, and an attempt
+/// to deliver may come days later, on another instance.
+/// </summary>
+public interface IAlertDocuments
+{
+    /// <summary>The largest document that is kept; a larger one is named only, and had at its source.</summary>
+    const int MaximumBytes = 16 * 1024 * 1024;
+
+    /// <summary>Keeps a document of the alert of this id, before the alert is sent. The same content may be kept again.</summary>
+    Task<AlertDocument> KeepAsync(
+        string alertId, string name, string mediaType, ReadOnlyMemory<byte> content, string source, CancellationToken cancellationToken);
+
+    /// <summary>The content; <see langword="null"/> when it is not kept, not any more, or is not what the alert names.</summary>
+    Task<byte[]?> FindAsync(string alertId, AlertDocument document, CancellationToken cancellationToken);
 }

@@ -77,6 +77,9 @@ public sealed record InboxDelivery
     /// <summary>The name of the key that verified it, where the sender signs in with an API key or token.</summary>
     public string? VerifiedByKey { get; init; }
 
+    /// <summary>It is what a sender hands over before it has a secret: nothing confirms who it is.</summary>
+    public bool IsHandshake { get; init; }
+
     /// <summary>What it says; empty for events that need no work.</summary>
     public required IReadOnlyList<PersonEvent> Events { get; init; }
 }

@@ -8,6 +8,9 @@ internal static class InboxAudit
     public static AuditKind DeliveryAccepted { get; } =
         new("intake.delivery_accepted", AuditRetention.Operational, "A signed delivery was stored; the payload's hash is that of its body.");
 
+    public static AuditKind HandshakeKept { get; } =
+        new("intake.handshake_kept", AuditRetention.Operational, "A sender handed over a verification token before it had a secret; nothing confirms who it was.");
+
     public static AuditKind DeliveryRepeated { get; } =
         new("intake.delivery_repeated", AuditRetention.Operational, "A delivery came again and was answered as before.");
 
@@ -16,7 +19,7 @@ internal static class InboxAudit
 
     public static AuditEvent Accepted(InboxDelivery delivery, InboxRecord record, bool idReused, AuditPseudonyms pseudonyms) => new()
     {
-        Kind = DeliveryAccepted,
+        Kind = delivery.IsHandshake ? HandshakeKept : DeliveryAccepted,
         Actor = ActorOf(delivery),
         Payload = PayloadHash.FromHex(record.BodyHash),
         On = new("delivery", record.Id),

@@ -22,6 +22,10 @@ internal static class CaseAudit
 
     public static AuditKind Searched { get; } = new("offboarding.person_searched", AuditRetention.Legal, "Somebody searched for the cases of a person; the identifier stands here as a pseudonym.");
 
+    public static AuditKind CaseRead { get; } = new("offboarding.case_read", AuditRetention.Legal, "Somebody read a case, or the cases of a person.");
+
+    public static AuditKind CasesListed { get; } = new("offboarding.cases_listed", AuditRetention.Operational, "Somebody read a page of the list of cases.");
+
     public static AuditKind StateChanged { get; } = new("offboarding.case_state_changed", AuditRetention.Legal, "A case went from one state to another.");
 
     public static AuditKind ActionTaken { get; } = new("offboarding.case_action", AuditRetention.Legal, "A person acted on a case: cancelled, retried, released, reactivated it …");

@@ -5,7 +5,7 @@ using DingFlow.Messaging;
 namespace DingFlow.Offboarding;
 
 /// <summary><c>GET /api/offboarding?employeeId=&amp;state=&amp;limit=&amp;next=</c>: cases, the newest first.</summary>
-public sealed class ListOffboardingCases(CaseStore cases) : IHttpFunction
+public sealed class ListOffboardingCases(CaseStore cases, AuditPseudonyms pseudonyms) : IHttpFunction
 {
     private const int DefaultPage = 50;
     private const int LargestPage = 200;
@@ -21,6 +21,9 @@ public sealed class ListOffboardingCases(CaseStore cases) : IHttpFunction
             return;
         }
 
+        await (query["employeeId"].ToString() is { Length: > 0 } asked
+            ? context.RecordReadAsync(CaseAudit.CaseRead, subject: pseudonyms.Of("employeeId", asked))
+            : context.RecordReadAsync(CaseAudit.CasesListed));
         CasePage page;
         if (query["employeeId"].ToString() is { Length: > 0 } employeeId)
         {
@@ -45,13 +48,15 @@ public sealed class ListOffboardingCases(CaseStore cases) : IHttpFunction
 }
 
 /// <summary><c>GET /api/offboarding/{caseId}</c>: one case, also one that became part of another.</summary>
-public sealed class GetOffboardingCase(CaseStore cases) : IHttpFunction
+public sealed class GetOffboardingCase(CaseStore cases, AuditPseudonyms pseudonyms) : IHttpFunction
 {
     /// <inheritdoc/>
     public async Task InvokeAsync(HttpContext context)
     {
         if (context.Request.RouteValues["caseId"] is string caseId && await cases.FindAsync(caseId, context.RequestAborted) is { } found)
         {
+            await context.RecordReadAsync(
+                CaseAudit.CaseRead, new("case", found.Case.CaseId), found.Case.CaseId, pseudonyms.Of("employeeId", found.Case.EmployeeId));
             await context.WriteJsonAsync(CaseView.Of(found.Case), OffboardingJson.Default.CaseView);
         }
         else

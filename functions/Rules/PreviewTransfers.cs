@@ -29,6 +29,7 @@ public sealed class PreviewTransfers(
             return;
         }
 
+        await context.RecordReadAsync(TransferAudit.Previewed, new("batch", body.BatchId));
         List<ExporterPreview> exporters = [];
         foreach (var facts in proposed)
         {

@@ -23,6 +23,9 @@ internal sealed partial class SandboxApplication(
 
     private const int MaximumBody = 256 * 1024;
 
+    /// <summary>Graph takes requests of 4 MB, so that mails may hold files.</summary>
+    internal const int MaximumGraphBody = 4 * 1024 * 1024;
+
     public HttpContext CreateContext(IFeatureCollection contextFeatures) => new DefaultHttpContext(contextFeatures);
 
     public void DisposeContext(HttpContext context, Exception? exception)
@@ -208,7 +211,7 @@ internal sealed partial class SandboxApplication(
             for (int read; (read = await source.ReadAsync(buffer, cancellationToken)) > 0;)
             {
                 bytes.Write(buffer, 0, read);
-                if (bytes.Length > MaximumBody)
+                if (bytes.Length > (api == SandboxApi.Graph ? MaximumGraphBody : MaximumBody))
                 {
                     return (null, SandboxBodyFault.TooLarge);
                 }

@@ -208,7 +208,12 @@ internal static partial class SandboxChannels
             ? list.Select(static receiver => Text(Child(receiver, "emailAddress"), "address")).OfType<string>().ToImmutableArray()
             : [];
         return receivers.IsEmpty ? null : new(
-            default, operation, Text(message, "internetMessageId") ?? "", receivers, Text(message, "subject") ?? "", Text(Child(message, "body"), "content") ?? "");
+            default, operation, Text(message, "internetMessageId") ?? "", receivers, Text(message, "subject") ?? "", Text(Child(message, "body"), "content") ?? "")
+        {
+            Attachments = [.. (Child(message, "attachments") as JsonArray ?? []).Where(static file => Text(file, "@odata.type") == "#microsoft.graph.fileAttachment")
+                .Select(static file => new SandboxAttachment(
+                    Text(file, "name") ?? "", Text(file, "contentType") ?? "", Convert.FromBase64String(Text(file, "contentBytes") ?? "")))],
+        };
     }
 
     /// <summary>The one filter on extended properties that Graph documents.</summary>

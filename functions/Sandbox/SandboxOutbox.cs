@@ -10,7 +10,17 @@ namespace DingFlow.Sandbox;
 /// <param name="Title">Its title or subject.</param>
 /// <param name="Text">Its text.</param>
 public sealed record SandboxMessage(
-    DateTimeOffset At, string Operation, string Id, ImmutableArray<string> Receivers, string Title, string Text);
+    DateTimeOffset At, string Operation, string Id, ImmutableArray<string> Receivers, string Title, string Text)
+{
+    /// <summary>The files that came with it.</summary>
+    public ImmutableArray<SandboxAttachment> Attachments { get; init; } = [];
+}
+
+/// <summary>A file that came with an e-mail.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="ContentType">Its media type.</param>
+/// <param name="Content">Its bytes.</param>
+public sealed record SandboxAttachment(string Name, string ContentType, byte[] Content);
 
 /// <summary>A message in a mailbox.</summary>
 internal sealed record SandboxMailboxMessage(

@@ -182,7 +182,7 @@ public sealed partial class SandboxServer : IHostedLifecycleService, IAsyncDispo
     private async Task ServeAsync(Socket socket, IHttpApplication<HttpContext> application)
     {
         var options = new KestrelServerOptions { AddServerHeader = false };
-        options.Limits.MaxRequestBodySize = 1024 * 1024;
+        options.Limits.MaxRequestBodySize = SandboxApplication.MaximumGraphBody + 1024;
         options.Limits.MinResponseDataRate = null;
         var endpoint = socket.LocalEndPoint!;
         if (endpoint is UnixDomainSocketEndPoint unix)

@@ -19,6 +19,7 @@ internal sealed class ListScimUsers(ScimSources sources, ScimUserQueries queries
 
     internal static async Task AnswerAsync(HttpContext context, ScimSource source, ScimUserQueries queries, ScimQuery query)
     {
+        await context.RecordReadAsync(ScimAudit.UserRead);
         var (page, total) = await queries.FindAsync(source, query, context.RequestAborted);
         var location = $"{context.ScimBase()}/Users/";
         await context.WriteScimAsync(StatusCodes.Status200OK, writer =>
@@ -73,8 +74,11 @@ internal sealed class GetScimUser(ScimSources sources, ScimUserStore users) : IH
         if (await users.FindAsync(source.Name, context.UserId(), context.RequestAborted) is not { } user)
         {
             await context.WriteScimAsync(ScimFault.NotFound);
+            return;
         }
-        else if (context.IsUnchanged(user))
+
+        await context.RecordReadAsync(ScimAudit.UserRead, new("scimUser", user.Id));
+        if (context.IsUnchanged(user))
         {
             context.Response.Headers.ETag = ScimHttp.VersionOf(user);
             context.Response.StatusCode = StatusCodes.Status304NotModified;

@@ -282,6 +282,10 @@ internal static class SignalsAudit
     public static AuditKind Told { get; } =
         new("signals.told", AuditRetention.Legal, "A subscriber was told that a person's accounts were disabled or given back.");
 
+    /// <summary>A subscriber was asked to verify.</summary>
+    public static AuditKind VerificationSent { get; } =
+        new("signals.verification_sent", AuditRetention.Operational, "Somebody had a verification event pushed to a subscriber; the outcome says whether it was taken.");
+
     /// <summary>A subscriber could not be told.</summary>
     public static AuditKind GivenUp { get; } =
         new("signals.given_up", AuditRetention.Operational, "A subscriber could not be told what became of a person's accounts.");

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json.Serialization;
 using DingFlow.Hosting;
 using DingFlow.Intake.Dialects;
+using DingFlow.Messaging;
 
 namespace DingFlow.Signals;
 
@@ -56,7 +57,7 @@ internal sealed class GetSignalConfiguration(SignalOptions options) : IHttpFunct
 /// <c>POST signals/subscribers/{name}/verify</c>: pushes a verification event (SSF 1.0 section 8.1.4) and tells what came of it, so that an
 /// operator knows that a subscriber takes our tokens before somebody leaves.
 /// </summary>
-internal sealed class VerifySignalSubscriber(SignalOptions options, SetSigner signer, SignalPush push, TimeProvider time) : IHttpFunction
+internal sealed class VerifySignalSubscriber(SignalOptions options, SetSigner signer, SignalPush push, IAuditTrail trail, TimeProvider time) : IHttpFunction
 {
     private const int MaximumBody = 4 * 1024;
     private const int LongestState = 1024;
@@ -96,6 +97,13 @@ internal sealed class VerifySignalSubscriber(SignalOptions options, SetSigner si
             subscriber,
             signer.Sign(SetClaims.OfVerification(
                 options.Issuer, subscriber.Audience, string.Create(CultureInfo.InvariantCulture, $"verify-{Guid.NewGuid():n}"), now, subscriber.Name, state)),
+            context.RequestAborted);
+        await trail.AppendAsync(
+            new()
+            {
+                Kind = SignalsAudit.VerificationSent, Actor = context.AuditActor(), Payload = PayloadHash.Of(body.Span), RequestId = context.RequestId(),
+                Outcome = attempt.IsDelivered ? AuditOutcome.Succeeded : AuditOutcome.Failed, On = new("subscriber", subscriber.Name),
+            },
             context.RequestAborted);
         await context.WriteJsonAsync(new SignalVerification(subscriber.Name, attempt.IsDelivered, attempt.Detail), SignalRouteJson.Default.SignalVerification);
     }

@@ -11,6 +11,10 @@ internal static class TransferAudit
     /// <summary>A batch was recorded.</summary>
     public static AuditKind BatchRecorded { get; } = new("transfers.batch_recorded", AuditRetention.Legal, "A caller reported a batch of transfers.");
 
+    /// <summary>Somebody asked how a batch would count, and so whether its people were counted before.</summary>
+    public static AuditKind Previewed { get; } =
+        new("transfers.previewed", AuditRetention.Operational, "Somebody asked how a batch would count; nothing was recorded.");
+
     /// <summary>A change is about to be made.</summary>
     public static AuditKind ChangeBegun { get; } = new(
         "transfers.change_begun", AuditRetention.Legal, "Somebody is about to change the ledger; the entry of the change itself says what came of it.");

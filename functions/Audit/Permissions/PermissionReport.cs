@@ -22,6 +22,26 @@ internal sealed record PermissionChange(
 /// <summary>Who gained what and who lost what in a span of time, the unexplained first.</summary>
 internal sealed record PermissionReport(DateTimeOffset From, DateTimeOffset To, int Gained, int Lost, int Unexplained, IReadOnlyList<PermissionChange> Changes)
 {
+    /// <summary>The forms in which people get it; HTML first, the one to read.</summary>
+    public static PermissionReportForm[] Forms { get; } =
+    [
+        new("html", "text/html", static report => report.ToHtml()), new("csv", "text/csv", static report => report.ToCsv()),
+        new("json", "application/json", static report => report.ToJson()),
+    ];
+
+    /// <summary>Reads what <see cref="ToJson"/> wrote; <see langword="null"/> when it is not that.</summary>
+    public static PermissionReport? FromJson(ReadOnlySpan<byte> json)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(json, PermissionJson.Default.PermissionReport) is { Changes: not null } report ? report : null;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>As JSON.</summary>
     public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, PermissionJson.Default.PermissionReport);
 
@@ -65,6 +85,12 @@ internal sealed record PermissionReport(DateTimeOffset From, DateTimeOffset To, 
         change.By ?? "", change.ApprovedBy ?? "", change.Explained ? "yes" : "no",
     ];
 }
+
+/// <summary>A form of the report.</summary>
+/// <param name="Name">Its name in addresses, and the end of its file's name.</param>
+/// <param name="MediaType">Its media type; UTF-8.</param>
+/// <param name="Write">Writes it, the same bytes for the same report.</param>
+internal sealed record PermissionReportForm(string Name, string MediaType, Func<PermissionReport, byte[]> Write);
 
 /// <summary>Makes the report from the trail.</summary>
 public sealed class PermissionReports(AuditSearch search, TimeProvider time)

@@ -25,6 +25,9 @@ internal sealed record PermissionReading(string Source, IReadOnlyList<Permission
 /// <summary>Who may do what: DingFlow's own keys, DingTalk's administrators and holders of roles, Entra's directory roles.</summary>
 public sealed class PermissionSources(AuthOptions auth, DingTalkClients dingTalk, EntraDirectory entra, AuditPseudonyms pseudonyms)
 {
+    /// <summary>How the holders of directory roles begin.</summary>
+    internal const string EntraPrefix = "entra:";
+
     private const string MainAdministrator = "main administrator";
     private const string SubAdministrator = "sub-administrator";
     private const int PageOfMembers = 100;
@@ -54,7 +57,7 @@ public sealed class PermissionSources(AuthOptions auth, DingTalkClients dingTalk
             var roles = await entra.ListRoleAssignmentsAsync(cancellationToken);
             yield return roles.Value is { } assignments
                 ? new("entra", Sorted(assignments.Select(static role => new PermissionHolding(
-                    $"entra:{role.Data["principal"]}", role.Data["scope"] == "/" ? role.Name ?? role.Data["definition"] : $"{role.Name ?? role.Data["definition"]} in {role.Data["scope"]}"))), null)
+                    $"{EntraPrefix}{role.Data["principal"]}", role.Data["scope"] == "/" ? role.Name ?? role.Data["definition"] : $"{role.Name ?? role.Data["definition"]} in {role.Data["scope"]}"))), null)
                 : Unread("entra", roles);
         }
     }

@@ -12,6 +12,10 @@ internal static class ReconciliationAudit
     public static AuditKind Requested { get; } =
         new("offboarding.reconciliation_requested", AuditRetention.Operational, "Somebody asked for HR, cases and directories to be compared at once.");
 
+    /// <summary>The findings were read; they name accounts.</summary>
+    public static AuditKind FindingsRead { get; } =
+        new("offboarding.findings_read", AuditRetention.Operational, "Somebody read the differences between HR and the directories.");
+
     /// <summary>A finding was dismissed.</summary>
     public static AuditKind FindingDismissed { get; } =
         new("offboarding.finding_dismissed", AuditRetention.Legal, "An operator accepted a difference between HR and a directory: it is not reported again.");

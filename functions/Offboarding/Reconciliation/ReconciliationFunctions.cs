@@ -61,6 +61,7 @@ public sealed class ListFindings(FindingStore findings) : IHttpFunction
             return;
         }
 
+        await context.RecordReadAsync(ReconciliationAudit.FindingsRead);
         var status = asked.Value ?? FindingStatus.Open;
         var found = (await findings.ReadAsync(context.RequestAborted)).Values.Select(static f => f.Finding)
             .Where(f => f.Status == status && (kind is null || f.Kind == kind)).ToList();

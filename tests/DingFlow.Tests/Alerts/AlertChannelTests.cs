@@ -42,7 +42,7 @@ public sealed class AlertChannelTests : IAsyncLifetime
             new EntraOptions { TenantId = "sandbox", BaseUrl = _sandbox.Graph, Credential = EntraCredential.None },
             new Lazy<TokenCredential>(static () => throw new InvalidOperationException()), TimeProvider.System, NullLogger<EntraDirectory>.Instance);
         _robot = new AlertRobot(_time);
-        _senders = [_robot, new AlertWorkNotice(clients), new AlertMail(_entra)];
+        _senders = [_robot, new AlertWorkNotice(clients), new AlertMail(_entra, new AlertDocuments(_store, NullLogger<AlertDocuments>.Instance))];
     }
 
     public async ValueTask DisposeAsync()

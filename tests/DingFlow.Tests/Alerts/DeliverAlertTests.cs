@@ -7,6 +7,7 @@ using DingFlow.Tests.Audit;
 using DingFlow.Tests.Intake;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
 namespace DingFlow.Tests.Alerts;
@@ -25,7 +26,7 @@ public sealed class DeliverAlertTests : IAsyncDisposable
     public DeliverAlertTests()
     {
         _store = new TestStore(_time);
-        _webhook = new AlertWebhook(_time);
+        _webhook = new AlertWebhook(new AlertDocuments(_store, NullLogger<AlertDocuments>.Instance), _time);
     }
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;

@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Text;
 using System.Text.Json;
+using DingFlow.Alerts;
 using DingFlow.Audit;
 using DingFlow.DingTalk;
 using DingFlow.Entra;
@@ -75,6 +76,97 @@ public sealed class PermissionTests
         Assert.EndsWith("format=csv", told.Details["csv"], StringComparison.Ordinal);
         Assert.EndsWith("format=json", told.Details["json"], StringComparison.Ordinal);
         Assert.Equal(3, Directory.GetFiles(Path.Combine(remote.Files, "permissions")).Length);
+
+        // Three documents that are the archive's files, and the unexplained changes in words that name nobody.
+        Assert.Equal(["permissions-2026-11.html", "permissions-2026-11.csv", "permissions-2026-11.json"], told.Documents.Select(static document => document.Name));
+        foreach (var document in told.Documents)
+        {
+            var archived = await File.ReadAllBytesAsync(Path.Combine(remote.Files, "permissions", document.Name["permissions-".Length..]), Cancellation);
+            Assert.Equal((archived.Length, PayloadHash.Of(archived).Hex), ((int)document.Bytes, document.Sha256));
+            Assert.Equal(archived, await remote.Documents.FindAsync(told.AlertId, document, Cancellation));
+        }
+
+        foreach (var language in AlertLanguages.All)
+        {
+            var text = string.Join('\n', AlertTexts.Default.Render(told, language).Lines);
+            Assert.Contains(PermissionEvents.AccountOf(new("0123456789abcdef0123456789abcdef"u8), "sandbox", promoted.DingTalk!.UserId), text, StringComparison.Ordinal);
+            Assert.Contains(new AuditPseudonyms("0123456789abcdef0123456789abcdef"u8).Of("entraObjectId", lost.Entra.ObjectId)!, text, StringComparison.Ordinal);
+            Assert.Contains("2026-11-01 – 2026-11-30", text, StringComparison.Ordinal);
+            Assert.All((string[])["sb-1005", "e1003@", lost.Entra.ObjectId], personal => Assert.DoesNotContain(personal, text, StringComparison.OrdinalIgnoreCase));
+        }
+
+        // The timer comes every hour; the month is told.
+        await remote.ReportAsync();
+        Assert.Single(remote.Alerts);
+        Assert.Single(await driver.ReadAsync(), static entry => entry.Kind == "permissions.report_made");
+    }
+
+    [Fact]
+    public async Task The_month_of_the_report_is_one_in_UTC_and_is_told_once_it_is_over_and_settled()
+    {
+        await using var driver = new TrailDriver();
+        await using var remote = await Remote.StartAsync(driver);
+        await remote.ReportAsync("2026-11-24T08:00:00Z");
+        Assert.Equal(0, await remote.SnapshotAsync());
+
+        // In Shanghai the first of December has come; in UTC it has not, and the change is one of November.
+        driver.Time.SetUtcNow(new DateTimeOffset(2026, 11, 30, 17, 0, 0, TimeSpan.Zero));
+        remote.Give("E1002", "Global Reader");
+        Assert.Equal(1, await remote.SnapshotAsync());
+        await remote.ReportAsync("2026-11-30T17:07:00Z");
+        await remote.ReportAsync("2026-12-01T00:07:00Z");
+        Assert.Empty(remote.Alerts);
+        await remote.ReportAsync("2026-12-01T09:07:00+08:00");
+        Assert.Equal(("2026-11", "1"), (Assert.Single(remote.Alerts).About, remote.Alerts[0].Details["unexplained"]));
+
+        // Down over the first of two months: both are told, each once.
+        await remote.ReportAsync("2027-02-17T03:07:00Z");
+        await remote.ReportAsync("2027-02-17T04:07:00Z");
+        Assert.Equal(["2026-11", "2026-12", "2027-01"], remote.Alerts.Select(static alert => alert.About));
+        Assert.Equal(
+            ["2026-11", "2026-12", "2027-01"],
+            (await driver.ReadAsync()).Where(static entry => entry.Kind == "permissions.report_made").Select(static entry => entry.Read()!.On!.Id));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_crash_anywhere_in_making_the_report_leaves_one_report_one_entry_and_one_alert(bool archived)
+    {
+        for (var operations = 0; ; operations++)
+        {
+            await using var driver = new TrailDriver();
+            await using var remote = await Remote.StartAsync(driver);
+            await remote.ReportAsync("2026-11-24T08:00:00Z");
+            await remote.SnapshotAsync();
+            remote.Give("E1002", "Global Reader");
+            await remote.SnapshotAsync();
+            var store = new FaultyStore(driver.Real);
+            store.DieAfter(operations, loseAnswer: operations % 2 == 0);
+            try
+            {
+                await remote.ReportAsync("2026-12-01T01:07:00Z", archived, store);
+            }
+            catch (EntityStoreException) when (store.Dead)
+            {
+                // The next run goes on.
+            }
+
+            var died = store.Dead;
+            await remote.SnapshotAsync();
+            await remote.Trail.SweepAsync(Cancellation);
+            await remote.ReportAsync("2026-12-01T02:07:00Z", archived);
+            await remote.ReportAsync("2026-12-01T03:07:00Z", archived);
+            Assert.Single(remote.Alerts.Select(static alert => alert.AlertId).Distinct());
+            Assert.Single(remote.Alerts.Select(static alert => string.Join(' ', alert.Documents.Select(static document => document.Sha256))).Distinct());
+            var entry = Assert.Single(await driver.ReadAsync(), static entry => entry.Kind == "permissions.report_made");
+            Assert.Equal(remote.Alerts[^1].Documents[^1].Sha256, entry.Read()!.PayloadHash);
+            if (!died)
+            {
+                Assert.True(operations > 5);
+                return;
+            }
+        }
     }
 
     [Fact]
@@ -282,13 +374,28 @@ public sealed class PermissionTests
             return changes;
         }
 
-        public async Task ReportAsync()
+        public AlertDocuments Documents => DocumentsIn(_driver.Real);
+
+        public async Task ReportAsync(string now = "2026-12-01T01:07:00Z", bool archived = true, IEntityStore? store = null)
         {
-            _driver.Time.SetUtcNow(new DateTimeOffset(2026, 12, 1, 1, 7, 0, TimeSpan.Zero));
+            _driver.Time.SetUtcNow(DateTimeOffset.Parse(now, System.Globalization.CultureInfo.InvariantCulture));
             var search = new AuditSearch(_driver.Real, new AuditSeals(_driver.Real));
-            await new ReportPermissions(new PermissionReports(search, _driver.Time), Archive, new AuditOptions { PublicUrl = new("https://dingflow.example") }, Trail, new Told(Alerts), _driver.Time)
-                .InvokeAsync(new TimerTick(false), Cancellation);
+            var trail = store is null ? Trail : _driver.Open("main", store);
+            store ??= _driver.Real;
+            try
+            {
+                await new ReportPermissions(
+                    new PermissionReports(search, _driver.Time), archived ? Archive : new AuditArchive(_driver.Real, new NoFiles()),
+                    new AuditOptions { PublicUrl = new("https://dingflow.example") }, store, trail, new Told(Alerts), DocumentsIn(store), _pseudonyms, _driver.Time,
+                    NullLogger<ReportPermissions>.Instance).InvokeAsync(new TimerTick(false), Cancellation);
+            }
+            finally
+            {
+                await (trail == Trail ? trail.DrainAsync(Cancellation) : trail.DisposeAsync().AsTask());
+            }
         }
+
+        private static AlertDocuments DocumentsIn(IEntityStore store) => new(store, NullLogger<AlertDocuments>.Instance);
 
         public async Task KeepLogsAsync()
         {

@@ -62,6 +62,8 @@ public sealed class GustoDialectTests
         var fetched = await scenario.CallAsync<GetHrHandshake>("source", "gusto", []);
 
         Assert.Equal((200, 200), (answer.Status, fetched.Status));
+        Assert.Equal(["intake.handshake_kept", "intake.handshake_read"], scenario.Trail.Events.Select(static one => one.Kind.Name));
+        Assert.Equal((DingFlow.Messaging.PayloadHash.Of(handshake), "hr/gusto", null), (scenario.Trail.Events[0].Payload, scenario.Trail.Events[0].Actor.Id, scenario.Trail.Events[0].Actor.Key));
         Assert.Equal(Token, fetched.Json.GetProperty("verificationToken").GetString());
         Assert.Equal("intake.handshake", Assert.Single(scenario.Alerts).Type);
         Assert.DoesNotContain(Token, $"{scenario.Alerts[0]}", StringComparison.Ordinal);
@@ -82,6 +84,7 @@ public sealed class GustoDialectTests
         }
 
         Assert.Single(scenario.Alerts);
+        Assert.Equal(20, scenario.Trail.Events.Count(static one => one.Kind.Name == "intake.handshake_kept"));
         scenario.Time.Advance(TimeSpan.FromHours(1));
         await scenario.PostAsync("gusto", Fixtures.Read("gusto", "handshake.json"), "application/json");
         Assert.Equal(2, scenario.Alerts.Count);

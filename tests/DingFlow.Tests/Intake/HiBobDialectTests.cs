@@ -60,6 +60,26 @@ public sealed class HiBobDialectTests
 
         Assert.Equal(200, answer.Status);
         Assert.Equal(0, scenario.Store.Transactions);
+        var entry = Assert.Single(scenario.Trail.Events);
+        Assert.Equal(("intake.handshake_answered", "hr/bob", null), (entry.Kind.Name, entry.Actor.Id, entry.Actor.Key));
+        Assert.Equal(DingFlow.Messaging.PayloadHash.Of(body), entry.Payload);
+    }
+
+    [Fact]
+    public async Task A_flood_of_pings_has_twenty_entries_a_minute_and_an_exact_count()
+    {
+        await using var scenario = new IntakeScenario(("HrSources:bob:Dialect", "hibob"), ("HrSources:bob:Secrets:0", Key));
+        var answered = 0;
+        for (var i = 0; i < 60; i++)
+        {
+            answered += (await scenario.PostAsync("bob", "Ping test"u8.ToArray(), "text/plain")).Status == 200 ? 1 : 0;
+        }
+
+        scenario.Time.Advance(TimeSpan.FromMinutes(1));
+        await scenario.ConcludeRepetitionsAsync();
+        var entries = scenario.Trail.Events.Where(static one => one.Kind.Name == "intake.handshake_answered").ToList();
+        Assert.Equal((30, 21), (answered, entries.Count));
+        Assert.Equal(("10", DingFlow.Messaging.AuditOutcome.Succeeded), (entries[^1].Details!["repeated"], entries[^1].Outcome));
     }
 
     [Fact]

@@ -59,7 +59,7 @@ internal sealed class IntakeScenario : IAsyncDisposable
         services.AddSingleton<TimeProvider>(Time);
         services.AddSingleton<IEntityStore>(Store);
         Trail = new TestTrail(Store);
-        services.AddSingleton<IAuditTrail>(Trail);
+        services.AddSingleton<IAuditTrail>(Trail).AddSingleton(new AuditTrailOptions()).AddSingleton<RepetitionCounter>().AddSingleton<RequestAudit>();
         services.AddSingleton<IMessageQueue>(Queue);
         services.AddSingleton(new DingTalkOptions(Tenants())).AddSingleton<DingTalkClients>();
         services.AddAlerts(configuration, faults).AddIntake(configuration, faults).AddSignalReceiver(configuration, faults);
@@ -77,6 +77,9 @@ internal sealed class IntakeScenario : IAsyncDisposable
     public TestQueue Queue { get; } = new();
 
     public Inbox Inbox => _services.GetRequiredService<Inbox>();
+
+    /// <summary>What was too much for an entry each becomes one, as the timer has it.</summary>
+    public Task ConcludeRepetitionsAsync() => _services.GetRequiredService<RepetitionCounter>().ConcludeAsync(all: false, CancellationToken.None);
 
     public DeliverAlert DeliverAlert => _services.GetRequiredService<DeliverAlert>();
 
@@ -122,7 +125,7 @@ internal sealed class IntakeScenario : IAsyncDisposable
         });
 
     /// <summary>Calls a function that the test made.</summary>
-    public static Task<Answer> CallAsync(IHttpFunction function, string routeName, string routeValue, byte[] body) =>
+    public Task<Answer> CallAsync(IHttpFunction function, string routeName, string routeValue, byte[] body) =>
         SendAsync(function, routeName, routeValue, request => Fill(request, body, "application/json", []));
 
     /// <summary>Sends a message as DingTalk would: encrypted, signed, with the present time.</summary>
@@ -187,9 +190,9 @@ internal sealed class IntakeScenario : IAsyncDisposable
         request.Body = new MemoryStream(body);
     }
 
-    private static async Task<Answer> SendAsync(IHttpFunction function, string routeName, string routeValue, Action<HttpRequest> prepare)
+    private async Task<Answer> SendAsync(IHttpFunction function, string routeName, string routeValue, Action<HttpRequest> prepare)
     {
-        var context = new DefaultHttpContext();
+        var context = new DefaultHttpContext { RequestServices = _services };
         context.Request.Method = "POST";
         context.Request.RouteValues[routeName] = routeValue;
         using var body = new MemoryStream();

@@ -58,7 +58,7 @@ public sealed class ReplayDeliveryTests
         (await ReplayAsync(scenario, id)).IsProblem(409, "conflict");
         var mended = new ReplayDelivery(
             Fixtures.Options([.. settings, ("HrSources:m:Kinds:Terminated", "GONE")]), scenario.Inbox, Microsoft.Extensions.Logging.Abstractions.NullLogger<ReplayDelivery>.Instance);
-        var answer = await IntakeScenario.CallAsync(mended, "id", id, """{"reason":"the word for leavers was wrong"}"""u8.ToArray());
+        var answer = await scenario.CallAsync(mended, "id", id, """{"reason":"the word for leavers was wrong"}"""u8.ToArray());
 
         Assert.Equal(202, answer.Status);
         Assert.Equal("E1001", Assert.Single(Assert.Single(await scenario.ReadWorkAsync(Token)).Events).EmployeeId);

@@ -247,7 +247,7 @@ internal sealed class ScimProgram : IAsyncDisposable
         services.Replace(ServiceDescriptor.Singleton<TimeProvider>(Time));
         services.AddSingleton<ILoggerProvider>(Logs);
         services.AddSingleton<IEntityStore>(Store);
-        services.AddSingleton<IAuditTrail>(Trail = new TestTrail(Store));
+        services.AddSingleton<IAuditTrail>(Trail = new TestTrail(Store)).AddSingleton(new AuditTrailOptions()).AddSingleton<RepetitionCounter>().AddSingleton<RequestAudit>();
         services.AddSingleton<IMessageQueue>(Queue);
         services.AddSingleton<IAlertSender>(new AlertList(Alerts));
         services.AddSingleton(new DingTalkOptions(new Dictionary<string, DingTalkTenant>()));

@@ -7,12 +7,12 @@ using DingFlow.Storage;
 namespace DingFlow.Hosting;
 
 /// <summary>
-/// Counts refusals alike that are too many to have an entry each, so that the trail tells exactly how many there were. The counts are on
-/// disk: a process that dies leaves them to the next one. However many there are, they take one small row for each kind of refusal and
+/// Counts refusals alike, and reads alike, that are too many to have an entry each, so that the trail tells exactly how many there were. The
+/// counts are on disk: a process that dies leaves them to the next one. However many there are, they take one small row for each kind and
 /// minute, and all that come at once share a write.
 /// </summary>
 /// <remarks>Table <c>AuditTrail</c>, partition <c>refusals</c>. The row goes in the transaction in which its entry comes.</remarks>
-public sealed class RefusalCounter(IEntityStore store, IAuditTrail trail, AuditTrailOptions options, TimeProvider time) : IDisposable
+public sealed class RepetitionCounter(IEntityStore store, IAuditTrail trail, AuditTrailOptions options, TimeProvider time) : IDisposable
 {
     private const string Table = "AuditTrail";
     private const string Partition = "refusals";
@@ -34,19 +34,19 @@ public sealed class RefusalCounter(IEntityStore store, IAuditTrail trail, AuditT
     private long _written;
 
     /// <summary>Counts one more; it is on disk when this returns.</summary>
-    internal async Task CountAsync(Refused refused)
+    internal async Task CountAsync(Repeated repeated)
     {
         long mine;
         lock (_gate)
         {
-            var key = $"{refused.Kind}|{refused.Route}|{refused.Actor.Id}|{refused.Status}";
+            var key = repeated.Key;
             if (!_counts.TryGetValue(key, out var counted))
             {
                 var since = time.GetUtcNow();
                 var row = string.Create(
                     CultureInfo.InvariantCulture,
                     $"{options.Writer}|{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(key)))[..HashCharacters]}|{since.UtcTicks:D19}|{_process}");
-                _counts[key] = counted = new(row, refused, since);
+                _counts[key] = counted = new(row, repeated, since);
             }
 
             counted.Count++;
@@ -125,15 +125,20 @@ public sealed class RefusalCounter(IEntityStore store, IAuditTrail trail, AuditT
 
     private static AuditEvent EventOf(Entity row) => new()
     {
-        Kind = RequestAudit.KindOf(row.Properties.Require<string>("Kind")),
+        Kind = new(
+            row.Properties.Require<string>("Kind"), row.Properties.Get<string>("Retention") == nameof(AuditRetention.Legal) ? AuditRetention.Legal : AuditRetention.Operational,
+            "Something that was repeated."),
         Actor = new(
             Enum.Parse<AuditActorType>(row.Properties.Require<string>("ActorType")), row.Properties.Require<string>("Actor"), row.Properties.Get<string>("ActorKey")),
         Payload = PayloadHash.None,
-        Outcome = AuditOutcome.Refused,
-        On = new("route", row.Properties.Require<string>("Route")),
+        Outcome = row.Properties.Get<string>("OnType") is null || row.Properties.Require<string>("Status")[0] == '4' ? AuditOutcome.Refused : AuditOutcome.Succeeded,
+        // Rows of earlier versions are of routes.
+        On = new(row.Properties.Get<string>("OnType") ?? "route", row.Properties.Require<string>("Route")),
+        CaseId = row.Properties.Get<string>("CaseId"),
+        Subject = row.Properties.Get<string>("Subject"),
         OccurredAt = row.Properties.Require<DateTimeOffset>("Last"),
         RequestId = null,
-        Reason = "Refusals alike, too many for an entry each.",
+        Reason = "Alike, and too many for an entry each.",
         Details = new Dictionary<string, string>
         {
             ["status"] = row.Properties.Require<string>("Status"),
@@ -180,7 +185,7 @@ public sealed class RefusalCounter(IEntityStore store, IAuditTrail trail, AuditT
         _written = through;
     }
 
-    private sealed class Counted(string row, Refused refused, DateTimeOffset since)
+    private sealed class Counted(string row, Repeated repeated, DateTimeOffset since)
     {
         public string Row => row;
 
@@ -196,12 +201,27 @@ public sealed class RefusalCounter(IEntityStore store, IAuditTrail trail, AuditT
         {
             Properties =
             {
-                ["Schema"] = 1, ["Kind"] = refused.Kind, ["Route"] = refused.Route, ["Status"] = refused.Status, ["ActorType"] = refused.Actor.Type.ToString(),
-                ["Actor"] = refused.Actor.Id, ["ActorKey"] = refused.Actor.Key, ["Since"] = since, ["Last"] = Last, ["Count"] = Count,
+                ["Schema"] = 2, ["Kind"] = repeated.Kind.Name, ["Retention"] = repeated.Kind.Retention.ToString(), ["Route"] = repeated.On.Id,
+                ["OnType"] = repeated.On.Type, ["CaseId"] = repeated.CaseId, ["Subject"] = repeated.Subject, ["Status"] = repeated.Status,
+                ["ActorType"] = repeated.Actor.Type.ToString(), ["Actor"] = repeated.Actor.Id, ["ActorKey"] = repeated.Actor.Key, ["Since"] = since, ["Last"] = Last, ["Count"] = Count,
             },
         };
     }
 }
 
-/// <summary>What refusals have in common that are counted together.</summary>
-internal sealed record Refused(string Kind, string Route, AuditActor Actor, string Status);
+/// <summary>What requests have in common that are counted together: refused ones, or ones that read what is about people.</summary>
+/// <param name="Kind">The kind of their entries.</param>
+/// <param name="On">The route, or what was read.</param>
+/// <param name="Actor">Who asked.</param>
+/// <param name="Status">How they were answered.</param>
+internal sealed record Repeated(AuditKind Kind, AuditTarget On, AuditActor Actor, string Status)
+{
+    /// <summary>The case that was read.</summary>
+    public string? CaseId { get; init; }
+
+    /// <summary>The pseudonym of the person whose data was read.</summary>
+    public string? Subject { get; init; }
+
+    /// <summary>The same for requests alike.</summary>
+    public string Key => $"{Kind.Name}|{On.Id}|{Subject}|{Actor.Id}|{Status}";
+}

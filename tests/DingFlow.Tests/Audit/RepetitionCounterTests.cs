@@ -4,10 +4,10 @@ using DingFlow.Storage;
 
 namespace DingFlow.Tests.Audit;
 
-/// <summary>However many refusals there are, the trail tells exactly how many.</summary>
-public sealed class RefusalCounterTests
+/// <summary>However many refusals or reads alike there are, the trail tells exactly how many.</summary>
+public sealed class RepetitionCounterTests
 {
-    private static readonly Refused s_refused = new("authentication.refused", "ListAlerts", AuditActor.Unknown, "401");
+    private static readonly Repeated s_refused = new(RequestAudit.SignInRefused, new("route", "ListAlerts"), AuditActor.Unknown, "401");
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -74,7 +74,7 @@ public sealed class RefusalCounterTests
     {
         await using var driver = new TrailDriver();
         var trail = driver.Open();
-        using var counter = new RefusalCounter(driver.Store, trail, new(), driver.Time);
+        using var counter = new RepetitionCounter(driver.Store, trail, new(), driver.Time);
         await counter.CountAsync(s_refused);
         driver.Store.DieAfter(0, loseAnswer: false);
         await Assert.ThrowsAsync<EntityStoreException>(() => counter.CountAsync(s_refused));
@@ -85,7 +85,26 @@ public sealed class RefusalCounterTests
         Assert.Equal([("401", "3")], await RepeatedAsync(driver));
     }
 
-    private static RefusalCounter Counter(TrailDriver driver, AuditTrail trail, string writer = "main") =>
+    [Fact]
+    public async Task Reads_alike_are_counted_as_what_they_are()
+    {
+        await using var driver = new TrailDriver();
+        var trail = driver.Open();
+        using var counter = Counter(driver, trail);
+        var kind = new AuditKind("tests.read", AuditRetention.Legal, "Somebody read something in a test.");
+        await counter.CountAsync(new(kind, new("case", "c-1"), AuditActor.Principal("key:ops"), "200") { CaseId = "c-1", Subject = "pseudonym" });
+        await counter.CountAsync(new(kind, new("case", "c-2"), AuditActor.Principal("key:ops"), "200"));
+        await counter.ConcludeAsync(all: true, Cancellation);
+        await trail.DrainAsync(Cancellation);
+
+        var entries = (await driver.ReadAsync()).OrderBy(static entry => entry.Read()!.On!.Id, StringComparer.Ordinal).ToList();
+        Assert.Equal(2, entries.Count);
+        Assert.Equal(("tests.read", AuditRetention.Legal), (entries[0].Kind, entries[0].Retention));
+        var read = entries[0].Read()!;
+        Assert.Equal(("c-1", "pseudonym", AuditOutcome.Succeeded, "key:ops", "ops"), (read.CaseId, read.Subject, read.Outcome, read.Actor.Id, read.Actor.Key));
+    }
+
+    private static RepetitionCounter Counter(TrailDriver driver, AuditTrail trail, string writer = "main") =>
         new(driver.Real, trail, new() { Writer = writer }, driver.Time);
 
     private static async Task<IEnumerable<(string Status, string Repeated)>> RepeatedAsync(TrailDriver driver) =>
