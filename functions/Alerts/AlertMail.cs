@@ -1,4 +1,5 @@
 using DingFlow.Entra;
+using DingFlow.Messaging;
 using DingFlow.Remote;
 
 namespace DingFlow.Alerts;

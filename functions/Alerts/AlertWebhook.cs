@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using DingFlow.Intake;
+using DingFlow.Messaging;
 
 namespace DingFlow.Alerts;
 

@@ -55,7 +55,7 @@ public class AnchorReader(IAuditFiles files) : IAuditAnchors
     public async Task<string?> LastDayAsync(CancellationToken cancellationToken)
     {
         string? last = null;
-        await foreach (var name in files.ListAsync(RootsPrefix, cancellationToken))
+        await foreach (var name in files.ListFirstAsync(RootsPrefix, cancellationToken))
         {
             last = Path.GetFileNameWithoutExtension(name) is var day && AuditDay.IsValid(day) ? day : last;
         }
@@ -69,7 +69,7 @@ public class AnchorReader(IAuditFiles files) : IAuditAnchors
     /// <summary>The anchor of a day.</summary>
     public async Task<AuditAnchor?> ReadAsync(string day, CancellationToken cancellationToken)
     {
-        await using var file = await files.OpenAsync(NameOf(day), cancellationToken);
+        await using var file = await files.OpenFirstAsync(NameOf(day), cancellationToken);
         try
         {
             return file is null ? null : await JsonSerializer.DeserializeAsync(file, AuditSealJson.Default.AuditAnchor, cancellationToken);
@@ -83,9 +83,9 @@ public class AnchorReader(IAuditFiles files) : IAuditAnchors
     /// <inheritdoc/>
     public async IAsyncEnumerable<AuditHeads> HeadsAsync(string fromDay, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        await foreach (var name in files.ListAsync(HeadsPrefix, cancellationToken))
+        await foreach (var name in files.ListFirstAsync(HeadsPrefix, cancellationToken))
         {
-            if (string.CompareOrdinal(name, HeadsPrefix + fromDay) < 0 || await files.OpenAsync(name, cancellationToken) is not { } file)
+            if (string.CompareOrdinal(name, HeadsPrefix + fromDay) < 0 || await files.OpenFirstAsync(name, cancellationToken) is not { } file)
             {
                 continue;
             }
@@ -138,7 +138,7 @@ public sealed class AuditAnchors(IAuditFiles files, AuditOptions options, HttpCl
         var anchor = JsonSerializer.SerializeToUtf8Bytes(
             new AuditAnchor(seal.Day, seal.Root, time.GetUtcNow(), token), AuditSealJson.Default.AuditAnchor);
         using var content = new MemoryStream(anchor);
-        await _files.PutAsync(NameOf(seal.Day), content, cancellationToken);
+        await _files.CreateAsync(NameOf(seal.Day), content, cancellationToken);
     }
 
     /// <summary>Anchors the ends of chains, at most once in an hour.</summary>
@@ -146,14 +146,13 @@ public sealed class AuditAnchors(IAuditFiles files, AuditOptions options, HttpCl
     {
         var now = time.GetUtcNow();
         var name = HeadsPrefix + now.UtcDateTime.ToString("yyyy-MM-dd'T'HH", CultureInfo.InvariantCulture) + Suffix;
-        await using var known = await _files.OpenAsync(name, cancellationToken);
-        if (IsNone || chains.Count == 0 || known is not null)
+        if (IsNone || chains.Count == 0)
         {
             return;
         }
 
         using var content = new MemoryStream(JsonSerializer.SerializeToUtf8Bytes(new AuditHeads(now, chains), AuditSealJson.Default.AuditHeads));
-        await _files.PutAsync(name, content, cancellationToken);
+        await _files.CreateAsync(name, content, cancellationToken);
     }
 
     /// <summary>Whether the token is a valid time stamp over the root; the signer's chain is for whoever relies on it to check.</summary>

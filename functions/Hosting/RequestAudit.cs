@@ -43,7 +43,7 @@ public sealed partial class RequestAudit(IAuditTrail trail, RepetitionCounter co
 
     /// <summary>A sender introduces itself before it is a source that one can trust; recorded before the answer, and bounded likewise.</summary>
     internal Task HandshakeAsync(HttpContext context, AuditKind kind, AuditActor actor) => AnsweredAsync(
-        context, new(kind, new("route", context.FunctionName()), actor, "200"), context.BodyRead() is { } body ? PayloadHash.Of(body.Span) : PayloadHash.None);
+        context, new(kind, new("route", context.FunctionName()), actor, "200"), context.PayloadHash());
 
     private Task AnsweredAsync(HttpContext context, Repeated one, PayloadHash payload) => Take(one.Key, RefusalsPerMinute, RefusalWindow)
         ? trail.AppendAsync(
@@ -108,7 +108,7 @@ public sealed partial class RequestAudit(IAuditTrail trail, RepetitionCounter co
             {
                 Kind = kind,
                 Actor = actor,
-                Payload = context.BodyRead() is { } body ? PayloadHash.Of(body.Span) : PayloadHash.None,
+                Payload = context.PayloadHash(),
                 Outcome = AuditOutcome.Refused,
                 On = new("route", function.Name),
                 RequestId = context.RequestId(),
@@ -164,6 +164,9 @@ public sealed partial class RequestAudit(IAuditTrail trail, RepetitionCounter co
 /// <summary>What is answered without a change of state and still is in the audit trail.</summary>
 internal static class RecordedRequests
 {
+    /// <summary>The hash of the body that was read, for one that names nobody: of one that does, so little could be guessed back.</summary>
+    public static PayloadHash PayloadHash(this HttpContext context) => context.BodyRead() is { } body ? Messaging.PayloadHash.Of(body.Span) : Messaging.PayloadHash.None;
+
     /// <summary>Records that a sender introduces itself; to be called before it is answered.</summary>
     public static Task RecordHandshakeAsync(this HttpContext context, AuditKind kind, AuditActor sender) =>
         context.RequestServices.GetRequiredService<RequestAudit>().HandshakeAsync(context, kind, sender);

@@ -71,7 +71,7 @@ public sealed class SourcePauses(IEntityStore store, IAuditTrail trail, IntakeOp
 
     private static AuditEvent EventOf(AuditKind kind, HrSource source, SourcePause order) => new()
     {
-        Kind = kind, Actor = AuditActor.Principal(order.By), Payload = PayloadHash.None, On = new("source", source.QualifiedName), Reason = order.Reason,
+        Kind = kind, Actor = AuditActor.Principal(order.By), Payload = PayloadHash.Of(order.Reason), On = new("source", source.QualifiedName), Reason = order.Reason,
     };
 
     private async Task RefreshAsync(CancellationToken cancellationToken)

@@ -147,7 +147,10 @@ internal sealed class ScimUserStore(IEntityStore store, IAuditTrail trail, Audit
 
         DropForeignClaim(operations, source, removed);
         var result = await trail.SubmitAsync(
-            new EntityTransaction(Table, operations), [EventOf(ScimAudit.UserChanged, source, key, current.Id, user)], cancellationToken);
+            new EntityTransaction(Table, operations),
+            // What is only intended has its entry when it is done; what is written anew under another key has changed nothing.
+            user.Intent is not null || ReferenceEquals(user, current.User) ? [] : [EventOf(ScimAudit.UserChanged, source, key, current.Id, user)],
+            cancellationToken);
         return result.Committed ? new StoredScimUser(current.Id, user, result.ETags[0]!, keys.CurrentKeyId) : null;
     }
 

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
 using Microsoft.AspNetCore.Http.Features;
@@ -57,10 +58,12 @@ public sealed partial class PutHrRoster(
     {
         var token = context.RequestAborted;
         var draft = await rosters.BeginAsync(source, context.Principal()!, token);
+        using var hash = SHA256.Create();
+        await using var body = new CryptoStream(context.Request.Body, hash, CryptoStreamMode.Read, leaveOpen: true);
         try
         {
             var known = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
-            await foreach (var person in isCsv ? RosterReader.ReadCsvAsync(context.Request.Body) : RosterReader.ReadNdjsonAsync(context.Request.Body, token))
+            await foreach (var person in isCsv ? RosterReader.ReadCsvAsync(body) : RosterReader.ReadNdjsonAsync(body, token))
             {
                 if (!known.Add(person.EmployeeId))
                 {
@@ -100,7 +103,8 @@ public sealed partial class PutHrRoster(
         {
             Kind = ReconciliationAudit.RosterPut,
             Actor = AuditActor.Principal(context.Principal()!),
-            Payload = PayloadHash.None,
+            // The readers end where the body does, and close it: the hash is that of all of it.
+            Payload = PayloadHash.FromHex(Convert.ToHexStringLower(hash.Hash!)),
             On = new("source", source),
             Details = new Dictionary<string, string>
             {

@@ -264,7 +264,7 @@ public sealed partial class Reconciler(
 
     internal static AuditEvent Opened(Finding finding, AuditActor actor, string reason) => new()
     {
-        Kind = ReconciliationAudit.FindingOpened, Actor = actor, Payload = PayloadHash.None, On = new("finding", finding.FindingId), Reason = reason,
+        Kind = ReconciliationAudit.FindingOpened, Actor = actor, Payload = PayloadHash.Of(reason), On = new("finding", finding.FindingId), Reason = reason,
         Details = new Dictionary<string, string> { ["kind"] = Name(finding.Kind) },
     };
 

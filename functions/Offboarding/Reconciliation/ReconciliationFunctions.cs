@@ -94,7 +94,7 @@ public sealed class DismissFinding(FindingStore findings, TimeProvider time) : I
             dismissed, found.ETag,
             new()
             {
-                Kind = ReconciliationAudit.FindingDismissed, Actor = AuditActor.Principal(context.Principal()!), Payload = PayloadHash.None,
+                Kind = ReconciliationAudit.FindingDismissed, Actor = AuditActor.Principal(context.Principal()!), Payload = PayloadHash.Of(reason),
                 On = new("finding", dismissed.FindingId), Reason = reason,
             },
             context.RequestAborted);

@@ -55,7 +55,7 @@ public sealed partial class SetOpeningBalance(
 
         var set = Event(context, TransferAudit.OpeningBalanceSet, exporter, request.Year, request.Counter!) with
         {
-            Reason = request.Source, Details = new Dictionary<string, string> { ["count"] = request.Count!.Value.ToString(CultureInfo.InvariantCulture) },
+            Payload = context.PayloadHash(), Reason = request.Source, Details = new Dictionary<string, string> { ["count"] = request.Count!.Value.ToString(CultureInfo.InvariantCulture) },
         };
         await AuditedChange.RunAsync(
             trail, [set],

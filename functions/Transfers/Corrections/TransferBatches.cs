@@ -36,7 +36,7 @@ public sealed partial class VoidTransferBatch(TransfersOptions options, SubjectL
         foreach (var part in found.Parts)
         {
             await AuditedChange.RunAsync(
-                trail, [TransferAudit.By(context, TransferAudit.BatchVoided, new("batch", found.Id)) with { Exporter = part.Exporter, Reason = reason }],
+                trail, [TransferAudit.By(context, TransferAudit.BatchVoided, new("batch", found.Id)) with { Exporter = part.Exporter, Reason = reason, Payload = context.PayloadHash() }],
                 async _ =>
                 {
                     await ledger.VoidBatchAsync(part.Exporter, found.Id, context.RequestAborted);

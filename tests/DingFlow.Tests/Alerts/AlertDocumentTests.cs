@@ -4,7 +4,6 @@ using System.Text;
 using Azure.Core;
 using DingFlow.Alerts;
 using DingFlow.Entra;
-using DingFlow.Hosting;
 using DingFlow.Intake;
 using DingFlow.Messaging;
 using DingFlow.Sandbox;
@@ -88,7 +87,7 @@ public sealed class AlertDocumentTests : IAsyncLifetime
     {
         _sandbox.Faults.Set([new SandboxFault { Kind = kind, Operation = operation, Count = 1 }]);
         var content = Random(500_000);
-        await SendAsync([Mail()], new() { ["r.csv"] = content });
+        await SendAsync([Mail()], new Dictionary<string, byte[]> { ["r.csv"] = content });
         foreach (var minutes in (int[])[2, 5, 30])
         {
             _time.Advance(TimeSpan.FromMinutes(minutes));
@@ -122,7 +121,7 @@ public sealed class AlertDocumentTests : IAsyncLifetime
     [Fact]
     public async Task A_channel_that_wants_no_documents_gets_their_names_and_hashes()
     {
-        await SendAsync([Mail() with { DocumentBytes = 0 }, Webhook() with { DocumentBytes = 0 }], new() { ["r.csv"] = Bytes("a", 10) });
+        await SendAsync([Mail() with { DocumentBytes = 0 }, Webhook() with { DocumentBytes = 0 }], new Dictionary<string, byte[]> { ["r.csv"] = Bytes("a", 10) });
 
         Assert.Empty(Assert.Single(_sandbox.Outbox.Messages).Attachments);
         Assert.Contains("Not attached, because it is too large: r.csv", _sandbox.Outbox.Messages[0].Text, StringComparison.Ordinal);
@@ -135,7 +134,7 @@ public sealed class AlertDocumentTests : IAsyncLifetime
     [InlineData(false)]
     public async Task A_document_that_is_gone_or_damaged_is_said_to_be_and_the_alert_goes_all_the_same(bool gone)
     {
-        var alert = await AlertAsync(Id, new() { ["r.csv"] = Random(600_000), ["r.json"] = Bytes("{}", 1) });
+        var alert = await AlertAsync(Id, new Dictionary<string, byte[]> { ["r.csv"] = Random(600_000), ["r.json"] = Bytes("{}", 1) });
         var rows = await _store.QueryAsync(AlertStore.Table, $"d|{AlertWork.KeyOf(Id)}", RowKeyRange.StartingWith(alert.Documents[0].Sha256), 10, null, Token);
         Assert.Equal(2, rows.Entities.Count);
         var last = rows.Entities[^1];
@@ -157,7 +156,7 @@ public sealed class AlertDocumentTests : IAsyncLifetime
     {
         var webhook = Webhook() with { GroupWait = TimeSpan.FromSeconds(10) };
         var mail = Mail() with { GroupWait = TimeSpan.FromSeconds(10) };
-        await SendAsync([webhook, mail], await AlertAsync("a-1", new() { ["1.csv"] = Bytes("1", 1) }), await AlertAsync("a-2", new() { ["2.csv"] = Bytes("2", 1) }));
+        await SendAsync([webhook, mail], await AlertAsync("a-1", new Dictionary<string, byte[]> { ["1.csv"] = Bytes("1", 1) }), await AlertAsync("a-2", new Dictionary<string, byte[]> { ["2.csv"] = Bytes("2", 1) }));
         _time.Advance(TimeSpan.FromSeconds(10));
         await PumpAsync([webhook, mail]);
 
@@ -178,7 +177,7 @@ public sealed class AlertDocumentTests : IAsyncLifetime
         {
             _sandbox.Outbox.Clear();
             var content = Random(100_000 + at);
-            await new AlertSender(_queue).SendAsync(await AlertAsync($"{kind}-{at}", new() { ["r.csv"] = content }), Token);
+            await new AlertSender(_queue).SendAsync(await AlertAsync($"{kind}-{at}", new Dictionary<string, byte[]> { ["r.csv"] = content }), Token);
             for (var steps = 0; _queue.Alerts.FirstOrDefault(message => !_handled.Contains(message.MessageId)) is { } next; steps++)
             {
                 Assert.True(steps < 40, "It does not come to an end.");
@@ -211,7 +210,7 @@ public sealed class AlertDocumentTests : IAsyncLifetime
     [Fact]
     public async Task A_document_goes_with_its_alert_when_the_retention_is_over()
     {
-        var alert = await AlertAsync(Id, new() { ["r.csv"] = Random(2_000_000) });
+        var alert = await AlertAsync(Id, new Dictionary<string, byte[]> { ["r.csv"] = Random(2_000_000) });
         await SendAsync([Webhook()], alert);
         Assert.NotNull(await Documents(_store).FindAsync(Id, alert.Documents[0], Token));
         var alerts = new AlertStore(_store, new TestTrail(_store));
@@ -226,7 +225,7 @@ public sealed class AlertDocumentTests : IAsyncLifetime
     [Fact]
     public async Task A_document_beyond_all_bounds_is_named_and_not_kept()
     {
-        var alert = await AlertAsync(Id, new() { ["r.csv"] = new byte[IAlertDocuments.MaximumBytes + 1] });
+        var alert = await AlertAsync(Id, new Dictionary<string, byte[]> { ["r.csv"] = new byte[IAlertDocuments.MaximumBytes + 1] });
 
         Assert.Null(await Documents(_store).FindAsync(Id, alert.Documents[0], Token));
         await SendAsync([Webhook()], alert);

@@ -12,6 +12,7 @@ using DingFlow.Sandbox;
 using DingFlow.Settings;
 using DingFlow.Storage;
 using DingFlow.Tests.Intake;
+using DingFlow.Tests.Offboarding;
 using DingFlow.Tests.Storage;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
