@@ -44,7 +44,7 @@ public sealed class AlertWorkNotice(DingTalkClients clients) : IAlertChannelSend
         }
 
         var result = answer.Value!;
-        return result.Reached > 0 ? new(AlertAttemptOutcome.Delivered, "proved")
+        return result.Reached > 0 ? new(AlertAttemptOutcome.Delivered, result.Refused == 0 ? "proved" : $"proved, but refused for {result.Refused} receiver(s) {result.FlowCode}".TrimEnd())
             : result.Refused > 0 ? new(AlertAttemptOutcome.Failed, $"refused for {result.Refused} receiver(s) {result.FlowCode}".TrimEnd())
             : new(AlertAttemptOutcome.Unproved, "nobody yet");
     }

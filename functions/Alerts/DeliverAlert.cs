@@ -247,7 +247,7 @@ public sealed partial class DeliverAlert(
         switch (attempt.Outcome)
         {
             case AlertAttemptOutcome.Delivered:
-                Log.Delivered(logger, progress.Id, channel.Name, progress.Attempts);
+                Log.Delivered(logger, progress.Id, channel.Name, progress.Attempts, attempt.Detail);
                 await _notices.SaveAsync(progress with { State = NoticeState.Delivered, NextAt = null }, cancellationToken);
                 return;
             case AlertAttemptOutcome.Unproved:
@@ -341,8 +341,8 @@ public sealed partial class DeliverAlert(
         [LoggerMessage(EventId = 1, Message = "Alert {Type} ({AlertId}): {Summary}")]
         public static partial void Alert(ILogger logger, LogLevel level, string type, string alertId, string summary);
 
-        [LoggerMessage(2, LogLevel.Information, "Alert message {Notice} was delivered to {Channel} with attempt {Attempt}")]
-        public static partial void Delivered(ILogger logger, string notice, string channel, int attempt);
+        [LoggerMessage(2, LogLevel.Information, "Alert message {Notice} was delivered to {Channel} with attempt {Attempt}: {Detail}")]
+        public static partial void Delivered(ILogger logger, string notice, string channel, int attempt, string detail);
 
         [LoggerMessage(3, LogLevel.Warning, "Alert message {Notice} did not reach {Channel} with attempt {Attempt}: {Detail}")]
         public static partial void AttemptFailed(ILogger logger, string notice, string channel, int attempt, string detail);

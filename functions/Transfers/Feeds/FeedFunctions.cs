@@ -12,7 +12,8 @@ namespace DingFlow.Transfers;
 /// counted, and deliveries of HR sources and people they keep that arrived in a DingFlow abroad.
 /// </summary>
 internal sealed partial class ProcessTransfers(
-    IInbox inbox, PeopleFeedOptions feeds, PeopleCounting counting, HeldPeopleCounting held, PseudonymKey key, DingTalkClients clients, ILogger<ProcessTransfers> logger)
+    IInbox inbox, PeopleFeedOptions feeds, PeopleCounting counting, HeldPeopleCounting held, ContactCounting contacts, FeedRetries retries, PseudonymKey key,
+    DingTalkClients clients, ILogger<ProcessTransfers> logger)
     : IQueueFunction
 {
     /// <inheritdoc/>
@@ -21,12 +22,7 @@ internal sealed partial class ProcessTransfers(
         ArgumentNullException.ThrowIfNull(message);
         if (HeldPeopleMessage.Read(message.Body.Span) is { } news)
         {
-            // A source whose data no longer come abroad, or that is gone from the settings, counts nobody.
-            if (feeds.OfHrSource(news.Source) is { } feed)
-            {
-                Log.Counted(logger, message.MessageId, feed.Source, await held.CountAsync(feed, news, cancellationToken));
-            }
-
+            await CountHeldAsync(news, message.MessageId, cancellationToken);
             return;
         }
 
@@ -58,6 +54,19 @@ internal sealed partial class ProcessTransfers(
         }
 
         await inbox.CompleteAsync(reference, cancellationToken);
+    }
+
+    /// <summary>A feed whose data no longer come abroad, or that is gone from the settings, counts nobody.</summary>
+    private async Task CountHeldAsync(HeldPeopleMessage news, string messageId, CancellationToken cancellationToken)
+    {
+        if (feeds.OfHrSource(news.Source) is { } feed)
+        {
+            Log.Counted(logger, messageId, feed.Source, await held.CountAsync(feed, news, cancellationToken));
+        }
+        else if (feeds.TenantOf(news.Source) is { } tenant && await contacts.CountAsync(tenant, cancellationToken) is not null)
+        {
+            await retries.LaterAsync(news.Source, news.Attempt + 1, cancellationToken);
+        }
     }
 
     private async Task CountArrivalsAsync(
@@ -133,16 +142,24 @@ internal sealed partial class ProcessTransfers(
 /// counted, and the rosters and provisioned users of HR sources that a DingFlow abroad keeps. Everybody counts anew each calendar year.
 /// </summary>
 internal sealed partial class CountDingTalkContacts(
-    PeopleFeedOptions feeds, DingTalkDirectory directory, PeopleCounting counting, HeldPeopleCounting held, IAlertSender alerts, TimeProvider time,
+    PeopleFeedOptions feeds, ContactCounting contacts, HeldPeopleCounting held, FeedRetries retries, IAlertSender alerts, TimeProvider time,
     ILogger<CountDingTalkContacts> logger) : ITimerFunction
 {
     /// <inheritdoc/>
     public async Task InvokeAsync(TimerTick tick, CancellationToken cancellationToken)
     {
         EntityStoreException? trouble = null;
+        List<string> unread = [];
         foreach (var (tenant, ofTenant) in feeds.Tenants)
         {
-            await AttemptAsync(ofTenant[0], () => CountTenantAsync(tenant, ofTenant, cancellationToken));
+            await AttemptAsync(ofTenant[0], async () =>
+            {
+                if (await contacts.CountAsync(tenant, cancellationToken) is { } status)
+                {
+                    unread.Add(ofTenant[0].Source);
+                    await alerts.SendAsync(Failed(tenant, ofTenant[0].Exporter.Id, status.ToString()), cancellationToken);
+                }
+            });
         }
 
         foreach (var feed in feeds.HrSources.Values)
@@ -152,6 +169,11 @@ internal sealed partial class CountDingTalkContacts(
                 var (people, recorded) = await held.CountAllAsync(feed, cancellationToken);
                 Log.Counted(logger, feed.Source, people, recorded);
             });
+        }
+
+        foreach (var source in unread)
+        {
+            await retries.LaterAsync(source, 1, cancellationToken);
         }
 
         if (trouble is not null)
@@ -170,40 +192,13 @@ internal sealed partial class CountDingTalkContacts(
             {
                 Log.StoreFailed(logger, feed.Source, exception);
                 trouble = exception;
+                unread.Add(feed.Source);
             }
             catch (Exception exception) when (exception is UnusableMessageException or LedgerMismatchException or LedgerRefusalException)
             {
                 Log.NotCounted(logger, feed.Source, exception.Message);
                 await alerts.SendAsync(NotCounted(feed, exception.Message), cancellationToken);
             }
-        }
-    }
-
-    private async Task CountTenantAsync(string tenant, IReadOnlyList<PeopleFeed> ofTenant, CancellationToken cancellationToken)
-    {
-        var contacts = await directory.ListAsync(tenant, cancellationToken);
-        if (contacts is not { IsOk: true, Value: { } users })
-        {
-            Log.Failed(logger, tenant, contacts.Status, contacts.Code);
-            await alerts.SendAsync(Failed(tenant, ofTenant[0].Exporter.Id, contacts.Status.ToString()), cancellationToken);
-            return;
-        }
-
-        var present = users.Select(static user => user.UserId).ToHashSet(StringComparer.Ordinal);
-        List<DirectoryEntry> left = [];
-        await foreach (var known in directory.KnownAsync(tenant, cancellationToken))
-        {
-            if (!present.Contains(known.UserId))
-            {
-                left.Add(known);
-            }
-        }
-
-        foreach (var feed in ofTenant)
-        {
-            List<FeedPerson> people = [.. users.Select(user => FeedPeople.Of(feed, user))];
-            List<FeedPerson> former = [.. left.Select(entry => FeedPeople.OfUserId(feed, entry.UserId))];
-            Log.Counted(logger, feed.Source, people.Count, await counting.CountAllAsync(feed, people, former, cancellationToken));
         }
     }
 
@@ -247,9 +242,6 @@ internal sealed partial class CountDingTalkContacts(
 
         [LoggerMessage(4, LogLevel.Error, "The people of {Source} could not be counted: {Why}")]
         public static partial void NotCounted(ILogger logger, string source, string why);
-
-        [LoggerMessage(2, LogLevel.Error, "The contact list of DingTalk tenant {Tenant} could not be read: {Status}, code {Code}")]
-        public static partial void Failed(ILogger logger, string tenant, Remote.RemoteStatus status, string? code);
     }
 }
 
@@ -282,7 +274,9 @@ internal static class PeopleFeedServices
         this IServiceCollection services, IConfiguration configuration, TransfersOptions options, SettingsFaults faults) => services
         .AddSingleton(PeopleFeedOptions.Read(configuration, options, faults))
         .AddSingleton<PeopleCounting>()
+        .AddSingleton<ContactCounting>()
         .AddSingleton<HeldPeopleCounting>()
+        .AddSingleton<FeedRetries>()
         .AddSingleton<IHeldPeopleListener, HeldPeopleNews>()
         .AddSingleton<IHostedService, RegionNotice>()
         .AddFunction<ProcessTransfers>()

@@ -5,17 +5,20 @@ using DingFlow.Messaging;
 namespace DingFlow.Transfers;
 
 /// <summary>
-/// A message on <see cref="Queues.Transfers"/>: a source named people whose data DingFlow keeps abroad, and they are to be counted. It
-/// names nobody.
+/// A message on <see cref="Queues.Transfers"/>: a source named people whose data DingFlow keeps abroad, or a feed could not be read before,
+/// and the people are to be counted. It names nobody.
 /// </summary>
 /// <param name="Kind">Always <c>held</c>.</param>
-/// <param name="Source">The source (<c>hr/{source}</c>).</param>
+/// <param name="Source">The feed (<see cref="PeopleFeed.Source"/>).</param>
 /// <param name="Id">The keeper's own id of one person; <see langword="null"/> for everybody of the source.</param>
 /// <param name="Version">Names the change.</param>
 /// <param name="At">When they were named: the same whenever the message is handled.</param>
 internal sealed record HeldPeopleMessage(string Kind, string Source, string? Id, string Version, DateTimeOffset At)
 {
     public const string KindOfIt = "held";
+
+    /// <summary>How often a feed that could not be read has been sent for; 0 when people were named.</summary>
+    public int Attempt { get; init; }
 
     /// <summary>Reads a body; <see langword="null"/> when it is another kind of message.</summary>
     public static HeldPeopleMessage? Read(ReadOnlySpan<byte> body)

@@ -78,6 +78,14 @@ public sealed record PeopleFeedOptions(
         return source.StartsWith(HrPrefix, StringComparison.Ordinal) ? HrSources.GetValueOrDefault(source[HrPrefix.Length..]) : null;
     }
 
+    /// <summary>The tenant of a feed's source (<c>dingtalk/{tenant}</c>); <see langword="null"/> when its people are not counted.</summary>
+    public string? TenantOf(string source)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        return source.StartsWith(TenantPrefix, StringComparison.Ordinal) && Tenants.ContainsKey(source[TenantPrefix.Length..]) ? source[TenantPrefix.Length..] : null;
+    }
+
+    private const string TenantPrefix = "dingtalk/";
     private const string HrPrefix = "hr/";
     private const string ReceivedMethod = "sync";
     private const string OperatorSetting = "DingFlow:Operator";
