@@ -1,3 +1,4 @@
+using System.Text.Json;
 using DingFlow.Messaging;
 using DingFlow.Storage;
 
@@ -8,16 +9,15 @@ namespace DingFlow.Audit;
 /// <param name="anchors">The anchors, where they are at hand: without them nothing tells whether days are missing at the end.</param>
 public sealed class ArchiveVerifier(AuditArchive archive, IAuditAnchors? anchors = null)
 {
-    private const int EntriesPerRow = 256;
-
     /// <summary>Verifies every archived day, from the first to the last.</summary>
     public async Task<AuditVerification> VerifyAsync(CancellationToken cancellationToken)
     {
         var removals = await RemovalsAsync(cancellationToken);
         var seals = new SealCheck();
         var (days, entries, withoutContent) = (0, 0L, 0L);
-        (string? first, AuditSeal? last, AuditFault? fault, var anchored) = (null, null, null, 0);
+        (string? first, AuditSeal? last, AuditFault? fault) = (null, null, null);
         var vouchedThrough = anchors is null ? null : await anchors.LastDayAsync(cancellationToken);
+        var checkedAnchors = new AnchorCheck(vouchedThrough);
         await foreach (var day in archive.DaysAsync(cancellationToken))
         {
             try
@@ -27,8 +27,7 @@ public sealed class ArchiveVerifier(AuditArchive archive, IAuditAnchors? anchors
                 fault = last.Day == day ? seals.Check(last) : new(AuditFaultKind.SealBroken, day, null, null, "The file holds the seal of another day.");
                 if (fault is null && vouchedThrough is not null)
                 {
-                    (fault, var isAnchored) = await VerifyAnchorAsync(last, vouchedThrough, cancellationToken);
-                    anchored += isAnchored ? 1 : 0;
+                    fault = checkedAnchors.Check(last, await anchors!.ReadAsync(day, cancellationToken));
                 }
 
                 if (fault is null)
@@ -56,21 +55,19 @@ public sealed class ArchiveVerifier(AuditArchive archive, IAuditAnchors? anchors
                 $"Days up to {vouchedThrough} were anchored, and are not in the archive.");
         }
 
-        return new(fault is null, first, last?.Day, days, entries, 0, withoutContent, anchored, vouchedThrough, last?.Day, 0, last?.Root, fault);
+        return new(
+            fault is null, first, last?.Day, days, entries, 0, withoutContent, checkedAnchors.Anchored, checkedAnchors.Stamped, checkedAnchors.StampedLate,
+            vouchedThrough, last?.Day, 0, last?.Root, fault);
     }
 
-    private async Task<(AuditFault? Fault, bool IsAnchored)> VerifyAnchorAsync(AuditSeal seal, string vouchedThrough, CancellationToken cancellationToken) =>
-        await anchors!.FindAsync(seal.Day, cancellationToken) is { } root
-            ? (root == seal.Root ? null : new(AuditFaultKind.AnchorMismatch, seal.Day, null, null, "The day's root is not the one that was anchored."), true)
-            : (string.CompareOrdinal(seal.Day, vouchedThrough) < 0
-                ? new(AuditFaultKind.AnchorMissing, seal.Day, null, null, "The day's anchor is not there, though a later day has one.") : null, false);
-
     /// <summary>
-    /// Restores what the store does not have: entries, chains, seals and hashes. Verify first: nothing is checked here. Returns how many
-    /// days were restored.
+    /// Restores what the store does not have: entries, chains, seals and hashes. An older copy of the database is completed; entries that it
+    /// holds behind the archive stay. Verify the archive first: here it is only compared with the store. Returns how many days were restored.
     /// </summary>
+    /// <exception cref="InvalidDataException">The store holds something else than the archive; nothing was written.</exception>
     public async Task<int> RestoreAsync(IEntityStore store, CancellationToken cancellationToken)
     {
+        await CompareAsync(store, cancellationToken);
         var seals = new AuditSeals(store);
         var restored = 0;
         await foreach (var day in archive.DaysAsync(cancellationToken))
@@ -83,20 +80,16 @@ public sealed class ArchiveVerifier(AuditArchive archive, IAuditAnchors? anchors
 
             var leaves = new MemoryStream();
             var keys = new AuditIndex.Keys();
-            var row = new List<AuditEntry>();
+            var rows = new ChainRestore(store, seal);
+            await rows.BeginAsync(cancellationToken);
             await foreach (var entry in archive.EntriesAsync(day, cancellationToken))
             {
                 leaves.Write(entry.Hash.Span);
                 keys.Add(entry);
-                if (row.Count == EntriesPerRow || (row.Count > 0 && row[0].Chain != entry.Chain))
-                {
-                    await PutAsync(store, row, cancellationToken);
-                }
-
-                row.Add(entry);
+                await rows.PutAsync(entry, cancellationToken);
             }
 
-            await PutAsync(store, row, cancellationToken);
+            await rows.EndAsync(cancellationToken);
             await seals.PutLeavesAsync(day, leaves.ToArray(), cancellationToken);
             await new AuditIndex(store, seals).PutAsync(day, keys, cancellationToken);
             await seals.AdvanceAsync(seal, await seals.ChainsAsync(cancellationToken), cancellationToken);
@@ -109,25 +102,46 @@ public sealed class ArchiveVerifier(AuditArchive archive, IAuditAnchors? anchors
         return restored;
     }
 
-    private static async Task PutAsync(IEntityStore store, List<AuditEntry> row, CancellationToken cancellationToken)
+    /// <summary>Refuses a store that went its own way since: to write over it would destroy what nobody else has.</summary>
+    private async Task CompareAsync(IEntityStore store, CancellationToken cancellationToken)
     {
-        if (row.Count == 0)
+        var seals = new AuditSeals(store);
+        await foreach (var day in archive.DaysAsync(cancellationToken))
         {
-            return;
-        }
+            var seal = await archive.SealAsync(day, cancellationToken);
+            if (await seals.FindAsync(day, cancellationToken) is { } known)
+            {
+                if (known.Root != seal.Root)
+                {
+                    throw new InvalidDataException($"The store has sealed {day} otherwise than the archive.");
+                }
 
-        var lines = new System.Buffers.ArrayBufferWriter<byte>();
-        row.ForEach(entry => AuditLines.Write(lines, entry));
-        var (chain, last) = (row[0].Chain, row[^1]);
-        List<EntityOperation> operations = [EntityOperation.Upsert(AuditRows.Entries(chain, row[0].Sequence, lines.WrittenSpan))];
-        var head = await store.GetAsync(AuditRows.EntriesTable, chain, AuditRows.HeadRow, cancellationToken);
-        if (head is null || AuditRows.ReadHead(head).Sequence < last.Sequence)
-        {
-            operations.Add(EntityOperation.Upsert(AuditRows.Head(chain, new(last.Sequence, last.Hash, last.RecordedAt, null))));
-        }
+                continue;
+            }
 
-        await store.SubmitAsync(EntityTransaction.Of(AuditRows.EntriesTable, operations), cancellationToken);
-        row.Clear();
+            var there = new Dictionary<(string Chain, long Sequence), ReadOnlyMemory<byte>>();
+            foreach (var part in seal.Chains)
+            {
+                await foreach (var entry in AuditChainReader.ReadAsync(store, part.Chain, part.First, part.Last, cancellationToken))
+                {
+                    there[(entry.Chain, entry.Sequence)] = entry.Hash;
+                }
+            }
+
+            if (there.Count == 0)
+            {
+                continue;
+            }
+
+            await foreach (var entry in archive.EntriesAsync(day, cancellationToken))
+            {
+                if (there.TryGetValue((entry.Chain, entry.Sequence), out var hash) && !hash.Span.SequenceEqual(entry.Hash.Span))
+                {
+                    throw new InvalidDataException(
+                        $"The store holds another entry {entry.Chain}/{entry.Sequence} than the archive of {day}: it went on by itself after it was copied.");
+                }
+            }
+        }
     }
 
     private async Task<(AuditFault? Fault, long Entries, long WithoutContent)> VerifyDayAsync(
@@ -169,6 +183,11 @@ public sealed class ArchiveVerifier(AuditArchive archive, IAuditAnchors? anchors
             return (missing, entries, withoutContent);
         }
 
+        if (PartCheck.MoreGone(seal.Day, withoutContent, removals) is { } moreGone)
+        {
+            return (moreGone, entries, withoutContent);
+        }
+
         return parts.TryDequeue(out var absent)
             ? (new(AuditFaultKind.Removed, seal.Day, absent.Chain, absent.First, "The entry is not there."), entries, withoutContent)
             : (Convert.ToHexStringLower(tree.Root()) == seal.MerkleRoot ? null : new(AuditFaultKind.SealBroken, seal.Day, null, null, "The entries do not lead to the Merkle root."), entries, withoutContent);
@@ -184,7 +203,7 @@ public sealed class ArchiveVerifier(AuditArchive archive, IAuditAnchors? anchors
             {
                 await foreach (var entry in archive.EntriesAsync(day, cancellationToken))
                 {
-                    removals.Add(entry.Kind, entry.Kind == AuditAudit.ContentExpired.Name ? entry.Read() : null);
+                    removals.Add(entry, entry.Kind == AuditAudit.ContentExpired.Name ? ContentOf(entry) : null);
                 }
             }
             catch (InvalidDataException)
@@ -194,5 +213,17 @@ public sealed class ArchiveVerifier(AuditArchive archive, IAuditAnchors? anchors
         }
 
         return removals;
+    }
+
+    private static AuditContent? ContentOf(AuditEntry entry)
+    {
+        try
+        {
+            return entry.Read();
+        }
+        catch (JsonException exception)
+        {
+            throw new InvalidDataException("The content of an archived entry is damaged.", exception);
+        }
     }
 }

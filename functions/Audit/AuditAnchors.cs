@@ -17,6 +17,12 @@ namespace DingFlow.Audit;
 /// <param name="Timestamp">The token of the time stamping authority over the root's 32 bytes (RFC 3161), base64, when one is configured.</param>
 public sealed record AuditAnchor(string Day, string Root, DateTimeOffset AnchoredAt, byte[]? Timestamp);
 
+/// <summary>A valid time stamp: its own time is what it proves.</summary>
+/// <param name="At">When the authority made it, UTC.</param>
+/// <param name="Authority">The name in the authority's certificate. Whoever relies on it compares the fingerprint.</param>
+/// <param name="Fingerprint">SHA-256 of the certificate, hex.</param>
+public sealed record AuditStamp(DateTimeOffset At, string Authority, string Fingerprint);
+
 /// <summary>
 /// The ends of all chains at a moment. It says of entries that are not sealed yet that they were there: whoever removes the newest ones,
 /// which no later entry remembers, is found out by it.
@@ -34,14 +40,18 @@ public sealed record AuditHeadNote(string Chain, long Sequence, string Hash);
 /// <summary>Anchors of days, and of the ends of chains in between.</summary>
 public interface IAuditAnchors
 {
+    /// <summary>There is no place for anchors.</summary>
+    bool IsNone { get; }
+
     /// <summary>The ends of chains that were anchored on a day (UTC, <c>yyyy-MM-dd</c>) and later, the earliest first.</summary>
     IAsyncEnumerable<AuditHeads> HeadsAsync(string fromDay, CancellationToken cancellationToken);
 
     /// <summary>The last day that was anchored; <see langword="null"/> when none was.</summary>
     Task<string?> LastDayAsync(CancellationToken cancellationToken);
 
-    /// <summary>The root that was anchored for a day; <see langword="null"/> when none was.</summary>
-    Task<string?> FindAsync(string day, CancellationToken cancellationToken);
+    /// <summary>The anchor of a day; <see langword="null"/> when there is none.</summary>
+    /// <exception cref="InvalidDataException">It is damaged.</exception>
+    Task<AuditAnchor?> ReadAsync(string day, CancellationToken cancellationToken);
 }
 
 /// <summary>Anchors as files: what is read of them.</summary>
@@ -50,6 +60,9 @@ public class AnchorReader(IAuditFiles files) : IAuditAnchors
     private protected const string HeadsPrefix = "heads/";
     private protected const string Suffix = ".json";
     private const string RootsPrefix = "anchors/";
+
+    /// <inheritdoc/>
+    public bool IsNone => files is NoFiles;
 
     /// <inheritdoc/>
     public async Task<string?> LastDayAsync(CancellationToken cancellationToken)
@@ -63,10 +76,10 @@ public class AnchorReader(IAuditFiles files) : IAuditAnchors
         return last;
     }
 
-    /// <inheritdoc/>
+    /// <summary>The root that was anchored for a day; <see langword="null"/> when none was.</summary>
     public async Task<string?> FindAsync(string day, CancellationToken cancellationToken) => (await ReadAsync(day, cancellationToken))?.Root;
 
-    /// <summary>The anchor of a day.</summary>
+    /// <inheritdoc/>
     public async Task<AuditAnchor?> ReadAsync(string day, CancellationToken cancellationToken)
     {
         await using var file = await files.OpenFirstAsync(NameOf(day), cancellationToken);
@@ -106,7 +119,8 @@ public class AnchorReader(IAuditFiles files) : IAuditAnchors
     {
         try
         {
-            return await JsonSerializer.DeserializeAsync(file, AuditSealJson.Default.AuditHeads, cancellationToken);
+            var heads = await JsonSerializer.DeserializeAsync(file, AuditSealJson.Default.AuditHeads, cancellationToken);
+            return heads?.Chains?.All(static note => note?.Chain is not null && note.Hash is not null) == true ? heads : throw new InvalidDataException($"The anchor {name} is damaged.");
         }
         catch (JsonException exception)
         {
@@ -121,9 +135,6 @@ public sealed class AuditAnchors(IAuditFiles files, AuditOptions options, HttpCl
     private const int MaximumToken = 64 * 1024;
 
     private readonly IAuditFiles _files = files;
-
-    /// <summary>Nothing is configured.</summary>
-    public bool IsNone => _files is NoFiles;
 
     /// <summary>Anchors a seal, once: an anchor that is there is never replaced.</summary>
     public async Task PutAsync(AuditSeal seal, CancellationToken cancellationToken)
@@ -156,9 +167,23 @@ public sealed class AuditAnchors(IAuditFiles files, AuditOptions options, HttpCl
     }
 
     /// <summary>Whether the token is a valid time stamp over the root; the signer's chain is for whoever relies on it to check.</summary>
-    public static bool IsStampOf(ReadOnlyMemory<byte> token, string root) =>
-        Rfc3161TimestampToken.TryDecode(token, out var decoded, out _)
-        && decoded.VerifySignatureForHash(Convert.FromHexString(root), HashAlgorithmName.SHA256, out _);
+    public static bool IsStampOf(ReadOnlyMemory<byte> token, string root) => StampOf(token, root) is not null;
+
+    /// <summary>When and by whom a token was made that is a valid time stamp over the root; <see langword="null"/> when it is none.</summary>
+    public static AuditStamp? StampOf(ReadOnlyMemory<byte> token, string root)
+    {
+        try
+        {
+            return Rfc3161TimestampToken.TryDecode(token, out var decoded, out _)
+                && decoded.VerifySignatureForHash(Convert.FromHexString(root), HashAlgorithmName.SHA256, out var signer)
+                ? new(decoded.TokenInfo.Timestamp.ToUniversalTime(), signer.Subject, signer.GetCertHashString(HashAlgorithmName.SHA256).ToLowerInvariant())
+                : null;
+        }
+        catch (CryptographicException)
+        {
+            return null;
+        }
+    }
 
     private async Task<byte[]> StampAsync(Uri authority, byte[] root, CancellationToken cancellationToken)
     {

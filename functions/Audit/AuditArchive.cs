@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Compression;
+using System.IO.Pipelines;
 using System.Text.Json;
 using DingFlow.Messaging;
 using DingFlow.Storage;
@@ -14,13 +15,25 @@ public sealed class AuditArchive(IEntityStore store, IAuditFiles files)
 {
     private const int FlushAt = 256 * 1024;
 
+    /// <summary>A content fits into a property of the store; an entry has one.</summary>
+    private const int LongestLine = 128 * 1024;
+
     /// <summary>Nothing is configured.</summary>
     public bool IsNone => files is NoFiles;
 
-    /// <summary>Writes the files of a day. <see langword="false"/>: they are there and may not be changed.</summary>
+    /// <summary>
+    /// Writes the files of a day. <see langword="false"/>: they are there and may not be changed. Nothing is written over another seal of the
+    /// day, and nothing that is not what was sealed: the archive is the evidence of what the store was.
+    /// </summary>
+    /// <exception cref="InvalidDataException">The archive holds the day sealed otherwise, or the store's entries are not those of the seal.</exception>
     public async Task<bool> PutAsync(AuditSeal seal, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(seal);
+        if (await FindSealAsync(seal.Day, cancellationToken) is { } archived && archived.Root != seal.Root)
+        {
+            throw new InvalidDataException($"The archive holds another seal of {seal.Day}; it stays as it is.");
+        }
+
         var temporary = Path.GetTempFileName();
         try
         {
@@ -99,8 +112,9 @@ public sealed class AuditArchive(IEntityStore store, IAuditFiles files)
     {
         try
         {
-            return await JsonSerializer.DeserializeAsync(file, AuditSealJson.Default.AuditSeal, cancellationToken)
-                ?? throw new InvalidDataException($"The archived seal of {day} is damaged.");
+            return await JsonSerializer.DeserializeAsync(file, AuditSealJson.Default.AuditSeal, cancellationToken) is { } seal && seal.IsWellFormed()
+                ? seal
+                : throw new InvalidDataException($"The archived seal of {day} is damaged.");
         }
         catch (JsonException exception)
         {
@@ -116,10 +130,17 @@ public sealed class AuditArchive(IEntityStore store, IAuditFiles files)
         await using var file = await files.OpenAsync(LinesName(day), cancellationToken)
             ?? throw new InvalidDataException($"The archive has no entries of {day}.");
         await using var zip = new GZipStream(file, CompressionMode.Decompress);
-        using var reader = new StreamReader(zip);
-        while (await ReadLineAsync(reader, cancellationToken) is { } line)
+        var reader = PipeReader.Create(zip, new(bufferSize: 64 * 1024));
+        try
         {
-            yield return AuditLines.Read(System.Text.Encoding.UTF8.GetBytes(line));
+            while (await ReadLineAsync(reader, cancellationToken) is { } line)
+            {
+                yield return AuditLines.Read(line);
+            }
+        }
+        finally
+        {
+            await reader.CompleteAsync();
         }
     }
 
@@ -129,25 +150,53 @@ public sealed class AuditArchive(IEntityStore store, IAuditFiles files)
 
     private static string SealName(string day) => $"days/{day[..4]}/{day[5..7]}/{day}{SealSuffix}";
 
-    private static async Task<string?> ReadLineAsync(StreamReader reader, CancellationToken cancellationToken)
+    /// <summary>The next line without its end; <see langword="null"/> behind the last. Of a file that was made to fill the memory only a line is read.</summary>
+    private static async Task<byte[]?> ReadLineAsync(PipeReader reader, CancellationToken cancellationToken)
     {
-        try
+        while (true)
         {
-            return await reader.ReadLineAsync(cancellationToken);
-        }
-        catch (InvalidDataException exception)
-        {
-            throw new InvalidDataException("The archived file is damaged.", exception);
+            ReadResult read;
+            try
+            {
+                read = await reader.ReadAsync(cancellationToken);
+            }
+            catch (InvalidDataException exception)
+            {
+                throw new InvalidDataException("The archived file is damaged.", exception);
+            }
+
+            if (read.Buffer.PositionOf((byte)'\n') is { } end)
+            {
+                var line = read.Buffer.Slice(0, end).ToArray();
+                reader.AdvanceTo(read.Buffer.GetPosition(1, end));
+                return line;
+            }
+
+            if (read.Buffer.Length > LongestLine || (read.IsCompleted && !read.Buffer.IsEmpty))
+            {
+                throw new InvalidDataException("The archived file holds a line that no writer writes.");
+            }
+
+            if (read.IsCompleted)
+            {
+                return null;
+            }
+
+            reader.AdvanceTo(read.Buffer.Start, read.Buffer.End);
         }
     }
 
     private async Task WriteLinesAsync(AuditSeal seal, Stream output, CancellationToken cancellationToken)
     {
         var buffer = new ArrayBufferWriter<byte>(FlushAt * 2);
+        var tree = new MerkleTree.Builder();
         foreach (var part in seal.Chains)
         {
+            var check = new PartCheck(seal.Day, part, default, AnyRemoval.Instance);
             await foreach (var entry in AuditChainReader.ReadAsync(store, part.Chain, part.First, part.Last, cancellationToken))
             {
+                Refuse(check.Check(entry));
+                tree.Add(entry.Hash.Span);
                 AuditLines.Write(buffer, entry);
                 if (buffer.WrittenCount >= FlushAt)
                 {
@@ -155,8 +204,29 @@ public sealed class AuditArchive(IEntityStore store, IAuditFiles files)
                     buffer.ResetWrittenCount();
                 }
             }
+
+            Refuse(check.End());
         }
 
+        Refuse(Convert.ToHexStringLower(tree.Root()) == seal.MerkleRoot ? null : new(AuditFaultKind.SealBroken, seal.Day, null, null, ""));
         await output.WriteAsync(buffer.WrittenMemory, cancellationToken);
+    }
+
+    private static void Refuse(AuditFault? fault)
+    {
+        if (fault is not null)
+        {
+            throw new InvalidDataException($"The entries of {fault.Day} are not those that were sealed; verify the trail.");
+        }
+    }
+
+    /// <summary>Whether a removal was lawful is another question: what is archived is what was sealed, with its content or without.</summary>
+    private sealed class AnyRemoval : IContentExpiry
+    {
+        public static AnyRemoval Instance { get; } = new();
+
+        public bool MayBeGone(string day, AuditEntry entry) => true;
+
+        public long? MostGone(string day) => null;
     }
 }

@@ -98,10 +98,15 @@ public static class AuditCommand
         await output.WriteLineAsync($"Entry {proof.Entry.Chain}/{proof.Entry.Sequence} ({proof.Entry.Kind}) was recorded at {proof.Entry.RecordedAt} and is sealed in {proof.Seal.Day}.");
         await output.WriteLineAsync($"Root of the day: {proof.Seal.Root}");
         await output.WriteLineAsync(proof.Anchor is { } anchor
-            ? $"The proof brings its anchor of {anchor.AnchoredAt:u}{(anchor.Timestamp is null ? "" : ", with a valid time stamp")}. Compare the root with the anchor where you keep it."
+            ? $"The proof brings its anchor of {anchor.AnchoredAt:u}{StampOf(anchor, proof.Seal.Root)}. Compare the root with the anchor where you keep it."
             : "Compare the root with the one that was anchored or noted elsewhere.");
         return Ok;
     }
+
+    /// <summary>What a time stamp proves: its own time, by an authority whose certificate the reader has to know.</summary>
+    private static string StampOf(AuditAnchor anchor, string root) => anchor.Timestamp is { } token && AuditAnchors.StampOf(token, root) is { } stamp
+        ? $", with a valid time stamp of {stamp.At:u} by {stamp.Authority} (certificate SHA-256 {stamp.Fingerprint})"
+        : "";
 
     private static async Task<bool> VerifyAsync(ArchiveVerifier archive, TextWriter output, CancellationToken cancellationToken)
     {
@@ -126,9 +131,18 @@ public static class AuditCommand
             return Broken;
         }
 
-        var restored = await archive.RestoreAsync(openStore(), cancellationToken);
-        await output.WriteLineAsync($"Restored {restored} days.");
-        return Ok;
+        try
+        {
+            var restored = await archive.RestoreAsync(openStore(), cancellationToken);
+            await output.WriteLineAsync($"Restored {restored} days.");
+            return Ok;
+        }
+        catch (InvalidDataException exception)
+        {
+            await output.WriteLineAsync(exception.Message);
+            await output.WriteLineAsync("Nothing was restored.");
+            return Broken;
+        }
     }
 
     /// <summary>The archive is read from files alone.</summary>

@@ -93,12 +93,13 @@ public sealed class FolderFiles(string directory) : IAuditFiles
     public async IAsyncEnumerable<string> ListAsync(string prefix, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         await Task.CompletedTask;
-        if (!Directory.Exists(directory))
+        var folder = PathOf(prefix[..(prefix.LastIndexOf('/') + 1)]);
+        if (!Directory.Exists(folder))
         {
             yield break;
         }
 
-        foreach (var name in Directory.EnumerateFiles(directory, "*", SearchOption.AllDirectories)
+        foreach (var name in Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)
             .Select(path => Path.GetRelativePath(directory, path).Replace(Path.DirectorySeparatorChar, '/'))
             .Where(name => name.StartsWith(prefix, StringComparison.Ordinal) && !name.EndsWith(".new", StringComparison.Ordinal))
             .Order(StringComparer.Ordinal))

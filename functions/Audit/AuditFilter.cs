@@ -26,6 +26,9 @@ public sealed record AuditFilter
     /// <summary>The exporter.</summary>
     public string? Exporter { get; init; }
 
+    /// <summary>Only what is about one of these exporters, whatever else is asked for: a key may be confined to them.</summary>
+    public IReadOnlySet<string>? ConfinedTo { get; init; }
+
     /// <summary>The parts that the index knows.</summary>
     internal IEnumerable<(string Type, string Value)> IndexedParts
     {
@@ -56,8 +59,9 @@ public sealed record AuditFilter
     /// <summary>Whether the entry is asked for. One whose content is gone is found by time and kind only.</summary>
     internal bool MatchesContent(AuditContent? content) =>
         (CaseId is null || content?.CaseId == CaseId) && (Subject is null || content?.Subject == Subject)
-        && (Principal is null || content?.Actor.Id == Principal) && (Exporter is null || content?.Exporter == Exporter);
+        && (Principal is null || content?.Actor.Id == Principal) && (Exporter is null || content?.Exporter == Exporter)
+        && (ConfinedTo is null || (content?.Exporter is { } exporter && ConfinedTo.Contains(exporter)));
 
     /// <summary>Something other than time and kind is asked for.</summary>
-    internal bool NeedsContent => CaseId is not null || Subject is not null || Principal is not null || Exporter is not null;
+    internal bool NeedsContent => CaseId is not null || Subject is not null || Principal is not null || Exporter is not null || ConfinedTo is not null;
 }

@@ -9,6 +9,11 @@ public sealed class ListAuditHolds(AuditHolds holds) : IHttpFunction
     public async Task InvokeAsync(HttpContext context)
     {
         ArgumentNullException.ThrowIfNull(context);
+        if (!await AuditQuery.MaySeeAllAsync(context))
+        {
+            return;
+        }
+
         await context.WriteJsonAsync(new AuditHoldListView(await holds.ListAsync(context.RequestAborted)), AuditApiJson.Default.AuditHoldListView);
     }
 }
@@ -80,7 +85,7 @@ internal static class AuditHoldRequests
     /// <summary>The body with its reason; <see langword="null"/> when a problem has been answered.</summary>
     public static async Task<AuditHoldRequest?> ReadAsync(HttpContext context)
     {
-        if (await context.ReadJsonAsync(AuditApiJson.Default.AuditHoldRequest, MaximumBody) is not { } request)
+        if (!await AuditQuery.MaySeeAllAsync(context) || await context.ReadJsonAsync(AuditApiJson.Default.AuditHoldRequest, MaximumBody) is not { } request)
         {
             return null;
         }

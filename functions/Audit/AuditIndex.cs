@@ -67,6 +67,32 @@ internal sealed class AuditIndex(IEntityStore store, AuditSeals seals)
         return days;
     }
 
+    /// <summary>Whether the index of a day knows all of these: what it does not know no search and no hold finds.</summary>
+    public async Task<bool> CoversAsync(string day, Keys keys, CancellationToken cancellationToken)
+    {
+        foreach (var bucket in keys.ByBucket)
+        {
+            if (await store.GetAsync(AuditRows.TrailTable, PartitionOf(bucket.Key), day, cancellationToken) is not { } row)
+            {
+                return false;
+            }
+
+            var bytes = InboxPayload.JoinChunks(row.Properties);
+            var known = new HashSet<ulong>();
+            for (var at = 0; at + AuditKeys.Size <= bytes.Length; at += AuditKeys.Size)
+            {
+                known.Add(BinaryPrimitives.ReadUInt64BigEndian(bytes.AsSpan(at)));
+            }
+
+            if (!known.IsSupersetOf(bucket))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
     private static int BucketOf(ulong key) => (int)(key % Buckets);
 
     private static string PartitionOf(int bucket) => string.Create(CultureInfo.InvariantCulture, $"index|{bucket:D2}");

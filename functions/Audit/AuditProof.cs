@@ -36,7 +36,7 @@ internal sealed record AuditProof(
         {
             Check(faults);
         }
-        catch (Exception exception) when (exception is FormatException or ArgumentException or NullReferenceException)
+        catch (Exception exception) when (exception is FormatException or ArgumentException or NullReferenceException or IndexOutOfRangeException)
         {
             faults.Add("The proof is malformed.");
         }
@@ -49,6 +49,12 @@ internal sealed record AuditProof(
         if (Format != FormatName)
         {
             faults.Add($"The format is not {FormatName}.");
+            return;
+        }
+
+        if (!Seal.IsWellFormed() || !AuditTrailOptions.IsValid(Entry.Chain) || !AuditKind.IsValid(Entry.Kind) || Entry.Retention is not ("legal" or "operational"))
+        {
+            faults.Add("The proof is malformed.");
             return;
         }
 

@@ -56,7 +56,7 @@ public sealed class SearchAuditSubject(AuditSearch search, AuditPseudonyms pseud
             return;
         }
 
-        var filter = new AuditFilter { Subject = subject, From = request.From, To = request.To, Kind = request.Kind };
+        var filter = new AuditFilter { Subject = subject, From = request.From, To = request.To, Kind = request.Kind, ConfinedTo = context.ConfinedExporters() };
         var limit = request.Limit?.ToString(CultureInfo.InvariantCulture) ?? "";
         if (await AuditQuery.IsKindAsync(context, request.Kind) && await AuditQuery.ReadPageAsync(context, limit, request.Next ?? "") is { } page)
         {
@@ -110,6 +110,12 @@ internal static class AuditQuery
             return null;
         }
 
+        if (Text("exporter") is { } exporter && !context.MayUseExporter(exporter))
+        {
+            await context.ProblemAsync(ProblemCode.Forbidden, "The key is confined to other exporters.");
+            return null;
+        }
+
         if (!TryTime(Text("from"), out var from) || !TryTime(Text("to"), out var to) || from >= to)
         {
             await context.ProblemAsync(ProblemCode.Malformed, "from and to must be times after RFC 3339 or days, and from before to.");
@@ -127,6 +133,7 @@ internal static class AuditQuery
                 Subject = Text("subject")?.ToLowerInvariant(),
                 Principal = Text("principal"),
                 Exporter = Text("exporter"),
+                ConfinedTo = context.ConfinedExporters(),
             }
             : null;
     }
@@ -191,6 +198,18 @@ internal static class AuditQuery
                 ("kind", filter.Kind), ("principal", filter.Principal),
             }.Where(static part => part.Item2 is not null).Select(static part => KeyValuePair.Create(part.Item1, part.Item2!))),
     };
+
+    /// <summary>Refuses what belongs to no single exporter to a key that is confined to some. <see langword="false"/>: a problem has been answered.</summary>
+    public static async Task<bool> MaySeeAllAsync(HttpContext context)
+    {
+        if (context.ConfinedExporters() is null)
+        {
+            return true;
+        }
+
+        await context.ProblemAsync(ProblemCode.Forbidden, "This belongs to no single exporter; the key is confined to some.");
+        return false;
+    }
 
     /// <summary>A time after RFC 3339 or a day, UTC; nothing is <see langword="null"/>.</summary>
     private static bool TryTime(string? text, out DateTimeOffset? time)

@@ -26,7 +26,7 @@ public sealed class AuditRounds(IEntityStore store, AuditSeals seals, AuditVerif
     {
         var now = time.GetUtcNow();
         var row = await store.GetAsync(AuditRows.TrailTable, Partition, Row, cancellationToken);
-        var (begun, through) = row is null ? (now, "") : (row.Properties.Require<DateTimeOffset>("BegunAt"), row.Properties.Require<string>("Day"));
+        var (begun, through) = ReadProgress(row, now);
         var days = await NextAsync(through, cancellationToken);
         if (days.Count == 0 && (row is null || now - begun >= BetweenRounds))
         {
@@ -53,6 +53,13 @@ public sealed class AuditRounds(IEntityStore store, AuditSeals seals, AuditVerif
 
         return results;
     }
+
+    /// <summary>A note that cannot be right is none: whoever writes that all is verified until the year 3000 does not end the rounds.</summary>
+    private static (DateTimeOffset Begun, string Through) ReadProgress(Entity? row, DateTimeOffset now) =>
+        row is not null && row.Properties.TryGetValue("BegunAt", out var at) && at is DateTimeOffset begun && begun <= now
+        && row.Properties.TryGetValue("Day", out var day) && day is string through && AuditDay.IsValid(through)
+            ? (begun, through)
+            : (now, "");
 
     private async Task<List<string>> NextAsync(string through, CancellationToken cancellationToken)
     {

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Serialization;
+using DingFlow.Messaging;
 
 namespace DingFlow.Audit;
 
@@ -24,8 +25,13 @@ public sealed record SealedChain(string Chain, long First, long Last, string Pre
 /// </summary>
 public sealed record AuditSeal
 {
+    /// <summary>Entries of a day: their hashes lie in memory together.</summary>
+    private const long MostEntries = 60_000_000;
+
+    private const int HexLength = 64;
+
     /// <summary>The root before the first seal.</summary>
-    public static string NoPrevious { get; } = new('0', 64);
+    public static string NoPrevious { get; } = new('0', HexLength);
 
     /// <summary>The day, UTC, <c>yyyy-MM-dd</c>.</summary>
     public required string Day { get; init; }
@@ -65,6 +71,17 @@ public sealed record AuditSeal
                 "dingflow-audit-day-1", day, count.ToString(CultureInfo.InvariantCulture), merkleRoot, previous,
                 .. chains.Select(static chain => string.Create(CultureInfo.InvariantCulture, $"{chain.Chain} {chain.First} {chain.Last} {chain.Previous} {chain.Head}")),
             ]))));
+
+    /// <summary>
+    /// Whether this can be a seal at all. One from a file or a row that somebody has changed may lack anything, or name numbers that no
+    /// memory holds; everything that works with a seal relies on this.
+    /// </summary>
+    internal bool IsWellFormed() =>
+        AuditDay.IsValid(Day) && Count is >= 0 and <= MostEntries && IsHash(MerkleRoot) && IsHash(Previous) && IsHash(Root) && Chains is not null
+        && Chains.All(static part => part is not null && AuditTrailOptions.IsValid(part.Chain) && part.First > 0 && part.Last >= part.First
+            && part.Last - part.First < MostEntries && IsHash(part.Previous) && IsHash(part.Head));
+
+    private static bool IsHash(string? text) => text is { Length: HexLength } && text.All(char.IsAsciiHexDigitLower);
 
     /// <summary>The root as it follows from everything else.</summary>
     public string ExpectedRoot() => RootOf(Day, Count, MerkleRoot, Previous, Chains);

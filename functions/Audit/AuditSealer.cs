@@ -20,7 +20,13 @@ public sealed partial class AuditSealer(IEntityStore store, AuditSeals seals, Ti
     public async Task<IReadOnlyList<AuditSeal>> SealAsync(CancellationToken cancellationToken)
     {
         List<AuditSeal> made = [];
-        var last = await seals.LastAsync(cancellationToken);
+        AuditSeal? last = null;
+        var ends = new Dictionary<string, SealedChain>(StringComparer.Ordinal);
+        await foreach (var seal in seals.ReadAsync(null, null, cancellationToken))
+        {
+            last = Follow(ends, seal);
+        }
+
         if (last is not null)
         {
             await RepairAsync(last, cancellationToken);
@@ -29,12 +35,19 @@ public sealed partial class AuditSealer(IEntityStore store, AuditSeals seals, Ti
         var now = time.GetUtcNow();
         while (await NextDayAsync(last, cancellationToken) is { } day && AuditDay.EndOf(day) <= now)
         {
-            var chains = await seals.ChainsAsync(cancellationToken);
+            // How far a chain is sealed is what the seals say: the note beside the chain may be older, or meddled with.
+            List<ChainState> chains =
+            [
+                .. (await seals.ChainsAsync(cancellationToken)).Select(chain => chain with
+                {
+                    SealedThrough = ends.GetValueOrDefault(chain.Chain)?.Last ?? 0, SealedHead = ends.GetValueOrDefault(chain.Chain)?.Head ?? AuditSeal.NoPrevious,
+                }),
+            ];
             var (seal, leaves, keys) = await MakeAsync(day, last, chains, now, cancellationToken);
             if (!await seals.AddAsync(seal, cancellationToken))
             {
                 // Another instance was quicker, maybe with an entry more or less; theirs counts.
-                last = await seals.FindAsync(day, cancellationToken) ?? throw new InvalidDataException($"The seal of {day} has gone.");
+                last = Follow(ends, await seals.FindAsync(day, cancellationToken) ?? throw new InvalidDataException($"The seal of {day} has gone."));
                 await RepairAsync(last, cancellationToken);
                 continue;
             }
@@ -42,10 +55,20 @@ public sealed partial class AuditSealer(IEntityStore store, AuditSeals seals, Ti
             await CompleteAsync(seal, leaves, keys, chains, cancellationToken);
             Log.Sealed(logger, day, seal.Count, seal.Root);
             made.Add(seal);
-            last = seal;
+            last = Follow(ends, seal);
         }
 
         return made;
+    }
+
+    private static AuditSeal Follow(Dictionary<string, SealedChain> ends, AuditSeal seal)
+    {
+        foreach (var part in seal.Chains)
+        {
+            ends[part.Chain] = part;
+        }
+
+        return seal;
     }
 
     /// <summary>The first day that has no seal: the one after the last, or the day of the oldest chain.</summary>

@@ -18,6 +18,7 @@ public sealed class AuditSeals(IEntityStore store)
     private const int LeavesPerRow = 8 * 1024;
 
     /// <summary>The seals from a day to another, both included, the earliest first.</summary>
+    /// <exception cref="InvalidDataException">One is damaged.</exception>
     public async IAsyncEnumerable<AuditSeal> ReadAsync(
         string? from, string? to, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -25,6 +26,16 @@ public sealed class AuditSeals(IEntityStore store)
         await foreach (var row in RowsAsync(SealsPartition, range, cancellationToken))
         {
             yield return Read(row);
+        }
+    }
+
+    /// <summary>All days that have a seal, the earliest first; without the seal where it is damaged.</summary>
+    internal async IAsyncEnumerable<(string Day, AuditSeal? Seal)> ReadAllAsync(
+        [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await foreach (var row in RowsAsync(SealsPartition, RowKeyRange.All, cancellationToken))
+        {
+            yield return (row.RowKey, TryRead(row));
         }
     }
 
@@ -68,9 +79,7 @@ public sealed class AuditSeals(IEntityStore store)
         List<ChainState> chains = [];
         await foreach (var row in RowsAsync(AuditRows.ChainsPartition, RowKeyRange.All, cancellationToken))
         {
-            chains.Add(new(
-                row.RowKey, row.Properties.Get<long>("SealedThrough"), row.Properties.Get<string>("SealedHead") ?? AuditSeal.NoPrevious,
-                row.Properties.Require<DateTimeOffset>("Since")));
+            chains.Add(ReadChain(row));
         }
 
         return chains;
@@ -155,16 +164,31 @@ public sealed class AuditSeals(IEntityStore store)
         while (continuation is not null);
     }
 
-    private static AuditSeal Read(Entity row)
+    private static AuditSeal Read(Entity row) => TryRead(row) ?? throw new InvalidDataException($"The seal of {row.RowKey} is damaged.");
+
+    private static AuditSeal? TryRead(Entity row)
     {
         try
         {
-            return JsonSerializer.Deserialize(InboxPayload.JoinChunks(row.Properties), AuditSealJson.Default.AuditSeal)
-                ?? throw new InvalidDataException($"The seal of {row.RowKey} is damaged.");
+            return JsonSerializer.Deserialize(InboxPayload.JoinChunks(row.Properties), AuditSealJson.Default.AuditSeal) is { } seal && seal.IsWellFormed() ? seal : null;
         }
         catch (Exception exception) when (exception is JsonException or KeyNotFoundException or InvalidCastException)
         {
-            throw new InvalidDataException($"The seal of {row.RowKey} is damaged.", exception);
+            return null;
+        }
+    }
+
+    private static ChainState ReadChain(Entity row)
+    {
+        try
+        {
+            return new(
+                row.RowKey, row.Properties.Get<long>("SealedThrough"), row.Properties.Get<string>("SealedHead") ?? AuditSeal.NoPrevious,
+                row.Properties.Require<DateTimeOffset>("Since"));
+        }
+        catch (Exception exception) when (exception is KeyNotFoundException or InvalidCastException)
+        {
+            throw new InvalidDataException($"The row of the chain {row.RowKey} is damaged.", exception);
         }
     }
 }

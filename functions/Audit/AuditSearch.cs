@@ -196,7 +196,7 @@ public sealed class AuditSearch(IEntityStore store, AuditSeals seals)
                     continue;
                 }
 
-                var reader = AuditChainReader.ReadAsync(store, part.Chain, first, part.Last, cancellationToken).GetAsyncEnumerator(cancellationToken);
+                var reader = AuditChainReader.ReadIntactAsync(store, part.Chain, first, part.Last, cancellationToken).GetAsyncEnumerator(cancellationToken);
                 readers.Add(reader);
                 if (await reader.MoveNextAsync())
                 {

@@ -10,25 +10,22 @@ public sealed partial class SealAudit(
     AuditSealer sealer, AuditSeals seals, AuditArchive archive, AuditAnchors anchors, AuditVerifier verifier, AuditRounds rounds, IEntityStore store,
     IAuditTrail trail, IAlertSender alerts, TimeProvider time, ILogger<SealAudit> logger) : ITimerFunction
 {
-    private const string ProgressPartition = "progress";
+    internal const string ProgressPartition = "progress";
+    internal const string Archive = "archive";
+    internal const string Anchor = "anchor";
 
     /// <inheritdoc/>
     public async Task InvokeAsync(TimerTick tick, CancellationToken cancellationToken)
     {
-        var made = await sealer.SealAsync(cancellationToken);
-        if (made.Count > 0)
-        {
-            await TellAsync(await verifier.VerifyAsync(made[0].Day, null, cancellationToken), cancellationToken);
-        }
-
+        await SealAsync(cancellationToken);
         if (!archive.IsNone)
         {
-            await CatchUpAsync("archive", async seal => await archive.PutAsync(seal, cancellationToken), cancellationToken);
+            await CatchUpAsync(Archive, archive.LastDayAsync, async seal => await archive.PutAsync(seal, cancellationToken), cancellationToken);
         }
 
         if (!anchors.IsNone)
         {
-            await CatchUpAsync("anchor", seal => anchors.PutAsync(seal, cancellationToken), cancellationToken);
+            await CatchUpAsync(Anchor, anchors.LastDayAsync, seal => anchors.PutAsync(seal, cancellationToken), cancellationToken);
             await AnchorHeadsAsync(cancellationToken);
         }
 
@@ -42,6 +39,28 @@ public sealed partial class SealAudit(
         {
             await TellAsync(
                 again[^1] with { From = again[0].From, Days = again.Sum(static day => day.Days), Entries = again.Sum(static day => day.Entries) }, cancellationToken);
+        }
+    }
+
+    /// <summary>Seals and verifies what it sealed. Where something is so damaged that no day can be sealed, people are told no less.</summary>
+    private async Task SealAsync(CancellationToken cancellationToken)
+    {
+        IReadOnlyList<AuditSeal> made;
+        try
+        {
+            made = await sealer.SealAsync(cancellationToken);
+        }
+        catch (InvalidDataException exception)
+        {
+            Log.NotSealed(logger, exception);
+            var result = await verifier.VerifyAsync(null, null, cancellationToken);
+            await TellAsync(result.Ok ? result with { Ok = false, FirstFault = new(AuditFaultKind.SealBroken, null, null, null, exception.Message) } : result, cancellationToken);
+            return;
+        }
+
+        if (made.Count > 0)
+        {
+            await TellAsync(await verifier.VerifyAsync(made[0].Day, null, cancellationToken), cancellationToken);
         }
     }
 
@@ -70,29 +89,36 @@ public sealed partial class SealAudit(
         }
     }
 
-    /// <summary>Does for each day what has not been done for it; a day that fails is tried again with the next run, and people are told.</summary>
-    private async Task CatchUpAsync(string what, Func<AuditSeal, Task> act, CancellationToken cancellationToken)
+    /// <summary>
+    /// Does for each day what has not been done for it; a day that fails is tried again with the next run, and people are told. How far it
+    /// was done is noted; a note that cannot be right is not believed, and what was done once is not done again where it has gone: the
+    /// verification names that.
+    /// </summary>
+    private async Task CatchUpAsync(
+        string what, Func<CancellationToken, Task<string?>> lastThere, Func<AuditSeal, Task> act, CancellationToken cancellationToken)
     {
-        var done = await store.GetAsync(AuditRows.TrailTable, ProgressPartition, what, cancellationToken) is { } row ? row.Properties.Require<string>("Day") : null;
-        await foreach (var seal in seals.ReadAsync(done is null ? null : AuditDay.Next(done), null, cancellationToken))
+        var day = AuditDay.Of(time.GetUtcNow());
+        try
         {
-            try
+            var noted = await store.GetAsync(AuditRows.TrailTable, ProgressPartition, what, cancellationToken) is { } row
+                && row.Properties.TryGetValue("Day", out var value) && value is string text && AuditDay.IsValid(text) && string.CompareOrdinal(text, day) < 0 ? text : null;
+            var done = noted ?? await lastThere(cancellationToken);
+            await foreach (var seal in seals.ReadAsync(done is null ? null : AuditDay.Next(done), null, cancellationToken))
             {
+                day = seal.Day;
                 await act(seal);
+                await store.SubmitAsync(
+                    EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Upsert(new Entity(ProgressPartition, what)
+                    {
+                        Properties = { ["Schema"] = 1, ["Day"] = seal.Day },
+                    })),
+                    cancellationToken);
             }
-            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or InvalidDataException)
-            {
-                Log.Failed(logger, what, seal.Day, exception);
-                await alerts.SendAsync(AuditAlerts.NotKept(what, seal.Day, time.GetUtcNow()), cancellationToken);
-                return;
-            }
-
-            await store.SubmitAsync(
-                EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Upsert(new Entity(ProgressPartition, what)
-                {
-                    Properties = { ["Schema"] = 1, ["Day"] = seal.Day },
-                })),
-                cancellationToken);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or InvalidDataException)
+        {
+            Log.Failed(logger, what, day, exception);
+            await alerts.SendAsync(AuditAlerts.NotKept(what, day, time.GetUtcNow()), cancellationToken);
         }
     }
 
@@ -100,6 +126,9 @@ public sealed partial class SealAudit(
     {
         [LoggerMessage(1, LogLevel.Error, "The {What} of {Day} could not be written; the next run tries again")]
         public static partial void Failed(ILogger logger, string what, string day, Exception exception);
+
+        [LoggerMessage(2, LogLevel.Critical, "No day can be sealed: something in the audit trail is damaged")]
+        public static partial void NotSealed(ILogger logger, Exception exception);
     }
 }
 

@@ -4,10 +4,12 @@ using DingFlow.Storage;
 namespace DingFlow.Audit;
 
 /// <summary>Recomputes the trail: every entry, every chain, every day's root, and the chain of the roots; names the first fault.</summary>
-public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSearch search, AuditRetentionPolicy policy, IAuditAnchors anchors,
-    AuditArchive archive, TimeProvider time)
+public sealed class AuditVerifier(
+    IEntityStore store, AuditSeals seals, AuditRetentionPolicy policy, IAuditAnchors anchors, AuditArchive archive, TimeProvider time)
 {
     private const int HashSize = 32;
+
+    private readonly AuditIndex _index = new(store, seals);
 
     /// <summary>Verifies the sealed days of a range and, when the range has no end, what is not sealed yet.</summary>
     /// <param name="from">The first day; <see langword="null"/> from the beginning.</param>
@@ -23,6 +25,7 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
         // A day that is not over is not sealed: whoever asks up to it asks for everything.
         to = to is not null && string.CompareOrdinal(to, AuditDay.Of(time.GetUtcNow())) >= 0 ? null : to;
         var run = new Run();
+        await using var notes = new HeadNotes(anchors, from ?? "", cancellationToken);
         try
         {
             await VerifySealsAsync(run, from, to, cancellationToken);
@@ -33,39 +36,54 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
                     break;
                 }
 
-                await VerifyDayAsync(run, seal, expiry, cancellationToken);
+                await VerifyDayAsync(run, seal, notes, expiry, cancellationToken);
             }
 
             if (run.Fault is null && to is null)
             {
                 await VerifyOpenAsync(run, expiry, cancellationToken);
-                run.Fault ??= await VerifyHeadsAsync(run, cancellationToken);
+                await notes.ReadThroughAsync(null);
             }
+
+            run.Fault ??= await VerifyNotesAsync(run, notes, cancellationToken);
         }
-        catch (InvalidDataException exception) when (run.Fault is null)
+        catch (Exception exception) when (run.Fault is null && IsDamage(exception))
         {
-            run.Fault = new(AuditFaultKind.SealBroken, run.Day, null, null, exception.Message);
+            // Whoever damages something must not gain by it that nothing is said.
+            run.Fault = new(
+                AuditFaultKind.SealBroken, run.Day, null, null,
+                exception is InvalidDataException ? exception.Message : $"Something that belongs to the trail is damaged ({exception.GetType().Name}).");
         }
 
         return new(
             run.Fault is null, run.Seals.FirstOrDefault()?.Day, run.Seals.LastOrDefault()?.Day, run.Seals.Count, run.Entries, run.OpenEntries,
-            run.WithoutContent, run.Anchored, run.VouchedThrough, run.ArchivedThrough, run.UnsealedDays, run.Seals.LastOrDefault()?.Root, run.Fault);
+            run.WithoutContent, run.Anchors.Anchored, run.Anchors.Stamped, run.Anchors.StampedLate, run.VouchedThrough, run.ArchivedThrough, run.UnsealedDays, run.Seals.LastOrDefault()?.Root, run.Fault);
     }
+
+    private static bool IsDamage(Exception exception) => exception is InvalidDataException or FormatException or OverflowException or ArgumentException
+        or KeyNotFoundException or InvalidCastException or IndexOutOfRangeException;
 
     /// <summary>The seals are checked from the very first: a root vouches for all before it.</summary>
     private async Task VerifySealsAsync(Run run, string? from, string? to, CancellationToken cancellationToken)
     {
         run.VouchedThrough = await anchors.LastDayAsync(cancellationToken);
+        run.Anchors = new(run.VouchedThrough);
         run.ArchivedThrough = await archive.LastDayAsync(cancellationToken);
-        await foreach (var seal in seals.ReadAsync(null, null, cancellationToken))
+        await foreach (var (day, read) in seals.ReadAllAsync(cancellationToken))
         {
+            if (read is not { } seal)
+            {
+                run.Fault = new(AuditFaultKind.SealBroken, day, null, null, "The seal is damaged.");
+                return;
+            }
+
             run.Last = seal;
             run.Day = seal.Day;
             var inRange = (from is null || string.CompareOrdinal(seal.Day, from) >= 0) && (to is null || string.CompareOrdinal(seal.Day, to) <= 0);
             run.Fault = run.SealCheck.Check(seal);
             if (run.Fault is null && inRange)
             {
-                run.Fault = await VerifyAnchorAsync(run, seal, cancellationToken) ?? await VerifyArchivedAsync(seal, cancellationToken);
+                run.Fault = run.Anchors.Check(seal, await anchors.ReadAsync(seal.Day, cancellationToken)) ?? await VerifyArchivedAsync(run, seal, cancellationToken);
             }
 
             if (run.Fault is not null)
@@ -82,25 +100,12 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
         run.Fault = await VerifyEndAsync(run, cancellationToken);
     }
 
-    /// <summary>Compares a seal with its anchor. One without is nothing unusual unless a later day has one.</summary>
-    private async Task<AuditFault?> VerifyAnchorAsync(Run run, AuditSeal seal, CancellationToken cancellationToken)
-    {
-        if (await anchors.FindAsync(seal.Day, cancellationToken) is not { } anchored)
-        {
-            return string.CompareOrdinal(seal.Day, run.VouchedThrough) < 0
-                ? new(AuditFaultKind.AnchorMissing, seal.Day, null, null, "The day's anchor is not there, though a later day has one.")
-                : null;
-        }
-
-        run.Anchored++;
-        return anchored == seal.Root ? null : new(AuditFaultKind.AnchorMismatch, seal.Day, null, null, "The day's root is not the one that was anchored.");
-    }
-
     /// <summary>Compares a seal with the archived one: whoever cuts days off and lets them be sealed anew has to change the archive, too.</summary>
-    private async Task<AuditFault?> VerifyArchivedAsync(AuditSeal seal, CancellationToken cancellationToken) =>
-        await archive.FindSealAsync(seal.Day, cancellationToken) is { } archived && archived.Root != seal.Root
-            ? new(AuditFaultKind.SealBroken, seal.Day, null, null, "The day's root is not the one that was archived.")
-            : null;
+    private async Task<AuditFault?> VerifyArchivedAsync(Run run, AuditSeal seal, CancellationToken cancellationToken) =>
+        await archive.FindSealAsync(seal.Day, cancellationToken) is { } archived
+            ? (archived.Root == seal.Root ? null : new(AuditFaultKind.SealBroken, seal.Day, null, null, "The day's root is not the one that was archived."))
+            : (string.CompareOrdinal(seal.Day, run.ArchivedThrough) < 0
+                ? new(AuditFaultKind.ArchiveMissing, seal.Day, null, null, "The day is not in the archive, though a later day is.") : null);
 
     /// <summary>No seal may be missing at the end, and no chain in the list of chains: what is not sealed is found through it.</summary>
     private async Task<AuditFault?> VerifyEndAsync(Run run, CancellationToken cancellationToken)
@@ -111,7 +116,13 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
             return new(AuditFaultKind.AnchorMismatch, next, null, null, $"Days up to {anchored} were anchored, and their seals are not there.");
         }
 
+        if (await GoneAsync(run, cancellationToken) is { } gone)
+        {
+            return gone;
+        }
+
         var chains = (await seals.ChainsAsync(cancellationToken)).ToDictionary(static chain => chain.Chain, StringComparer.Ordinal);
+        run.Chains = [.. chains.Keys.Order(StringComparer.Ordinal)];
         if (chains.Values.OrderBy(static chain => chain.Chain, StringComparer.Ordinal)
             .FirstOrDefault(chain => chain.SealedThrough > run.SealCheck.Ends.GetValueOrDefault(chain.Chain).Last) is { } cut)
         {
@@ -125,13 +136,28 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
 
         run.UnsealedDays = AuditDay.Between(
             next ?? (chains.Count == 0 ? null : AuditDay.Of(chains.Values.Min(static chain => chain.Since))), AuditDay.Of(time.GetUtcNow()));
-        return run.SealCheck.Ends.Keys.Order(StringComparer.Ordinal).FirstOrDefault(chain => !chains.ContainsKey(chain)) is { } gone
-            ? new(AuditFaultKind.Removed, null, gone, null, "The chain is not in the list of chains.")
+        return run.SealCheck.Ends.Keys.Order(StringComparer.Ordinal).FirstOrDefault(chain => !chains.ContainsKey(chain)) is { } unlisted
+            ? Unlisted(unlisted)
             : null;
     }
 
+    private static AuditFault Unlisted(string chain) => new(AuditFaultKind.Removed, null, chain, null, "The chain is not in the list of chains.");
+
+    /// <summary>What was anchored or archived once is there: whoever holds the files alone cannot take them away unnoticed.</summary>
+    private async Task<AuditFault?> GoneAsync(Run run, CancellationToken cancellationToken)
+    {
+        async Task<string?> NotedAsync(string what) =>
+            await store.GetAsync(AuditRows.TrailTable, SealAudit.ProgressPartition, what, cancellationToken) is { } row
+            && row.Properties.TryGetValue("Day", out var day) && day is string text && AuditDay.IsValid(text) ? text : null;
+        AuditFault? Missing(AuditFaultKind kind, string what, string? noted, string? there) => noted is not null && string.CompareOrdinal(noted, there) > 0
+            ? new(kind, there is null ? null : AuditDay.Next(there), null, null, $"Days up to {noted} had been written to the {what}, and are not there.")
+            : null;
+        return (anchors.IsNone ? null : Missing(AuditFaultKind.AnchorMissing, SealAudit.Anchor, await NotedAsync(SealAudit.Anchor), run.VouchedThrough))
+            ?? (archive.IsNone ? null : Missing(AuditFaultKind.ArchiveMissing, SealAudit.Archive, await NotedAsync(SealAudit.Archive), run.ArchivedThrough));
+    }
+
     private async Task VerifyDayAsync(
-        Run run, AuditSeal seal, Func<CancellationToken, Task<IContentExpiry>> expiry, CancellationToken cancellationToken)
+        Run run, AuditSeal seal, HeadNotes notes, Func<CancellationToken, Task<IContentExpiry>> expiry, CancellationToken cancellationToken)
     {
         run.Day = seal.Day;
         var leaves = await LeavesAsync(run, seal, cancellationToken);
@@ -140,13 +166,16 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
             return;
         }
 
-        var at = 0;
+        await notes.ReadThroughAsync(AuditDay.Next(seal.Day));
+        var (at, withoutContent, keys) = (0, 0L, new AuditIndex.Keys());
         foreach (var part in seal.Chains)
         {
-            var check = new PartCheck(seal.Day, part, leaves.AsMemory(at * HashSize, (int)part.Count * HashSize), run);
-            run.Fault = await VerifyPartAsync(run, check, part, expiry, cancellationToken);
+            var ofPart = leaves.AsMemory(at * HashSize, (int)part.Count * HashSize);
+            var check = new PartCheck(seal.Day, part, ofPart, run);
+            run.Fault = await VerifyPartAsync(run, check, part, keys, expiry, cancellationToken) ?? notes.Check(seal.Day, part, ofPart.Span);
             run.Entries += check.Checked;
             run.WithoutContent += check.WithoutContent;
+            withoutContent += check.WithoutContent;
             if (run.Fault is not null)
             {
                 return;
@@ -154,6 +183,10 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
 
             at += (int)part.Count;
         }
+
+        run.Fault = PartCheck.MoreGone(seal.Day, withoutContent, run.Expiry)
+            ?? (await _index.CoversAsync(seal.Day, keys, cancellationToken)
+                ? null : new(AuditFaultKind.IndexBroken, seal.Day, null, null, "The index does not lead to all entries of the day: searches and holds miss some."));
     }
 
     /// <summary>The list of hashes must lead to the sealed Merkle root; then each entry can be compared with the one that was sealed.</summary>
@@ -175,7 +208,8 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
     }
 
     private async Task<AuditFault?> VerifyPartAsync(
-        Run run, PartCheck check, SealedChain part, Func<CancellationToken, Task<IContentExpiry>> expiry, CancellationToken cancellationToken)
+        Run run, PartCheck check, SealedChain part, AuditIndex.Keys? keys, Func<CancellationToken, Task<IContentExpiry>> expiry,
+        CancellationToken cancellationToken)
     {
         try
         {
@@ -193,6 +227,8 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
                         ? fault with { Kind = AuditFaultKind.Reordered, Detail = "The entry stands in another place." }
                         : fault;
                 }
+
+                keys?.Add(entry);
             }
         }
         catch (InvalidDataException exception)
@@ -219,8 +255,10 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
     private async Task VerifyOpenAsync(Run run, Func<CancellationToken, Task<IContentExpiry>> expiry, CancellationToken cancellationToken)
     {
         run.Day = null;
-        foreach (var open in await search.OpenPartsAsync(run.Last, cancellationToken))
+        foreach (var chain in run.Chains)
         {
+            var (sealedThrough, sealedHead) = run.SealCheck.Ends.GetValueOrDefault(chain, (0, AuditSeal.NoPrevious));
+            var open = new SealedChain(chain, sealedThrough + 1, long.MaxValue - 1, sealedHead, "");
             var head = await store.GetAsync(AuditRows.EntriesTable, open.Chain, AuditRows.HeadRow, cancellationToken) is { } row
                 ? AuditRows.ReadHead(row)
                 : AuditHead.Empty;
@@ -237,7 +275,7 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
 
             var part = open with { Last = head.Sequence, Head = Convert.ToHexStringLower(head.Hash.Span) };
             var check = new PartCheck(null, part, default, run);
-            run.Fault = await VerifyPartAsync(run, check, part, expiry, cancellationToken);
+            run.Fault = await VerifyPartAsync(run, check, part, keys: null, expiry, cancellationToken);
             run.OpenEntries += check.Checked;
             run.Fault ??= await BeyondAsync(part, cancellationToken);
             if (run.Fault is not null)
@@ -247,24 +285,25 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
         }
     }
 
-    /// <summary>What the anchored ends of chains remember must be there: of the newest entries nothing else does.</summary>
-    private async Task<AuditFault?> VerifyHeadsAsync(Run run, CancellationToken cancellationToken)
+    /// <summary>What the anchored ends of chains remember of entries that no seal holds must be there: of the newest entries nothing else does.</summary>
+    private async Task<AuditFault?> VerifyNotesAsync(Run run, HeadNotes notes, CancellationToken cancellationToken)
     {
-        var known = new HashSet<AuditHeadNote>();
-        await foreach (var heads in anchors.HeadsAsync(run.Last?.Day ?? "", cancellationToken))
+        foreach (var (note, at) in notes.Behind(chain => run.SealCheck.Ends.GetValueOrDefault(chain).Last))
         {
-            foreach (var note in heads.Chains.Where(known.Add))
+            var entry = await AuditChainReader.ReadAsync(store, note.Chain, note.Sequence, note.Sequence, cancellationToken).FirstOrDefaultAsync(cancellationToken);
+            if (entry is null)
             {
-                var entry = await AuditChainReader.ReadAsync(store, note.Chain, note.Sequence, note.Sequence, cancellationToken).FirstOrDefaultAsync(cancellationToken);
-                if (entry is null)
-                {
-                    return new(AuditFaultKind.Removed, null, note.Chain, note.Sequence, $"The entry was the end of its chain at {heads.At:u}, and is not there.");
-                }
+                return new(AuditFaultKind.Removed, null, note.Chain, note.Sequence, $"The entry was the end of its chain at {at:u}, and is not there.");
+            }
 
-                if (Convert.ToHexStringLower(entry.Hash.Span) != note.Hash)
-                {
-                    return new(AuditFaultKind.Forged, null, note.Chain, note.Sequence, $"The entry is not the one that was the end of its chain at {heads.At:u}.");
-                }
+            if (Convert.ToHexStringLower(entry.Hash.Span) != note.Hash)
+            {
+                return HeadNotes.Forged(null, note, at);
+            }
+
+            if (!run.Chains.Contains(note.Chain, StringComparer.Ordinal))
+            {
+                return Unlisted(note.Chain);
             }
         }
 
@@ -293,6 +332,8 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
 
         public bool MayBeGone(string day, AuditEntry entry) => Expiry?.MayBeGone(day, entry) == true;
 
+        public long? MostGone(string day) => Expiry?.MostGone(day);
+
         public SealCheck SealCheck { get; } = new();
 
         public List<AuditSeal> Seals { get; } = [];
@@ -307,7 +348,10 @@ public sealed class AuditVerifier(IEntityStore store, AuditSeals seals, AuditSea
 
         public long WithoutContent { get; set; }
 
-        public int Anchored { get; set; }
+        public AnchorCheck Anchors { get; set; } = new(null);
+
+        /// <summary>The chains in the list of chains, in ordinal order.</summary>
+        public IReadOnlyList<string> Chains { get; set; } = [];
 
         public string? VouchedThrough { get; set; }
 

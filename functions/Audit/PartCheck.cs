@@ -66,6 +66,14 @@ internal sealed class PartCheck(string? day, SealedChain part, ReadOnlyMemory<by
         return null;
     }
 
+    /// <summary>
+    /// Compares how many entries of a day have no content with what the last removal records: whoever takes away what is held, on a day
+    /// from which other content went lawfully, is found out by the number.
+    /// </summary>
+    public static AuditFault? MoreGone(string day, long withoutContent, IContentExpiry? expiry) => withoutContent > 0 && expiry?.MostGone(day) is { } most && withoutContent > most
+        ? new(AuditFaultKind.ContentMissing, day, null, null, $"{withoutContent} entries of the day have no content; the removals record {most}.")
+        : null;
+
     /// <summary>Checks that all entries were there.</summary>
     public AuditFault? End() =>
         _next <= part.Last ? Fault(AuditFaultKind.Removed, _next, "The entry is not there.")

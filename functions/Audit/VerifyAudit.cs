@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
 using DingFlow.Storage;
@@ -82,7 +83,7 @@ public sealed class ProveAuditEntry(IEntityStore store, AuditSeals seals, AuditA
         if (context.Request.RouteValues["chain"] is not string chain || !AuditTrailOptions.IsValid(chain)
             || context.Request.RouteValues["sequence"] is not string text
             || !long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var sequence) || sequence < 1
-            || await FindAsync(chain, sequence, context.RequestAborted) is not { } entry)
+            || await FindAsync(chain, sequence, context.RequestAborted) is not { } entry || !MaySee(context, entry))
         {
             await context.ProblemAsync(ProblemCode.NotFound, "There is no such entry.");
             return;
@@ -115,9 +116,21 @@ public sealed class ProveAuditEntry(IEntityStore store, AuditSeals seals, AuditA
             AuditProof.Of(entry, seal, leaves, index, await anchors.ReadAsync(seal.Day, context.RequestAborted)), AuditApiJson.Default.AuditProof);
     }
 
+    private static bool MaySee(HttpContext context, AuditEntry entry)
+    {
+        try
+        {
+            return new AuditFilter { ConfinedTo = context.ConfinedExporters() }.MatchesContent(entry.Read());
+        }
+        catch (JsonException)
+        {
+            return context.ConfinedExporters() is null; // Damaged: what it was about nobody knows.
+        }
+    }
+
     private async Task<AuditEntry?> FindAsync(string chain, long sequence, CancellationToken cancellationToken)
     {
-        await foreach (var entry in AuditChainReader.ReadAsync(store, chain, sequence, sequence, cancellationToken))
+        await foreach (var entry in AuditChainReader.ReadIntactAsync(store, chain, sequence, sequence, cancellationToken))
         {
             return entry;
         }

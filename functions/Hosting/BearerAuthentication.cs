@@ -154,6 +154,17 @@ public static class Callers
             || context.User.HasClaim(BearerAuthentication.ExporterClaim, exporter.ToLowerInvariant());
     }
 
+    /// <summary>
+    /// The exporters that the caller's key is confined to, in lower case; <see langword="null"/> when it is confined to none. Whatever belongs
+    /// to no exporter, or to all, is not for a key that is confined.
+    /// </summary>
+    public static IReadOnlySet<string>? ConfinedExporters(this HttpContext context)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        var exporters = context.User.FindAll(BearerAuthentication.ExporterClaim).Select(static claim => claim.Value).ToHashSet(StringComparer.OrdinalIgnoreCase);
+        return exporters.Count == 0 ? null : exporters;
+    }
+
     /// <summary>The caller may act for the HR source: its key is confined to none (<c>Auth:ApiKeys:{name}:Sources</c>), or to this one among others.</summary>
     /// <param name="context">The request.</param>
     /// <param name="source">The source's name; case does not matter.</param>

@@ -103,7 +103,7 @@ internal static class AuditBenchmark
             await new AuditSealer(store, seals, time, NullLogger<AuditSealer>.Instance).SealAsync(CancellationToken.None);
             Say($"sealing a million:     {watch.Elapsed.TotalSeconds:N1} s");
             var search = new AuditSearch(store, seals);
-            var verifier = new AuditVerifier(store, seals, search, new AuditRetentionPolicy(new AuditOptions(), search), new NoAnchors(), new AuditArchive(store, new NoFiles()), time);
+            var verifier = new AuditVerifier(store, seals, new AuditRetentionPolicy(new AuditOptions(), search, time), new NoAnchors(), new AuditArchive(store, new NoFiles()), time);
             watch.Restart();
             var result = await verifier.VerifyAsync(null, null, CancellationToken.None);
             Say($"verifying a million:   {watch.Elapsed.TotalSeconds:N1} s (aim: under 60 s); {result.Entries:N0} entries, whole: {result.Ok}");
@@ -172,10 +172,12 @@ internal static class AuditBenchmark
 
     private sealed class NoAnchors : IAuditAnchors
     {
+        public bool IsNone => true;
+
         public IAsyncEnumerable<AuditHeads> HeadsAsync(string fromDay, CancellationToken cancellationToken) => AsyncEnumerable.Empty<AuditHeads>();
 
         public Task<string?> LastDayAsync(CancellationToken cancellationToken) => Task.FromResult<string?>(null);
 
-        public Task<string?> FindAsync(string day, CancellationToken cancellationToken) => Task.FromResult<string?>(null);
+        public Task<AuditAnchor?> ReadAsync(string day, CancellationToken cancellationToken) => Task.FromResult<AuditAnchor?>(null);
     }
 }

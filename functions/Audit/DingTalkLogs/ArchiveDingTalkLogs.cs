@@ -1,12 +1,9 @@
 using System.Globalization;
-using System.IO.Compression;
-using System.Text;
 using DingFlow.DingTalk;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
 using DingFlow.Remote;
 using DingFlow.Storage;
-using Newtonsoft.Json;
 
 namespace DingFlow.Audit;
 
@@ -42,6 +39,9 @@ public sealed partial class ArchiveDingTalkLogs(
 
     /// <summary>Days of one log in one run, so that catching up does not use up the month's calls.</summary>
     private const int DaysPerRun = 30;
+
+    /// <summary>Pages of one day: five million file records.</summary>
+    private const int MostPages = 10_000;
 
     /// <summary>Records that arrive late are still of their day after this.</summary>
     private static readonly TimeSpan Settled = TimeSpan.FromHours(2);
@@ -97,23 +97,25 @@ public sealed partial class ArchiveDingTalkLogs(
 
         for (var days = 0; next <= last && days < DaysPerRun; next = next.AddDays(1), days++)
         {
-            var (result, lines, count) = await ReadDayAsync(tenant, log, next, cancellationToken);
+            await using var lines = new LogLines();
+            var result = await ReadDayAsync(tenant, log, next, lines, cancellationToken);
             if (!result.IsOk)
             {
                 await ConcludeRefusalAsync(tenant, log, row, progress, result, now, cancellationToken);
                 return;
             }
 
-            progress = await StoreDayAsync(tenant, log, row, next, lines, count, cancellationToken);
+            progress = await StoreDayAsync(tenant, log, row, next, lines, cancellationToken);
         }
     }
 
-    private async Task<(RemoteResult Result, byte[] Lines, int Count)> ReadDayAsync(string tenant, DingTalkLog log, DateOnly day, CancellationToken cancellationToken)
+    /// <summary>Reads the pages of a day. Pages that do not lead to an end are no day: what is missing then nobody knows.</summary>
+    private async Task<RemoteResult> ReadDayAsync(string tenant, DingTalkLog log, DateOnly day, LogLines lines, CancellationToken cancellationToken)
     {
         var (from, to) = (StartOf(day), StartOf(day.AddDays(1)).AddMilliseconds(-1));
         var client = clients[tenant];
-        var lines = new StringBuilder();
-        var (count, next) = (0, (string?)null);
+        var asked = new HashSet<string>(StringComparer.Ordinal);
+        string? next = null;
         do
         {
             var page = log switch
@@ -124,35 +126,27 @@ public sealed partial class ArchiveDingTalkLogs(
             };
             if (page.Value is not { } read)
             {
-                return (page, [], 0);
+                return page;
             }
 
-            foreach (var record in read.Records)
+            if ((read.Next is { } following && !asked.Add(following)) || asked.Count > MostPages || !await lines.AddAsync(read.Records, cancellationToken))
             {
-                lines.Append(record.ToString(Formatting.None)).Append('\n');
-                count++;
+                return new RemoteResult(RemoteStatus.Unavailable) { Code = "endless-pages", RequestId = page.RequestId };
             }
 
-            // A cursor that does not move would be asked for ever.
-            next = read.Next == next ? null : read.Next;
+            next = read.Next;
         }
         while (next is not null);
 
-        return (new RemoteResult(RemoteStatus.Ok), Encoding.UTF8.GetBytes(lines.ToString()), count);
+        return new RemoteResult(RemoteStatus.Ok);
     }
 
-    private async Task<Entity> StoreDayAsync(string tenant, DingTalkLog log, string row, DateOnly day, byte[] lines, int count, CancellationToken cancellationToken)
+    private async Task<Entity> StoreDayAsync(string tenant, DingTalkLog log, string row, DateOnly day, LogLines lines, CancellationToken cancellationToken)
     {
         var text = day.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
-        if (count > 0)
+        var (content, payload) = await lines.EndAsync(cancellationToken);
+        if (lines.Count > 0)
         {
-            using var content = new MemoryStream();
-            await using (var zip = new GZipStream(content, CompressionLevel.Optimal, leaveOpen: true))
-            {
-                await zip.WriteAsync(lines, cancellationToken);
-            }
-
-            content.Position = 0;
             await archive.PutFileAsync($"dingtalk/{tenant}/{WordOf(log)}/{text[..4]}/{text}.jsonl.gz", content, cancellationToken);
         }
 
@@ -160,9 +154,9 @@ public sealed partial class ArchiveDingTalkLogs(
         await trail.SubmitAsync(
             EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Upsert(progress)),
             [
-                EventOf(DingTalkLogAudit.Kept, tenant, log, PayloadHash.Of(lines), null) with
+                EventOf(DingTalkLogAudit.Kept, tenant, log, payload, null) with
                 {
-                    Details = new Dictionary<string, string> { ["day"] = text, ["records"] = count.ToString(CultureInfo.InvariantCulture) },
+                    Details = new Dictionary<string, string> { ["day"] = text, ["records"] = lines.Count.ToString(CultureInfo.InvariantCulture) },
                 },
             ],
             cancellationToken);

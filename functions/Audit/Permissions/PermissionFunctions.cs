@@ -17,6 +17,11 @@ public sealed class GetPermissionReport(PermissionReports reports, IAuditTrail t
     public async Task InvokeAsync(HttpContext context)
     {
         ArgumentNullException.ThrowIfNull(context);
+        if (!await AuditQuery.MaySeeAllAsync(context))
+        {
+            return;
+        }
+
         var (fromText, toText) = (context.Request.Query["from"].ToString(), context.Request.Query["to"].ToString());
         if ((fromText.Length > 0 && !AuditDay.IsValid(fromText)) || (toText.Length > 0 && !AuditDay.IsValid(toText)))
         {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.IO.Compression;
 using System.Text;
 using DingFlow.Entra;
@@ -15,12 +16,16 @@ public sealed partial class PermissionLog(
     PermissionSources sources, EntraDirectory entra, IEntityStore store, IAuditTrail trail, TimeProvider time, ILogger<PermissionLog> logger)
 {
     private const string Partition = "permissions";
+    private const string ReportsRow = "reports|entra";
 
     /// <summary>Changes that one transaction describes; more are written in steps, each a reading between the two.</summary>
     private const int ChangesAtOnce = 60;
 
     /// <summary>Entra keeps its audit for 7 to 30 days, by edition.</summary>
     private static readonly TimeSpan Lookback = TimeSpan.FromDays(7);
+
+    /// <summary>Entra shows an activity minutes after it happened, some of them hours after; so far back it is asked again.</summary>
+    private static readonly TimeSpan Late = TimeSpan.FromDays(1);
 
     /// <summary>Reads every source and writes down what changed. Returns how many changes.</summary>
     public async Task<int> SnapshotAsync(CancellationToken cancellationToken)
@@ -115,11 +120,10 @@ public sealed partial class PermissionLog(
             return;
         }
 
-        const string row = "reports|entra";
+        var known = await store.GetAsync(AuditRows.TrailTable, Partition, ReportsRow, cancellationToken);
         var now = time.GetUtcNow();
-        var known = await store.GetAsync(AuditRows.TrailTable, Partition, row, cancellationToken);
-        var since = known?.Properties.Get<DateTimeOffset?>("Through") ?? now - Lookback;
-        var seen = (known?.Properties.Get<string>("Ids") ?? "").Split(',').ToHashSet(StringComparer.Ordinal);
+        var since = (known?.Properties.Get<DateTimeOffset?>("Through") ?? now - Lookback) - (known is null ? TimeSpan.Zero : Late);
+        var seen = ReadIds(known);
         var reports = await entra.ListRoleChangesAsync(since, cancellationToken);
         if (reports.Value is not { } found)
         {
@@ -127,34 +131,61 @@ public sealed partial class PermissionLog(
             return;
         }
 
-        var fresh = found.Where(report => !seen.Contains(report.Id)).OrderBy(static report => report.Data["at"], StringComparer.Ordinal).Take(ChangesAtOnce).ToList();
-        if (fresh.Count == 0)
+        var fresh = found.Where(report => !seen.ContainsKey(report.Id)).DistinctBy(static report => report.Id)
+            .Select(static report => (Report: report, At: DateTimeOffset.Parse(report.Data["at"], CultureInfo.InvariantCulture)))
+            .OrderBy(static one => one.At).ThenBy(static one => one.Report.Id, StringComparer.Ordinal).ToList();
+        var etag = known?.ETag;
+        foreach (var step in fresh.Chunk(ChangesAtOnce))
         {
-            return;
+            foreach (var (report, at) in step)
+            {
+                seen[report.Id] = at;
+            }
+
+            var through = seen.Values.Max();
+            foreach (var forgotten in seen.Where(one => one.Value < through - Late - Late).Select(static one => one.Key).ToList())
+            {
+                seen.Remove(forgotten);
+            }
+
+            var entity = new Entity(Partition, ReportsRow) { ETag = etag, Properties = { ["Schema"] = 2, ["Through"] = through } };
+            InboxPayload.AddChunks(entity.Properties, Compress(Encoding.UTF8.GetBytes(string.Join('\n', seen.Select(static one => $"{one.Key}\t{one.Value:O}")))));
+            var result = await trail.SubmitAsync(
+                EntityTransaction.Of(AuditRows.TrailTable, etag is null ? EntityOperation.Insert(entity) : EntityOperation.Replace(entity)),
+                [.. step.Select(static one => EventOf(one.Report, one.At))], cancellationToken);
+            if (!result.Committed)
+            {
+                return; // Another instance takes them over at the same time.
+            }
+
+            etag = result.ETags[0];
+        }
+    }
+
+    /// <summary>The reports that were taken over of late, by id, and when what they report happened.</summary>
+    private static Dictionary<string, DateTimeOffset> ReadIds(Entity? row)
+    {
+        if (row is null)
+        {
+            return new(StringComparer.Ordinal);
         }
 
-        var through = DateTimeOffset.Parse(fresh[^1].Data["at"], System.Globalization.CultureInfo.InvariantCulture);
-        var entity = new Entity(Partition, row)
+        if (row.Properties.Get<string>("Ids") is { } ids)
         {
-            ETag = known?.ETag,
-            Properties =
-            {
-                ["Schema"] = 1,
-                ["Through"] = through,
-                ["Ids"] = string.Join(',', found.Where(report => report.Data["at"] == fresh[^1].Data["at"]).Select(static report => report.Id).Take(200)),
-            },
-        };
-        await trail.SubmitAsync(
-            EntityTransaction.Of(AuditRows.TrailTable, known is null ? EntityOperation.Insert(entity) : EntityOperation.Replace(entity)),
-            [
-                .. fresh.Select(static report => PermissionEvents.Event(
-                    "entra", $"{report.Name} {report.Data["role"]}".Trim(), $"entra:{report.Data["target"]}", report.Data["by"],
-                    PayloadHash.Of(string.Join('\n', report.Data.OrderBy(static part => part.Key, StringComparer.Ordinal).Select(static part => part.Value))),
-                    DateTimeOffset.Parse(report.Data["at"], System.Globalization.CultureInfo.InvariantCulture), report.Id,
-                    report.Data["role"].Length > 0 ? [report.Data["role"]] : [], DirectionOf(report.Name))),
-            ],
-            cancellationToken);
+            // As it was written at first: those of the last moment only.
+            var through = row.Properties.Require<DateTimeOffset>("Through");
+            return ids.Split(',', StringSplitOptions.RemoveEmptyEntries).ToDictionary(static id => id, _ => through, StringComparer.Ordinal);
+        }
+
+        return Encoding.UTF8.GetString(Decompress(InboxPayload.JoinChunks(row.Properties))).Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Select(static line => line.Split('\t'))
+            .ToDictionary(static parts => parts[0], static parts => DateTimeOffset.Parse(parts[1], CultureInfo.InvariantCulture), StringComparer.Ordinal);
     }
+
+    private static AuditEvent EventOf(EntraHolding report, DateTimeOffset at) => PermissionEvents.Event(
+        "entra", $"{report.Name} {report.Data["role"]}".Trim(), $"entra:{report.Data["target"]}", report.Data["by"],
+        PayloadHash.Of(string.Join('\n', report.Data.OrderBy(static part => part.Key, StringComparer.Ordinal).Select(static part => part.Value))),
+        at, report.Id, report.Data["role"].Length > 0 ? [report.Data["role"]] : [], DirectionOf(report.Name));
 
     /// <summary>Activities are named "Add member to role", "Remove eligible member from role in PIM completed (permanent)" and the like.</summary>
     private static bool? DirectionOf(string? activity) =>

@@ -42,7 +42,7 @@ public sealed class PermissionSources(AuthOptions auth, DingTalkClients dingTalk
         foreach (var tenant in dingTalk.Tenants)
         {
             var list = await dingTalk[tenant].ListAdministratorsAsync(cancellationToken);
-            yield return list.Value is { } administrators
+            yield return list.Value is { Count: 0 } ? Nobody($"dingtalk/{tenant}") : list.Value is { } administrators
                 ? new($"dingtalk/{tenant}", Sorted(administrators.Select(one => new PermissionHolding(
                     PermissionEvents.AccountOf(pseudonyms, tenant, one.UserId), one.IsMain ? MainAdministrator : SubAdministrator))), null)
                 : Unread($"dingtalk/{tenant}", list);
@@ -55,7 +55,7 @@ public sealed class PermissionSources(AuthOptions auth, DingTalkClients dingTalk
         if (entra.IsConfigured)
         {
             var roles = await entra.ListRoleAssignmentsAsync(cancellationToken);
-            yield return roles.Value is { } assignments
+            yield return roles.Value is { Count: 0 } ? Nobody("entra") : roles.Value is { } assignments
                 ? new("entra", Sorted(assignments.Select(static role => new PermissionHolding(
                     $"{EntraPrefix}{role.Data["principal"]}", role.Data["scope"] == "/" ? role.Name ?? role.Data["definition"] : $"{role.Name ?? role.Data["definition"]} in {role.Data["scope"]}"))), null)
                 : Unread("entra", roles);
@@ -77,6 +77,11 @@ public sealed class PermissionSources(AuthOptions auth, DingTalkClients dingTalk
             return [Unread(source, roles)];
         }
 
+        if (known.Count == 0)
+        {
+            return [Nobody(source)]; // Every organisation has the roles that DingTalk gives it.
+        }
+
         List<PermissionHolding> holdings = [];
         foreach (var role in known.Where(static role => !s_administratorRoles.Contains(role.Name)))
         {
@@ -93,6 +98,9 @@ public sealed class PermissionSources(AuthOptions auth, DingTalkClients dingTalk
         var parts = holdings.ToLookup(static one => digits.Contains(one.Who[0], StringComparison.Ordinal) ? one.Who[0] : digits[0]);
         return [.. digits.Select(digit => new PermissionReading(source, Sorted(parts[digit]), null) { Part = $"roles-{digit}", Names = names })];
     }
+
+    /// <summary>No organisation is without anybody who administers it: an answer that says so is wrong, and is not taken for what it says.</summary>
+    private static PermissionReading Nobody(string source) => new(source, null, "An empty answer.");
 
     private static string Text(long id) => id.ToString(CultureInfo.InvariantCulture);
 

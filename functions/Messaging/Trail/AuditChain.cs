@@ -30,6 +30,7 @@ internal sealed class AuditChain(IEntityStore store, string name, TimeProvider t
     private readonly List<byte> _hashes = [];
     private readonly HashSet<ulong> _keys = [];
     private AuditHead? _head;
+    private bool _isListed;
     private long _lastOfOthers;
     private (long Left, long Found)? _shortened;
 
@@ -44,17 +45,15 @@ internal sealed class AuditChain(IEntityStore store, string name, TimeProvider t
             return;
         }
 
-        if (await store.GetAsync(AuditRows.EntriesTable, name, AuditRows.HeadRow, cancellationToken) is { } row)
+        if (!_isListed)
         {
-            _head = AuditRows.ReadHead(row);
-        }
-        else
-        {
-            // In the list before it has an entry, so that no sealing misses it. AlreadyExists: a process died in between.
+            // In the list before it has an entry, so that no sealing misses it; and again if somebody has taken it from there. AlreadyExists: it is.
             await store.SubmitAsync(
                 EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Insert(AuditRows.Chain(name, time.GetUtcNow()))), cancellationToken);
-            _head = AuditHead.Empty;
+            _isListed = true;
         }
+
+        _head = await store.GetAsync(AuditRows.EntriesTable, name, AuditRows.HeadRow, cancellationToken) is { } row ? AuditRows.ReadHead(row) : AuditHead.Empty;
 
         if (_head.Sequence < Known)
         {
@@ -268,6 +267,19 @@ internal static class AuditChainReader
                 {
                     yield return entry;
                 }
+            }
+        }
+    }
+
+    /// <summary>The same without lines that are damaged.</summary>
+    public static async IAsyncEnumerable<AuditEntry> ReadIntactAsync(
+        IEntityStore store, string chain, long first, long last, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await foreach (var row in RowsAsync(store, chain, first, last, cancellationToken))
+        {
+            foreach (var entry in AuditRows.ReadIntact(row).Where(entry => entry.Chain == chain && entry.Sequence >= first && entry.Sequence <= last))
+            {
+                yield return entry;
             }
         }
     }

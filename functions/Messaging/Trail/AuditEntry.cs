@@ -153,7 +153,10 @@ internal static class AuditLines
                 ReadMember(ref reader, line, ref parts);
             }
 
-            return parts.ToEntry();
+            // Whatever stands behind the entry would be hashed by nobody.
+            return reader.TokenType == JsonTokenType.EndObject && reader.BytesConsumed == line.Length
+                ? parts.ToEntry()
+                : throw new InvalidDataException("A line of the trail goes on behind its entry.");
         }
         catch (Exception exception) when (exception is JsonException or FormatException or InvalidOperationException or OverflowException)
         {
@@ -165,6 +168,7 @@ internal static class AuditLines
     {
         if (reader.ValueTextEquals("content"u8))
         {
+            Once(parts.Content is null);
             reader.Read();
             var start = (int)reader.TokenStartIndex;
             reader.Skip();
@@ -176,41 +180,58 @@ internal static class AuditLines
         reader.Read();
         if (name.SequenceEqual("sequence"u8))
         {
+            Once(parts.Sequence == 0);
             parts.Sequence = reader.GetInt64();
         }
         else if (name.SequenceEqual("recordedAt"u8))
         {
+            Once(parts.RecordedAt == default);
             parts.RecordedAt = reader.GetDateTimeOffset();
         }
         else if (name.SequenceEqual("contentHash"u8))
         {
+            Once(parts.ContentHash is null);
             parts.ContentHash = Hash(ref reader);
         }
         else if (name.SequenceEqual("previous"u8))
         {
+            Once(parts.Previous is null);
             parts.Previous = Hash(ref reader);
         }
         else if (name.SequenceEqual("hash"u8))
         {
+            Once(parts.Hash is null);
             parts.Hash = Hash(ref reader);
         }
         else if (name.SequenceEqual("retention"u8))
         {
+            Once(parts.Retention is null);
             parts.Retention = reader.ValueTextEquals("legal"u8) ? AuditRetention.Legal
                 : reader.ValueTextEquals("operational"u8) ? AuditRetention.Operational
                 : throw new InvalidDataException("A line of the trail names an unknown retention.");
         }
         else if (name.SequenceEqual("chain"u8))
         {
+            Once(parts.Chain is null);
             parts.Chain = reader.GetString();
         }
         else if (name.SequenceEqual("kind"u8))
         {
+            Once(parts.Kind is null);
             parts.Kind = reader.GetString();
         }
         else
         {
             throw new InvalidDataException("A line of the trail has an unknown member.");
+        }
+    }
+
+    /// <summary>Of a member that stands there twice, others might read the other one.</summary>
+    private static void Once(bool isFirst)
+    {
+        if (!isFirst)
+        {
+            throw new InvalidDataException("A line of the trail has a member twice.");
         }
     }
 
@@ -233,13 +254,13 @@ internal static class AuditLines
         public ReadOnlyMemory<byte>? Content;
 
         public readonly AuditEntry ToEntry() =>
-            Chain is not null && Kind is not null && Sequence > 0 && RecordedAt != default && Retention is { } retention
+            AuditTrailOptions.IsValid(Chain) && AuditKind.IsValid(Kind) && Sequence > 0 && RecordedAt != default && Retention is { } retention
             && ContentHash is not null && Previous is not null && Hash is not null
                 ? new()
                 {
-                    Chain = Chain, Sequence = Sequence, RecordedAt = RecordedAt, Kind = Kind, Retention = retention,
+                    Chain = Chain!, Sequence = Sequence, RecordedAt = RecordedAt, Kind = Kind!, Retention = retention,
                     ContentHash = ContentHash, Previous = Previous, Hash = Hash, Content = Content,
                 }
-                : throw new InvalidDataException("A line of the trail lacks a member.");
+                : throw new InvalidDataException("A line of the trail lacks a member, or names a chain or kind that cannot be.");
     }
 }

@@ -31,7 +31,10 @@ internal static class AuditRows
     /// <summary>The rows of a chain that hold nothing but entries from a number on. The row before may hold some as well: see <see cref="AuditChainReader"/>.</summary>
     public static RowKeyRange EntriesFrom(long first) => new(EntryRow(first), "e}");
 
-    public static long FirstOf(string rowKey) => long.Parse(rowKey.AsSpan(EntryPrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture);
+    /// <exception cref="InvalidDataException">No writer makes such a row.</exception>
+    public static long FirstOf(string rowKey) => long.TryParse(rowKey.AsSpan(EntryPrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var first)
+        ? first
+        : throw new InvalidDataException("A row of the trail has a key that no writer makes.");
 
     public static Entity Head(string chain, AuditHead head) => new(chain, HeadRow)
     {
@@ -39,9 +42,20 @@ internal static class AuditRows
         Properties = { ["Schema"] = SchemaVersion, ["Sequence"] = head.Sequence, ["Hash"] = head.Hash.ToArray(), ["At"] = head.At },
     };
 
-    public static AuditHead ReadHead(Entity entity) => new(
-        entity.Properties.Require<long>("Sequence"), entity.Properties.Require<byte[]>("Hash"),
-        entity.Properties.Require<DateTimeOffset>("At"), entity.ETag);
+    /// <exception cref="InvalidDataException">It is damaged.</exception>
+    public static AuditHead ReadHead(Entity entity)
+    {
+        try
+        {
+            return new(
+                entity.Properties.Require<long>("Sequence"), entity.Properties.Require<byte[]>("Hash"),
+                entity.Properties.Require<DateTimeOffset>("At"), entity.ETag);
+        }
+        catch (Exception exception) when (exception is KeyNotFoundException or InvalidCastException)
+        {
+            throw new InvalidDataException($"The row of the end of {entity.PartitionKey} is damaged.", exception);
+        }
+    }
 
     /// <summary>A row of lines that were not written together, or from which content was taken.</summary>
     public static Entity Entries(string chain, long first, ReadOnlySpan<byte> lines)
@@ -71,7 +85,52 @@ internal static class AuditRows
     /// <exception cref="InvalidDataException">A line is damaged.</exception>
     public static IEnumerable<AuditEntry> ReadEntries(Entity entity)
     {
-        ReadOnlyMemory<byte> rest = InboxPayload.JoinChunks(entity.Properties);
+        foreach (var line in LinesOf(entity))
+        {
+            yield return AuditLines.Read(line);
+        }
+    }
+
+    /// <summary>The same without lines that are damaged: the verification names those, and a search finds all others.</summary>
+    public static IEnumerable<AuditEntry> ReadIntact(Entity entity)
+    {
+        using var lines = LinesOf(entity).GetEnumerator();
+        while (true)
+        {
+            AuditEntry? entry = null;
+            try
+            {
+                if (!lines.MoveNext())
+                {
+                    yield break;
+                }
+
+                entry = AuditLines.Read(lines.Current);
+            }
+            catch (InvalidDataException)
+            {
+                // The next line may be whole. Behind a row that cannot be read at all there is none.
+            }
+
+            if (entry is not null)
+            {
+                yield return entry;
+            }
+        }
+    }
+
+    private static IEnumerable<ReadOnlyMemory<byte>> LinesOf(Entity entity)
+    {
+        ReadOnlyMemory<byte> rest;
+        try
+        {
+            rest = InboxPayload.JoinChunks(entity.Properties);
+        }
+        catch (Exception exception) when (exception is KeyNotFoundException or InvalidCastException)
+        {
+            throw new InvalidDataException("A row of the trail has no lines.", exception);
+        }
+
         while (!rest.IsEmpty)
         {
             var end = rest.Span.IndexOf((byte)'\n');
@@ -80,7 +139,7 @@ internal static class AuditRows
                 throw new InvalidDataException("A row of the trail ends within a line.");
             }
 
-            yield return AuditLines.Read(rest[..end]);
+            yield return rest[..end];
             rest = rest[(end + 1)..];
         }
     }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using DingFlow.Settings;
@@ -11,8 +12,14 @@ public sealed record AuditTrailOptions
     private const int MaximumLength = 40;
 
     /// <summary>
-    /// The name of this writer's chain (<c>Audit:Writer</c>). The default is <c>main</c> when standalone, else made from the instance's id.
-    /// Two writers of one name share a chain, which is safe and slower.
+    /// Chains that instances without a name share. Instances come and go, and a chain stays for ever: each of them is read by every search
+    /// and every verification.
+    /// </summary>
+    private const int SharedChains = 32;
+
+    /// <summary>
+    /// The name of this writer's chain (<c>Audit:Writer</c>). The default is <c>main</c> when standalone, else one of 32, made from the
+    /// instance's id. Two writers of one name share a chain, which is safe and slower.
     /// </summary>
     public string Writer { get; init; } = "main";
 
@@ -35,8 +42,9 @@ public sealed record AuditTrailOptions
 
     private static string DefaultWriter(IConfiguration configuration) => HostingOptions.ModeOf(configuration) == HostMode.Standalone
         ? "main"
-        : "i-" + Convert.ToHexStringLower(
-            SHA256.HashData(Encoding.UTF8.GetBytes(configuration["WEBSITE_INSTANCE_ID"] ?? Environment.MachineName)).AsSpan(0, 6));
+        : string.Create(
+            CultureInfo.InvariantCulture,
+            $"i-{SHA256.HashData(Encoding.UTF8.GetBytes(configuration["WEBSITE_INSTANCE_ID"] ?? Environment.MachineName))[0] % SharedChains:D2}");
 }
 
 /// <summary>Puts the audit trail into the program.</summary>

@@ -3,6 +3,7 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Security.Cryptography.Pkcs;
 using System.Security.Cryptography.X509Certificates;
+using System.Text.Json;
 using Azure.Core;
 using DingFlow.Audit;
 using DingFlow.Storage;
@@ -52,6 +53,55 @@ public sealed class AuditAnchorTests(AzuriteFixture azurite) : IDisposable
     }
 
     [Fact]
+    public async Task A_verification_checks_the_stamps_and_tells_those_that_were_made_late()
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        using var http = new HttpClient(new TimestampAuthority { Time = driver.Time });
+        var anchors = new AuditAnchors(
+            new FolderFiles(_files.Path), new AuditOptions { TimestampUrl = new Uri("https://tsa.example/") }, http, driver.Time);
+        var seals = await feature.Seals.ReadAsync(null, null, Cancellation).ToListAsync(Cancellation);
+        foreach (var (seal, at) in seals.Zip([driver.Time.GetUtcNow(), driver.Time.GetUtcNow().AddHours(1), driver.Time.GetUtcNow().AddDays(30)]))
+        {
+            driver.Time.SetUtcNow(at);
+            await anchors.PutAsync(seal, Cancellation);
+        }
+
+        Task<AuditVerification> VerifyAsync() =>
+            new AuditVerifier(driver.Real, feature.Seals, feature.Policy, anchors, feature.Archive, driver.Time).VerifyAsync("2026-11-24", "2026-11-26", Cancellation);
+        var result = await VerifyAsync();
+        Assert.Equal((null, 3, 3, 1), (result.FirstFault, result.Anchored, result.Stamped, result.StampedLate));
+
+        // A stamp of another day beside the right root; none; and no stamp at all that is one.
+        string PathOf(string day) => Path.Combine(_files.Path, "anchors", day + ".json");
+        var (first, second) = ((await anchors.ReadAsync("2026-11-24", Cancellation))!, (await anchors.ReadAsync("2026-11-25", Cancellation))!);
+        await WriteAsync(second with { Timestamp = first.Timestamp });
+        result = await VerifyAsync();
+        Assert.Equal((AuditFaultKind.AnchorMismatch, "2026-11-25"), (result.FirstFault!.Kind, result.FirstFault.Day));
+        await WriteAsync(second with { Timestamp = [1, 2, 3] });
+        Assert.Equal(AuditFaultKind.AnchorMismatch, (await VerifyAsync()).FirstFault!.Kind);
+        await WriteAsync(second with { Timestamp = null });
+        Assert.Equal((true, 3, 2), ((await VerifyAsync()).Ok, (await VerifyAsync()).Anchored, (await VerifyAsync()).Stamped));
+
+        // A proof carries the stamp; whoever checks it offline reads its time.
+        await WriteAsync(second);
+        var leaves = await feature.Seals.LeavesAsync(seals[1], Cancellation);
+        var entry = await TrailMeddling.EntryAsync(feature, "main", 6);
+        foreach (var (anchor, says) in new[] { (second, "a valid time stamp of 2026-11-27 09:00:00Z by CN=Authority of the tests"), (second with { Timestamp = first.Timestamp }, "The time stamp is not valid for this root.") })
+        {
+            await File.WriteAllTextAsync(
+                PathOf("proof"), JsonSerializer.Serialize(AuditProof.Of(entry, seals[1], leaves, 0, anchor), AuditApiJson.Default.AuditProof), Cancellation);
+            using var output = new StringWriter();
+            var code = await AuditCommand.RunAsync(["audit", "check", PathOf("proof")], output, () => throw new InvalidOperationException("No store."), Cancellation);
+            Assert.Equal(anchor == second ? AuditCommand.Ok : AuditCommand.Broken, code);
+            Assert.Contains(says, output.ToString(), StringComparison.Ordinal);
+        }
+
+        async Task WriteAsync(AuditAnchor anchor) =>
+            await File.WriteAllBytesAsync(PathOf(anchor.Day), JsonSerializer.SerializeToUtf8Bytes(anchor, AuditSealJson.Default.AuditAnchor), Cancellation);
+    }
+
+    [Fact]
     public async Task The_trail_is_the_same_over_table_storage()
     {
         await using var driver = new TrailDriver();
@@ -95,6 +145,8 @@ public sealed class AuditAnchorTests(AzuriteFixture azurite) : IDisposable
 
         public bool Refuses { get; init; }
 
+        public TimeProvider? Time { get; init; }
+
         protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
         {
             Assert.Equal("application/timestamp-query", request.Content!.Headers.ContentType!.MediaType);
@@ -134,7 +186,7 @@ public sealed class AuditAnchorTests(AzuriteFixture azurite) : IDisposable
             return writer.Encode();
         }
 
-        private static byte[] Info(Rfc3161TimestampRequest asked)
+        private byte[] Info(Rfc3161TimestampRequest asked)
         {
             var writer = new AsnWriter(AsnEncodingRules.DER);
             using (writer.PushSequence())
@@ -153,7 +205,7 @@ public sealed class AuditAnchorTests(AzuriteFixture azurite) : IDisposable
                 }
 
                 writer.WriteInteger(4711);
-                writer.WriteGeneralizedTime(new DateTimeOffset(2026, 11, 25, 0, 6, 0, TimeSpan.Zero), omitFractionalSeconds: true);
+                writer.WriteGeneralizedTime(Time?.GetUtcNow() ?? new DateTimeOffset(2026, 11, 25, 0, 6, 0, TimeSpan.Zero), omitFractionalSeconds: true);
                 writer.WriteInteger(asked.GetNonce()!.Value.Span);
             }
 

@@ -14,7 +14,7 @@ internal sealed class AuditFeature : IDisposable
     private readonly DataDirectory _files = new();
     private readonly HttpClient _http = new();
 
-    public AuditFeature(TrailDriver driver, AuditOptions? options = null, IEntityStore? store = null)
+    public AuditFeature(TrailDriver driver, AuditOptions? options = null, IEntityStore? store = null, IAuditFiles? files = null)
     {
         Driver = driver;
         Store = store ?? driver.Real;
@@ -24,11 +24,11 @@ internal sealed class AuditFeature : IDisposable
         Search = new(Store, Seals);
         Sealer = new(Store, Seals, driver.Time, NullLogger<AuditSealer>.Instance);
         Anchors = new(new FolderFiles(AnchorPath), Options, _http, driver.Time);
-        Policy = new(Options, Search);
-        Archive = new(Store, new FolderFiles(ArchivePath));
-        Verifier = new(Store, Seals, Search, Policy, Anchors, Archive, driver.Time);
+        Policy = new(Options, Search, driver.Time);
+        Archive = new(Store, files ?? new FolderFiles(ArchivePath));
+        Verifier = new(Store, Seals, Policy, Anchors, Archive, driver.Time);
         Rounds = new(Store, Seals, Verifier, Policy, driver.Time);
-        Holds = new(Trail, Seals, Search);
+        Holds = new(Store, Trail, Seals, Search);
         Expiry = new(Store, Trail, Seals, Holds, Policy, Archive, driver.Time, NullLogger<AuditExpiry>.Instance);
     }
 
@@ -67,9 +67,10 @@ internal sealed class AuditFeature : IDisposable
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     /// <summary>Three sealed days of two writers, and some entries that are not sealed yet.</summary>
-    public static async Task<AuditFeature> WithThreeDaysAsync(TrailDriver driver, AuditOptions? options = null)
+    public static async Task<AuditFeature> WithThreeDaysAsync(
+        TrailDriver driver, AuditOptions? options = null, IEntityStore? store = null, IAuditFiles? files = null)
     {
-        var feature = new AuditFeature(driver, options);
+        var feature = new AuditFeature(driver, options, store, files);
         var other = driver.Open("other", driver.Real);
         for (var day = 0; day < 3; day++)
         {
@@ -89,6 +90,10 @@ internal sealed class AuditFeature : IDisposable
         await feature.Trail.AppendAsync(TrailDriver.Event("open 2"), Cancellation);
         return feature;
     }
+
+    /// <summary>The hourly timer, as the program runs it.</summary>
+    public SealAudit SealTimer(IAlertSender alerts) =>
+        new(Sealer, Seals, Archive, Anchors, Verifier, Rounds, Store, Trail, alerts, Driver.Time, NullLogger<SealAudit>.Instance);
 
     public async Task<IReadOnlyList<AuditSeal>> SealAsync()
     {
@@ -119,5 +124,15 @@ internal sealed class AuditFeature : IDisposable
     {
         _http.Dispose();
         _files.Dispose();
+    }
+}
+
+/// <summary>What people would be told.</summary>
+internal sealed class SentAlerts : List<AlertMessage>, IAlertSender
+{
+    public Task SendAsync(AlertMessage alert, CancellationToken cancellationToken)
+    {
+        Add(alert);
+        return Task.CompletedTask;
     }
 }

@@ -1,12 +1,10 @@
-using System.Buffers;
-using System.Text;
 using System.Text.Json;
 using DingFlow.Audit;
 using DingFlow.Messaging;
 using DingFlow.Storage;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging.Abstractions;
+using static DingFlow.Tests.Audit.TrailMeddling;
 
 namespace DingFlow.Tests.Audit;
 
@@ -320,9 +318,7 @@ public sealed class AuditVerifierTests
         await using var driver = new TrailDriver();
         using var feature = await AuditFeature.WithThreeDaysAsync(driver);
         var alerts = new SentAlerts();
-        var timer = new SealAudit(
-            feature.Sealer, feature.Seals, feature.Archive, feature.Anchors, feature.Verifier, feature.Rounds, feature.Store, feature.Trail, alerts, driver.Time,
-            NullLogger<SealAudit>.Instance);
+        var timer = feature.SealTimer(alerts);
         driver.Time.Advance(TimeSpan.FromDays(30));
         for (var hour = 0; hour < 6; hour++)
         {
@@ -364,7 +360,7 @@ public sealed class AuditVerifierTests
         using var feature = await AuditFeature.WithThreeDaysAsync(driver);
         var anchors = new WaitingAnchors();
         using var function = new VerifyAudit(
-            new(feature.Store, feature.Seals, feature.Search, feature.Policy, anchors, feature.Archive, driver.Time), feature.Trail, driver.Time);
+            new(feature.Store, feature.Seals, feature.Policy, anchors, feature.Archive, driver.Time), feature.Trail, driver.Time);
         var (first, second, third) = (NewContext(), NewContext(), NewContext());
         var running = function.InvokeAsync(first);
         await function.InvokeAsync(second);
@@ -416,7 +412,7 @@ public sealed class AuditVerifierTests
         using var forged = await AuditFeature.WithThreeDaysAsync(forger);
         Assert.True((await forged.VerifyAsync()).Ok);
 
-        var verifier = new AuditVerifier(forger.Real, forged.Seals, forged.Search, forged.Policy, feature.Anchors, forged.Archive, forger.Time);
+        var verifier = new AuditVerifier(forger.Real, forged.Seals, forged.Policy, feature.Anchors, forged.Archive, forger.Time);
         var result = await verifier.VerifyAsync(null, null, Cancellation);
         Assert.Equal((AuditFaultKind.AnchorMismatch, "2026-11-24"), (result.FirstFault!.Kind, result.FirstFault.Day));
     }
@@ -436,29 +432,10 @@ public sealed class AuditVerifierTests
         {
             ("other 1.2", "other 1.3"), ("\"leafIndex\":7", "\"leafIndex\":6"), ("\"sequence\":8", "\"sequence\":9"), ("tests.lawful", "tests.awful_"),
             (seal.MerkleRoot, seal.Root), ("\"path\":[\"", "\"path\":[\"00"), ("proof-1", "proof-2"),
+            ("\"retention\":\"legal\"", "\"retention\":\"forever\""), ("\"chains\":[", "\"chains\":null,\"other\":["), ("\"kind\":\"tests.lawful", $"\"kind\":\"tests.{new string('x', 490)}"),
         })
         {
             Assert.NotEmpty(JsonSerializer.Deserialize(json.Replace(before, after, StringComparison.Ordinal), AuditApiJson.Default.AuditProof)!.Faults());
-        }
-    }
-
-    private static Task<Entity?> SealRowAsync(AuditFeature feature, string day) =>
-        feature.Driver.Real.GetAsync(AuditRows.TrailTable, "seals", day, Cancellation);
-
-    private static async Task WriteAsync(AuditFeature feature, params Entity[] rows)
-    {
-        foreach (var row in rows)
-        {
-            await feature.Driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Upsert(row)), Cancellation);
-        }
-    }
-
-    private static async Task RemoveAsync(AuditFeature feature, string chain, long from)
-    {
-        var rows = await feature.Driver.Real.QueryAsync(AuditRows.EntriesTable, chain, AuditRows.EntriesFrom(from), 1000, null, Cancellation);
-        foreach (var row in rows.Entities)
-        {
-            await feature.Driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.EntriesTable, EntityOperation.Delete(chain, row.RowKey)), Cancellation);
         }
     }
 
@@ -466,32 +443,6 @@ public sealed class AuditVerifierTests
     {
         RequestServices = new ServiceCollection().AddLogging().BuildServiceProvider(), Response = { Body = new MemoryStream() },
     };
-
-    /// <summary>Takes all days after one away, with whatever the store remembers of them.</summary>
-    private static async Task CutAfterAsync(AuditFeature feature, string day, long last)
-    {
-        var seal = (await feature.Seals.FindAsync(day, Cancellation))!;
-        foreach (var chain in (string[])["main", "other"])
-        {
-            await TruncateAsync(feature, chain, last);
-        }
-
-        await foreach (var later in feature.Seals.DaysAsync(AuditDay.Next(day), Cancellation))
-        {
-            await feature.Driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Delete("seals", later)), Cancellation);
-        }
-
-        await feature.Seals.AdvanceAsync(seal, await feature.Seals.ChainsAsync(Cancellation), Cancellation);
-    }
-
-    /// <summary>Takes everything behind an entry away, the head included, as somebody does who knows how the trail is made.</summary>
-    private static async Task TruncateAsync(AuditFeature feature, string chain, long last)
-    {
-        await RemoveAsync(feature, chain, last + 1);
-        var entry = await EntryAsync(feature, chain, last);
-        await feature.Driver.Real.SubmitAsync(
-            EntityTransaction.Of(AuditRows.EntriesTable, EntityOperation.Upsert(AuditRows.Head(chain, new(last, entry.Hash, entry.RecordedAt, null)))), Cancellation);
-    }
 
     private static async Task ExpectAsync(Func<AuditFeature, Task> tamper, AuditFaultKind kind, string? day, string? chain, long? sequence)
     {
@@ -505,55 +456,12 @@ public sealed class AuditVerifierTests
         Assert.Equal((kind, day, chain, sequence), (fault.Kind, fault.Day, fault.Chain, fault.Sequence));
     }
 
-    private static AuditEntry Forge(AuditEntry entry, string? content)
-    {
-        var forged = content is null ? entry : entry with { Content = Encoding.UTF8.GetBytes(content) };
-        var contentHash = Convert.FromHexString(PayloadHash.Of(forged.Content!.Value.Span).Hex!);
-        return forged with
-        {
-            ContentHash = contentHash,
-            Hash = AuditHash.OfEntry(entry.Chain, entry.Sequence, entry.RecordedAt, entry.Kind, entry.Retention, contentHash, entry.Previous.Span),
-        };
-    }
-
-    private static async Task<AuditEntry> EntryAsync(AuditFeature feature, string chain, long sequence) =>
-        await AuditChainReader.ReadAsync(feature.Driver.Real, chain, sequence, sequence, Cancellation).FirstAsync(Cancellation);
-
-    private static async Task RewriteAsync(AuditFeature feature, string chain, Func<AuditEntry, AuditEntry> rewrite)
-    {
-        await foreach (var row in AuditChainReader.RowsAsync(feature.Driver.Real, chain, 1, 1000, Cancellation))
-        {
-            await PutAsync(feature, chain, AuditRows.FirstOf(row.RowKey), [.. AuditRows.ReadEntries(row).Select(rewrite)]);
-        }
-    }
-
-    private static Task<TransactionResult> PutAsync(AuditFeature feature, string chain, long first, IReadOnlyList<AuditEntry> entries)
-    {
-        var lines = new ArrayBufferWriter<byte>();
-        foreach (var entry in entries)
-        {
-            AuditLines.Write(lines, entry);
-        }
-
-        return PutBytesAsync(feature, chain, first, lines.WrittenSpan.ToArray());
-    }
-
-    private static Task<TransactionResult> PutBytesAsync(AuditFeature feature, string chain, long first, byte[] lines) => feature.Driver.Real.SubmitAsync(
-        EntityTransaction.Of(AuditRows.EntriesTable, EntityOperation.Upsert(AuditRows.Entries(chain, first, lines))), Cancellation);
-
-    private sealed class SentAlerts : List<AlertMessage>, IAlertSender
-    {
-        public Task SendAsync(AlertMessage alert, CancellationToken cancellationToken)
-        {
-            Add(alert);
-            return Task.CompletedTask;
-        }
-    }
-
     /// <summary>Anchors that answer when they are told to.</summary>
     private sealed class WaitingAnchors : IAuditAnchors
     {
         public TaskCompletionSource Go { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public bool IsNone => false;
 
         public IAsyncEnumerable<AuditHeads> HeadsAsync(string fromDay, CancellationToken cancellationToken) => AsyncEnumerable.Empty<AuditHeads>();
 
@@ -563,6 +471,6 @@ public sealed class AuditVerifierTests
             return null;
         }
 
-        public Task<string?> FindAsync(string day, CancellationToken cancellationToken) => Task.FromResult<string?>(null);
+        public Task<AuditAnchor?> ReadAsync(string day, CancellationToken cancellationToken) => Task.FromResult<AuditAnchor?>(null);
     }
 }
