@@ -79,6 +79,9 @@ internal sealed class RecordedRemovals(TimeProvider? time = null) : IContentExpi
 {
     public const string Gone = "gone";
 
+    /// <summary>Clocks of instances differ, and one may be set back while a run lasts: that is no forgery.</summary>
+    private static readonly TimeSpan ClocksDiffer = TimeSpan.FromDays(1);
+
     private static readonly AuditOptions s_least = new();
 
     private readonly Dictionary<string, List<Removal>> _removals = new(StringComparer.Ordinal);
@@ -96,13 +99,14 @@ internal sealed class RecordedRemovals(TimeProvider? time = null) : IContentExpi
             _removals[day] = ofDay = [];
         }
 
-        ofDay.Add(new(content.OccurredAt < entry.RecordedAt ? content.OccurredAt : entry.RecordedAt, entry.RecordedAt, details));
+        var latest = entry.RecordedAt + ClocksDiffer;
+        ofDay.Add(new(content.OccurredAt < latest ? content.OccurredAt : latest, entry.RecordedAt, details));
     }
 
     /// <inheritdoc/>
     public bool MayBeGone(string day, AuditEntry entry) =>
         _removals.TryGetValue(day, out var ofDay)
-        && ofDay.Any(removal => removal.AsOf - entry.RecordedAt >= RetentionOf(removal.Rules, entry) && (time is null || removal.AsOf <= time.GetUtcNow()));
+        && ofDay.Any(removal => removal.AsOf - entry.RecordedAt >= RetentionOf(removal.Rules, entry) && (time is null || removal.AsOf <= time.GetUtcNow() + ClocksDiffer));
 
     /// <inheritdoc/>
     public long? MostGone(string day) =>

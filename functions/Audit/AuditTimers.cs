@@ -103,16 +103,16 @@ public sealed partial class SealAudit(
             var noted = await store.GetAsync(AuditRows.TrailTable, ProgressPartition, what, cancellationToken) is { } row
                 && row.Properties.TryGetValue("Day", out var value) && value is string text && AuditDay.IsValid(text) && string.CompareOrdinal(text, day) < 0 ? text : null;
             var done = noted ?? await lastThere(cancellationToken);
+            if (noted is null && done is not null)
+            {
+                await NoteAsync(what, done, cancellationToken);
+            }
+
             await foreach (var seal in seals.ReadAsync(done is null ? null : AuditDay.Next(done), null, cancellationToken))
             {
                 day = seal.Day;
                 await act(seal);
-                await store.SubmitAsync(
-                    EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Upsert(new Entity(ProgressPartition, what)
-                    {
-                        Properties = { ["Schema"] = 1, ["Day"] = seal.Day },
-                    })),
-                    cancellationToken);
+                await NoteAsync(what, seal.Day, cancellationToken);
             }
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or InvalidDataException)
@@ -121,6 +121,11 @@ public sealed partial class SealAudit(
             await alerts.SendAsync(AuditAlerts.NotKept(what, day, time.GetUtcNow()), cancellationToken);
         }
     }
+
+    private Task<TransactionResult> NoteAsync(string what, string day, CancellationToken cancellationToken) => store.SubmitAsync(
+        EntityTransaction.Of(
+            AuditRows.TrailTable, EntityOperation.Upsert(new Entity(ProgressPartition, what) { Properties = { ["Schema"] = 1, ["Day"] = day } })),
+        cancellationToken);
 
     private static partial class Log
     {

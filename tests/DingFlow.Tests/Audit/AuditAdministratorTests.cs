@@ -168,6 +168,10 @@ public sealed class AuditAdministratorTests
         var after = await FilesAsync(feature.ArchivePath);
         Assert.All(archived, file => Assert.Equal(file.Value, after[file.Key]));
         Assert.Contains(alerts, static alert => alert.Type == "audit.trail_broken");
+        Assert.Contains(alerts, static alert => alert.Type == "audit.day_not_kept" && alert.About == "archive");
+        Assert.False((await feature.VerifyAsync()).Ok);
+        Directory.Delete(feature.AnchorPath, recursive: true);
+        await driver.Real.SubmitAsync(EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Delete("progress", "anchor")), Cancellation);
         Assert.Equal((AuditFaultKind.SealBroken, "2026-11-26"), ((await feature.VerifyAsync()).FirstFault!.Kind, (await feature.VerifyAsync()).FirstFault!.Day));
     }
 

@@ -1,7 +1,6 @@
 using DingFlow.Audit;
 using DingFlow.Messaging;
 using DingFlow.Storage;
-using Microsoft.Extensions.Logging.Abstractions;
 using static DingFlow.Tests.Audit.TrailMeddling;
 
 namespace DingFlow.Tests.Audit;

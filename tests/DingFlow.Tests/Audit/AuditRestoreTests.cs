@@ -91,6 +91,14 @@ public sealed class AuditRestoreTests
         await seals.PutLeavesAsync(seal.Day, await feature.Seals.LeavesAsync(seal, Cancellation), Cancellation);
         await seals.AdvanceAsync(seal, await seals.ChainsAsync(Cancellation), Cancellation);
         await seals.AddAsync(seal, Cancellation);
+        for (var bucket = 0; bucket < 32; bucket++)
+        {
+            if (await feature.Driver.Real.GetAsync(AuditRows.TrailTable, $"index|{bucket:D2}", seal.Day, Cancellation) is { } row)
+            {
+                await copy.Real.SubmitAsync(EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Insert(new Entity(row.PartitionKey, row.RowKey) { Properties = row.Properties })), Cancellation);
+            }
+        }
+
         return copy;
     }
 }
