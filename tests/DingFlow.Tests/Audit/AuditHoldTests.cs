@@ -225,6 +225,11 @@ public sealed class AuditHoldTests
             return true;
         }
 
+        public async Task<bool> CreateAsync(string name, Stream content, CancellationToken cancellationToken) =>
+            !_files.ContainsKey(name) && await PutAsync(name, content, cancellationToken);
+
+        public Task<Stream?> OpenFirstAsync(string name, CancellationToken cancellationToken) => OpenAsync(name, cancellationToken);
+
         public Task<Stream?> OpenAsync(string name, CancellationToken cancellationToken) =>
             Task.FromResult<Stream?>(_files.TryGetValue(name, out var bytes) ? new MemoryStream(bytes) : null);
 
