@@ -193,12 +193,14 @@ public sealed class AuditAnchors(IAuditFiles files, AuditOptions options, HttpCl
         content.Headers.ContentType = new MediaTypeHeaderValue("application/timestamp-query");
         try
         {
-            using var response = await http.PostAsync(authority, content, cancellationToken);
+            using var asking = new HttpRequestMessage(HttpMethod.Post, authority) { Content = content };
+            using var response = await http.SendAsync(asking, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
             response.EnsureSuccessStatusCode();
             await response.Content.LoadIntoBufferAsync(MaximumToken, cancellationToken);
             return request.ProcessResponse(await response.Content.ReadAsByteArrayAsync(cancellationToken), out _).AsSignedCms().Encode();
         }
-        catch (Exception exception) when (exception is HttpRequestException or CryptographicException)
+        catch (Exception exception) when (
+            exception is HttpRequestException or CryptographicException || (exception is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
             throw new IOException("The time stamping authority gave no valid time stamp.", exception);
         }

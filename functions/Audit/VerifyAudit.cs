@@ -51,6 +51,10 @@ public sealed class VerifyAudit(AuditVerifier verifier, IAuditTrail trail, TimeP
             await trail.AppendAsync(EventOf(context.AuditActor(), result), context.RequestAborted);
             await context.WriteJsonAsync(result, AuditApiJson.Default.AuditVerification);
         }
+        catch (IOException)
+        {
+            await context.ProblemAsync(ProblemCode.Unavailable, "The archive or the anchors cannot be read.");
+        }
         finally
         {
             _one.Release();

@@ -37,6 +37,9 @@ public sealed partial class ArchiveDingTalkLogs(
     /// <summary>DingTalk forgets after 180 days; two of them are left for the time that a run takes.</summary>
     private const int KeptDays = 178;
 
+    /// <summary>Days of a log that may stay unread before people are told.</summary>
+    private const int PatientDays = 14;
+
     /// <summary>Days of one log in one run, so that catching up does not use up the month's calls.</summary>
     private const int DaysPerRun = 30;
 
@@ -101,7 +104,7 @@ public sealed partial class ArchiveDingTalkLogs(
             var result = await ReadDayAsync(tenant, log, next, lines, cancellationToken);
             if (!result.IsOk)
             {
-                await ConcludeRefusalAsync(tenant, log, row, progress, result, now, cancellationToken);
+                await ConcludeRefusalAsync(tenant, log, row, progress, result, now, (next, last), cancellationToken);
                 return;
             }
 
@@ -164,12 +167,19 @@ public sealed partial class ArchiveDingTalkLogs(
     }
 
     private async Task ConcludeRefusalAsync(
-        string tenant, DingTalkLog log, string row, Entity? progress, RemoteResult result, DateTimeOffset now, CancellationToken cancellationToken)
+        string tenant, DingTalkLog log, string row, Entity? progress, RemoteResult result, DateTimeOffset now, (DateOnly First, DateOnly Last) unread,
+        CancellationToken cancellationToken)
     {
         Log.Refused(logger, WordOf(log), tenant, result.Status, result.Code);
         if (result.Status is not (RemoteStatus.Denied or RemoteStatus.NotFound or RemoteStatus.NotApplicable or RemoteStatus.Rejected or RemoteStatus.Unexpected))
         {
-            return; // It may work tomorrow, and 180 days are long.
+            // It may work tomorrow, and 180 days are long; but people have to know before they are over.
+            if (unread.Last.DayNumber - unread.First.DayNumber >= PatientDays)
+            {
+                await TellLateAsync(tenant, log, row, unread.First, result, now, cancellationToken);
+            }
+
+            return;
         }
 
         var isNew = progress?.Properties.ContainsKey("AbsentSince") != true;
@@ -199,6 +209,24 @@ public sealed partial class ArchiveDingTalkLogs(
                 cancellationToken);
         }
     }
+
+    private Task TellLateAsync(
+        string tenant, DingTalkLog log, string row, DateOnly first, RemoteResult result, DateTimeOffset now, CancellationToken cancellationToken) => alerts.SendAsync(
+        new()
+        {
+            AlertId = string.Create(CultureInfo.InvariantCulture, $"audit.dingtalk_log_late:{row}:{now:yyyyMM}"),
+            Type = "audit.dingtalk_log_late",
+            Severity = AlertSeverity.Warning,
+            OccurredAt = now,
+            Summary = $"The log {WordOf(log)} of the DingTalk organisation {tenant} has not been read for weeks.",
+            About = tenant,
+            Details = new Dictionary<string, string>
+            {
+                ["log"] = WordOf(log), ["from"] = first.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture),
+                ["lostOn"] = first.AddDays(KeptDays).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture), ["code"] = result.Code ?? result.Status.ToString(),
+            },
+        },
+        cancellationToken);
 
     private async Task TellGapAsync(string tenant, DingTalkLog log, DateOnly from, DateOnly to, DateTimeOffset now, CancellationToken cancellationToken)
     {

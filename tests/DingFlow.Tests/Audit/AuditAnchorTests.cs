@@ -39,12 +39,16 @@ public sealed class AuditAnchorTests(AzuriteFixture azurite) : IDisposable
         Assert.Equal(first.Root, await anchors.FindAsync(first.Day, Cancellation));
     }
 
-    [Fact]
-    public async Task Without_an_answer_of_the_authority_nothing_is_anchored()
+    [Theory]
+    [InlineData(HttpStatusCode.ServiceUnavailable, 0)]
+    [InlineData(HttpStatusCode.RequestTimeout, 0)]
+    [InlineData(HttpStatusCode.OK, 10)]
+    [InlineData(HttpStatusCode.OK, 10_000_000)]
+    public async Task Without_an_answer_of_the_authority_nothing_is_anchored(HttpStatusCode status, int bytes)
     {
         await using var driver = new TrailDriver();
         using var feature = await AuditFeature.WithThreeDaysAsync(driver);
-        using var http = new HttpClient(new TimestampAuthority { Refuses = true });
+        using var http = new HttpClient(new TimestampAuthority { Refusal = status, Bytes = bytes });
         var anchors = new AuditAnchors(
             new FolderFiles(_files.Path), new AuditOptions { TimestampUrl = new Uri("https://tsa.example/") }, http, driver.Time);
         var seal = (await feature.Seals.FindAsync("2026-11-24", Cancellation))!;
@@ -143,7 +147,10 @@ public sealed class AuditAnchorTests(AzuriteFixture azurite) : IDisposable
             _certificate = request.CreateSelfSigned(new DateTimeOffset(2020, 1, 1, 0, 0, 0, TimeSpan.Zero), new DateTimeOffset(2040, 1, 1, 0, 0, 0, TimeSpan.Zero));
         }
 
-        public bool Refuses { get; init; }
+        /// <summary>How it refuses; a time-out is none of an answer at all.</summary>
+        public HttpStatusCode? Refusal { get; init; }
+
+        public int Bytes { get; init; }
 
         public TimeProvider? Time { get; init; }
 
@@ -151,8 +158,8 @@ public sealed class AuditAnchorTests(AzuriteFixture azurite) : IDisposable
         {
             Assert.Equal("application/timestamp-query", request.Content!.Headers.ContentType!.MediaType);
             Assert.True(Rfc3161TimestampRequest.TryDecode(await request.Content.ReadAsByteArrayAsync(cancellationToken), out var asked, out _));
-            return Refuses
-                ? new(HttpStatusCode.ServiceUnavailable)
+            return Refusal == HttpStatusCode.RequestTimeout ? throw new TaskCanceledException("The time limit of the client has passed.")
+                : Refusal is { } refusal ? new(refusal) { Content = new StreamContent(new MemoryStream(new byte[Bytes])) }
                 : new(HttpStatusCode.OK) { Content = new ByteArrayContent(Answer(asked)) };
         }
 

@@ -428,6 +428,11 @@ public sealed class AuditVerifierTests
         var json = JsonSerializer.Serialize(proof, AuditApiJson.Default.AuditProof);
         Assert.Empty(JsonSerializer.Deserialize(json, AuditApiJson.Default.AuditProof)!.Faults());
 
+        // Another entry that is right by itself, in the place of this one.
+        var another = AuditProof.Of(await EntryAsync(feature, "other", 9), seal, leaves, 8, null);
+        Assert.Empty(another.Faults());
+        Assert.NotEmpty((proof with { Entry = another.Entry }).Faults());
+        Assert.NotEmpty((proof with { Entry = another.Entry, LeafIndex = 8 }).Faults());
         foreach (var (before, after) in new[]
         {
             ("other 1.2", "other 1.3"), ("\"leafIndex\":7", "\"leafIndex\":6"), ("\"sequence\":8", "\"sequence\":9"), ("tests.lawful", "tests.awful_"),

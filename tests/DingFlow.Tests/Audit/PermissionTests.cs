@@ -463,6 +463,32 @@ public sealed class PermissionTests
         Assert.Contains(await driver.ReadAsync(), static entry => entry.Kind == "audit.dingtalk_log_kept" && entry.Read()!.On!.Id == "acme/file-audit");
     }
 
+    [Fact]
+    public async Task A_log_that_fails_for_weeks_is_told_before_days_of_it_are_lost()
+    {
+        await using var driver = new TrailDriver();
+        await using var remote = await Remote.StartAsync(driver);
+        for (var night = 0; night < 7; night++)
+        {
+            await remote.KeepLogsAsync();
+            driver.Time.Advance(TimeSpan.FromDays(1));
+        }
+
+        remote.Sandbox.Faults.Add(new() { Kind = SandboxFaultKind.QuotaExhausted, Operation = "fileAuditLogs" });
+        for (var night = 0; night < 16; night++)
+        {
+            await remote.KeepLogsAsync();
+            Assert.Equal(night < 14 ? 0 : 1, remote.Alerts.Select(static alert => alert.AlertId).Distinct().Count());
+            driver.Time.Advance(TimeSpan.FromDays(1));
+        }
+
+        var late = remote.Alerts[^1];
+        Assert.Equal(("audit.dingtalk_log_late", "file-audit", "2026-11-30", "2027-05-27"), (late.Type, late.Details["log"], late.Details["from"], late.Details["lostOn"]));
+        remote.Sandbox.Faults.Clear();
+        await remote.KeepLogsAsync();
+        Assert.Contains(await driver.ReadAsync(), static entry => entry.Kind == "audit.dingtalk_log_kept" && entry.Read()!.On!.Id == "sandbox/file-audit" && entry.Read()!.Details!["day"] == "2026-12-15");
+    }
+
     private static readonly (string Route, string Body)[] s_emptyLogs =
     [
         ("GET /v1.0/exclusive/fileAuditLogs", """{"list":[]}"""), ("POST /v1.0/exclusive/oaOperatorLogs/query", """{"data":[],"itemCount":0}"""),
