@@ -49,7 +49,7 @@ public sealed class AuditInstancesTests
 
         driver.Time.SetUtcNow(instances.Max(static one => one.Time.GetUtcNow()).AddDays(2));
         using var feature = new AuditFeature(driver);
-        await feature.SealAsync();
+        await feature.Sealer.SealAsync(Cancellation);
         var result = await feature.VerifyAsync();
         Assert.True(result.Ok, result.FirstFault?.ToString());
         Assert.Equal(0, result.OpenEntries);
