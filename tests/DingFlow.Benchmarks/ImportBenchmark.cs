@@ -10,13 +10,15 @@ using DingFlow.Benchmarks.Ledger;
 namespace DingFlow.Benchmarks;
 
 /// <summary>
-/// A million persons' records as NDJSON in one request, from the first byte sent to counters that hold them all; then again with a
-/// thousand webhooks a second beside it. The program runs as it is deployed, on one machine.
+/// A million persons' records in one request, from the first byte sent to counters that hold them all: as NDJSON, as an array of CloudEvents,
+/// and as lines that are not written alike; then as NDJSON again with a thousand webhooks a second beside it. The program runs as it is
+/// deployed, on one machine.
 /// </summary>
 internal static class ImportBenchmark
 {
     private const int Connections = 64;
     private const double Rate = 1_000;
+    private const string Beside = "beside";
 
     /// <summary>As many webhooks as `accept` sends before it measures the same rate: what compiling costs a young process is no part of either.</summary>
     private const int WarmUp = 20_000;
@@ -25,24 +27,34 @@ internal static class ImportBenchmark
     {
         var programs = await Publication.MakeAsync(options);
         var workload = new LedgerWorkload(1_000_000);
-        var file = Path.Combine(Path.GetTempPath(), $"dingflow-bench-{Guid.NewGuid():N}.ndjson");
+        Console.WriteLine($"{workload.Records:N0} records of {workload.Subjects:N0} persons in one request\n");
+        Console.WriteLine("| import | MiB | records/s | seconds to the answer | to counters | server µs each | peak resident MiB | of it private | of it files | webhooks p50 ms | p99 | p99.9 | refused |");
+        Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+        foreach (var writing in ImportWriting.All.Where(writing => options.Only?.Contains(writing.Name) != false))
+        {
+            await MeasureAsync(programs, workload, writing, withWebhooks: false, options.Runs ?? 3);
+        }
+
+        if (options.Only?.Contains(Beside) != false)
+        {
+            await MeasureAsync(programs, workload, ImportWriting.All[0], withWebhooks: true, options.Runs ?? 3);
+        }
+
+        Console.WriteLine($"\nload {Statistics.Load()}");
+    }
+
+    private static async Task MeasureAsync(Publication programs, LedgerWorkload workload, ImportWriting writing, bool withWebhooks, int runs)
+    {
+        var file = Path.Combine(Path.GetTempPath(), $"dingflow-bench-{Guid.NewGuid():N}");
         try
         {
-            await WriteAsync(workload, file);
-            Console.WriteLine($"{workload.Records:N0} records of {workload.Subjects:N0} persons, {new FileInfo(file).Length >> 20} MiB of NDJSON in one request\n");
-            Console.WriteLine("| import | records/s | seconds to the answer | to counters | server µs each | peak resident MiB | of it private | of it files | webhooks p50 ms | p99 | p99.9 | refused |");
-            Console.WriteLine("|---|---|---|---|---|---|---|---|---|---|---|---|");
-            for (var run = 0; run < (options.Runs ?? 3); run++)
+            await writing.WriteAsync(workload, file);
+            for (var run = 0; run < runs; run++)
             {
-                Print("alone", await MeasureAsync(programs, workload, file, withWebhooks: false));
+                Print(
+                    withWebhooks ? $"{writing.Name}, beside 1 000 webhooks/s" : writing.Name, new FileInfo(file).Length >> 20,
+                    await MeasureAsync(programs, workload, writing, file, withWebhooks));
             }
-
-            for (var run = 0; run < (options.Runs ?? 3); run++)
-            {
-                Print("beside 1 000 webhooks/s", await MeasureAsync(programs, workload, file, withWebhooks: true));
-            }
-
-            Console.WriteLine($"\nload {Statistics.Load()}");
         }
         finally
         {
@@ -50,10 +62,11 @@ internal static class ImportBenchmark
         }
     }
 
-    private static void Print(string name, Sample sample) => Console.WriteLine(
-        $"| {name} | {sample.PerSecond.Text("0")} | {sample.Answered.Text("0.00")} | {sample.Counted.Text("0.00")} | {sample.Processor.Text("0.00")} | {sample.Peak.Resident.Text("0")} | {sample.Peak.Private.Text("0")} | {sample.Peak.Files.Text("0")} | {Of(sample, 0.5)} | {Of(sample, 0.99)} | {Of(sample, 0.999)} | {sample.Webhooks?.Refused.ToString(CultureInfo.InvariantCulture) ?? "–"} |");
+    private static void Print(string name, long size, Sample sample) => Console.WriteLine(
+        $"| {name} | {size} | {sample.PerSecond.Text("0")} | {sample.Answered.Text("0.00")} | {sample.Counted.Text("0.00")} | {sample.Processor.Text("0.00")} | {sample.Peak.Resident.Text("0")} | {sample.Peak.Private.Text("0")} | {sample.Peak.Files.Text("0")} | {Of(sample, 0.5)} | {Of(sample, 0.99)} | {Of(sample, 0.999)} | {sample.Webhooks?.Refused.ToString(CultureInfo.InvariantCulture) ?? "–"} |");
 
-    private static async Task<Sample> MeasureAsync(Publication programs, LedgerWorkload workload, string file, bool withWebhooks)
+    private static async Task<Sample> MeasureAsync(
+        Publication programs, LedgerWorkload workload, ImportWriting writing, string file, bool withWebhooks)
     {
         var webhooks = new SignedWebhooks();
         var directory = Directory.CreateTempSubdirectory("dingflow-bench-").FullName;
@@ -75,7 +88,7 @@ internal static class ImportBenchmark
             var before = program.ProcessorSeconds;
             using var memory = new MemoryWatch(program);
             var clock = Stopwatch.StartNew();
-            await SendAsync(port, key, file);
+            await SendAsync(port, key, writing.ContentType, file);
             var answered = clock.Elapsed.TotalSeconds;
             await CountedAsync(port, key, workload);
             var counted = clock.Elapsed.TotalSeconds;
@@ -107,13 +120,13 @@ internal static class ImportBenchmark
     }
 
     /// <summary>The file as the body of one request, straight from the kernel's memory to the socket: the sender must not be what is measured.</summary>
-    private static async Task SendAsync(int port, string key, string file)
+    private static async Task SendAsync(int port, string key, string contentType, string file)
     {
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         await socket.ConnectAsync(IPAddress.Loopback, port);
         await socket.SendAsync(Encoding.ASCII.GetBytes(string.Create(
             CultureInfo.InvariantCulture,
-            $"POST /api/transfers HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nIdempotency-Key: benchmark\r\nContent-Type: application/x-ndjson\r\nContent-Length: {new FileInfo(file).Length}\r\n\r\n")));
+            $"POST /api/transfers HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nIdempotency-Key: benchmark\r\nContent-Type: {contentType}\r\nContent-Length: {new FileInfo(file).Length}\r\n\r\n")));
         await socket.SendFileAsync(file);
         var buffer = new byte[64 * 1024];
         for (var filled = 0; HttpAnswer.Length(buffer.AsSpan(0, filled)) == 0;)
@@ -137,19 +150,6 @@ internal static class ImportBenchmark
         if (counters.RootElement.GetProperty("subjects").GetInt64() is var subjects && subjects != workload.Subjects)
         {
             throw new InvalidOperationException($"{subjects} subjects were counted.");
-        }
-    }
-
-    private static async Task WriteAsync(LedgerWorkload workload, string path)
-    {
-        await using var file = new StreamWriter(path, append: false, new UTF8Encoding(false), 1 << 20) { NewLine = "\n" };
-        for (long record = 0; record < workload.Records; record++)
-        {
-            var (subject, kind) = workload.At(record);
-            var destination = LedgerWorkload.Countries[kind];
-            await file.WriteLineAsync(string.Create(
-                CultureInfo.InvariantCulture,
-                $$"""{"id":"t-{{record}}","occurredAt":"{{LedgerWorkload.Year}}-01-05T09:00:00+08:00","exporter":"{{LedgerWorkload.Exporter}}","subject":{"type":"employeeId","id":"E{{subject}}"},"fields":["name","mobile","bankCardNumber"],"origin":"CN","destination":"{{destination.Country}}","recipient":"{{destination.Recipient}}","purpose":"payroll","legalBasis":"contract","method":"api","system":"dingtalk"}"""));
         }
     }
 

@@ -7,7 +7,8 @@ namespace DingFlow.Benchmarks;
 /// <param name="Published">A directory with the published programs; published anew when not given.</param>
 /// <param name="Runs">How often each side is run; <see langword="null"/> for the benchmark's own number.</param>
 /// <param name="Seconds">How long one run of load takes; <see langword="null"/> for the benchmark's own number.</param>
-internal sealed record Options(string Name, string? Published, int? Runs, int? Seconds)
+/// <param name="Only">Names of the parts to be run; <see langword="null"/> for all.</param>
+internal sealed record Options(string Name, string? Published, int? Runs, int? Seconds, IReadOnlyList<string>? Only)
 {
     public static Options Read(string[] args)
     {
@@ -17,7 +18,7 @@ internal sealed record Options(string Name, string? Published, int? Runs, int? S
             named[args[i]] = args[i + 1];
         }
 
-        return new Options(args.FirstOrDefault() ?? "", named.GetValueOrDefault("--published"), Number("--runs"), Number("--seconds"));
+        return new Options(args.FirstOrDefault() ?? "", named.GetValueOrDefault("--published"), Number("--runs"), Number("--seconds"), named.GetValueOrDefault("--only")?.Split(','));
 
         int? Number(string name) => named.TryGetValue(name, out var text) ? int.Parse(text, CultureInfo.InvariantCulture) : null;
     }
