@@ -83,8 +83,22 @@ public sealed class SettingsReader(IConfiguration configuration, string section,
 
     /// <summary>A member of <typeparamref name="T"/> by name, in any case.</summary>
     public T Choice<T>(string name, T defaultValue)
-        where T : struct, Enum => Parse(
-        name, defaultValue, $"must be one of {Words.All<T>()}", static (string text, out T value) => Words.TryRead(text, out value));
+        where T : struct, Enum
+    {
+        // Not by Parse: the fault's text, and a delegate for each enumeration, would be compiled at every start.
+        if (Text(name) is not { } text)
+        {
+            return defaultValue;
+        }
+
+        if (Words.TryRead<T>(text, out var value))
+        {
+            return value;
+        }
+
+        Fault(name, $"must be one of {Words.All<T>()}");
+        return defaultValue;
+    }
 
     /// <summary>An absolute <c>https</c> address; <c>http</c> is accepted for the loopback only.</summary>
     public Uri? Address(string name) => Parse<Uri?>(

@@ -104,15 +104,18 @@ internal sealed record AuditContent
 
         public Dictionary<string, string> Cut(IReadOnlyDictionary<string, string> details)
         {
+            // Plain: LINQ over pairs would be compiled while the first webhook of a process waits.
             var cut = new Dictionary<string, string>(StringComparer.Ordinal);
-            foreach (var (name, value) in details.OrderBy(static detail => detail.Key, StringComparer.Ordinal).Take(MaximumDetails))
+            string[] names = [.. details.Keys];
+            Array.Sort(names, StringComparer.Ordinal);
+            foreach (var name in names.AsSpan(0, Math.Min(names.Length, MaximumDetails)))
             {
                 if (_left <= 0)
                 {
                     break;
                 }
 
-                cut[Cut(name)!] = Cut(value)!;
+                cut[Cut(name)!] = Cut(details[name])!;
             }
 
             return cut;

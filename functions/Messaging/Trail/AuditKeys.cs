@@ -25,14 +25,27 @@ internal static class AuditKeys
         XxHash3.HashToUInt64(MemoryMarshal.AsBytes(value.AsSpan()), unchecked((long)XxHash3.HashToUInt64(MemoryMarshal.AsBytes(type.AsSpan()))));
 
     /// <summary>The keys of an entry; without content only that of its kind.</summary>
-    public static ulong[] Of(string kind, AuditContent? content) =>
-    [
-        Of(Kind, kind),
-        .. content is null
-            ? []
-            : new[] { (Case, content.CaseId), (Subject, content.Subject), (Principal, content.Actor.Id), (Exporter, content.Exporter) }
-                .Where(static part => part.Item2 is not null).Select(static part => Of(part.Item1, part.Item2!)),
-    ];
+    public static ulong[] Of(string kind, AuditContent? content)
+    {
+        List<ulong> keys = [Of(Kind, kind)];
+        if (content is not null)
+        {
+            Add(keys, Case, content.CaseId);
+            Add(keys, Subject, content.Subject);
+            Add(keys, Principal, content.Actor.Id);
+            Add(keys, Exporter, content.Exporter);
+        }
+
+        return [.. keys];
+    }
+
+    private static void Add(List<ulong> keys, string type, string? value)
+    {
+        if (value is not null)
+        {
+            keys.Add(Of(type, value));
+        }
+    }
 
     /// <summary>The keys of an entry as it stands; one with whose content somebody has meddled is found by its kind.</summary>
     public static ulong[] Of(AuditEntry entry)

@@ -40,7 +40,7 @@ internal sealed partial class AuditSweep(
     }
 
     /// <summary>Removes rows whose events are in their chain.</summary>
-    public static async Task RemoveAsync(IEntityStore store, IEnumerable<(Place Place, string Id)> rows, CancellationToken cancellationToken)
+    public static async Task RemoveAsync(IEntityStore store, IEnumerable<PlacedRow> rows, CancellationToken cancellationToken)
     {
         List<EntityTransaction> removals =
         [
@@ -100,7 +100,7 @@ internal sealed partial class AuditSweep(
                 await MoveAsync(ofChain.Key, [.. ofChain.OrderBy(static waiting => waiting.StagedAt)], cancellationToken);
             }
 
-            await RemoveAsync(store, due.Select(row => (place, row.Id)), cancellationToken);
+            await RemoveAsync(store, due.Select(row => new PlacedRow(place, row.Id)), cancellationToken);
             moved += due.Sum(static row => row.Events.Count);
             continuation = page.Continuation;
         }

@@ -18,7 +18,7 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
 
     private readonly Channel<Work> _work = Channel.CreateUnbounded<Work>(new() { SingleReader = true });
     private readonly ConcurrentDictionary<string, bool> _inHand = new(StringComparer.Ordinal);
-    private readonly ConcurrentDictionary<(string Day, string Table, string Partition), bool> _places = new();
+    private readonly ConcurrentDictionary<PlaceOfDay, bool> _places = new();
     private readonly AuditChain _chain = new(store, options.Writer, time);
     private readonly SemaphoreSlim _chainTurn = new(1);
     private readonly Lock _start = new();
@@ -182,16 +182,16 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
     /// <summary>The place is in the list of places before an event waits there, so that a sweep finds it.</summary>
     private async Task RegisterAsync(Place place, DateTimeOffset now, CancellationToken cancellationToken)
     {
-        var key = (AuditRows.DayOf(now), place.Table, place.Partition);
+        var key = new PlaceOfDay(AuditRows.DayOf(now), place);
         if (_places.ContainsKey(key))
         {
             return;
         }
 
         await store.SubmitAsync(
-            EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Upsert(AuditRows.OutboxPlace(key.Item1, place.Table, place.Partition))),
+            EntityTransaction.Of(AuditRows.TrailTable, EntityOperation.Upsert(AuditRows.OutboxPlace(key.Day, place.Table, place.Partition))),
             cancellationToken);
-        foreach (var old in _places.Keys.Where(known => known.Day != key.Item1))
+        foreach (var old in _places.Keys.Where(known => known.Day != key.Day))
         {
             _places.TryRemove(old, out _);
         }
@@ -258,7 +258,7 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
         try
         {
             await AppendToOwnAsync([.. group.SelectMany(static work => work.Events)], mayBeOurs: false, _stop.Token);
-            await AuditSweep.RemoveAsync(store, group.SelectMany(static work => work.Rows.Select(row => (work.Place!, row.Id))), _stop.Token);
+            await AuditSweep.RemoveAsync(store, group.SelectMany(static work => work.Rows.Select(row => new PlacedRow(work.Place!, row.Id))), _stop.Token);
             foreach (var work in group)
             {
                 work.Appended?.TrySetResult();
@@ -308,6 +308,8 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
     /// <summary>Events to append; those of a place lie in rows there, which go once they are in the chain.</summary>
     private sealed record Work(IReadOnlyList<WaitingEvent> Events, IReadOnlyList<WaitingRow> Rows, Place? Place, TaskCompletionSource? Appended);
 
+    private sealed record PlaceOfDay(string Day, Place Place);
+
     private sealed record Staged(EntityTransaction Transaction, IReadOnlyList<WaitingRow> Rows, Place? Place);
 
     private static partial class Log
@@ -322,3 +324,6 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
 
 /// <summary>A table's partition in which events wait.</summary>
 internal sealed record Place(string Table, string Partition);
+
+/// <summary>A row that waits at a place. A class, as its neighbours here: collections of a value of our own would be compiled at the first webhook.</summary>
+internal sealed record PlacedRow(Place Place, string Id);
