@@ -12,7 +12,7 @@ namespace DingFlow.Transfers;
 /// </remarks>
 internal sealed class LineBlocks(Stream records, TransfersOptions options, ReaderPool readers)
 {
-    private const int SmallestBlock = 1024 * 1024;
+    private const int SmallestBlock = 512 * 1024;
 
     /// <summary>
     /// Records of a part. The ledger writes ten thousand at once most cheaply; a list of a few more would be an object of the large kind,

@@ -82,7 +82,7 @@ internal static class LedgerLimits
     public const int SubmitBytes = 512 * 1024;
 
     /// <summary>Accepted records that may wait for merging before senders wait too.</summary>
-    public const int PendingRecords = 256 * 1024;
+    public const int PendingRecords = 128 * 1024;
 
     /// <summary>Log entries merged at once.</summary>
     public const int MergeEntries = 256;
