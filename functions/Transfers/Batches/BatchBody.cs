@@ -1,5 +1,4 @@
 using System.IO.Compression;
-using System.IO.Pipelines;
 using System.Security.Cryptography;
 using DingFlow.Hosting;
 using Microsoft.AspNetCore.Http.Features;
@@ -30,6 +29,9 @@ public sealed class BatchBody : IAsyncDisposable
 
     /// <summary>It may take long: not to be read where webhooks are answered.</summary>
     public bool IsLarge { get; private init; }
+
+    /// <summary>Bytes of the records; <see langword="null"/> when that is not known before they are read.</summary>
+    private long? Length { get; init; }
 
     /// <summary>How the records are written.</summary>
     public TransferFormat Format { get; }
@@ -82,6 +84,7 @@ public sealed class BatchBody : IAsyncDisposable
             return new(format, batchKey.OpaqueId($"batch key\n{context.Principal()}\n{key[0]}"), null, records, options, until, time)
             {
                 IsLarge = request.ContentLength is null or > InMemory || compressed,
+                Length = compressed ? null : request.ContentLength,
             };
         }
 
@@ -94,6 +97,7 @@ public sealed class BatchBody : IAsyncDisposable
                 format, batchKey.OpaqueId($"batch body\n{Convert.ToHexStringLower(hash)}"), source, compressed ? Expand(source, options) : source, options, until, time)
             {
                 IsLarge = source is not MemoryStream || compressed,
+                Length = compressed ? null : source.Length,
             };
         }
         catch (OperationCanceledException) when (late.IsCancellationRequested && !context.RequestAborted.IsCancellationRequested)
@@ -114,9 +118,8 @@ public sealed class BatchBody : IAsyncDisposable
         using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
         try
         {
-            return Format == TransferFormat.NdJson
-                ? await new LineBlocks(_records, _options, readers).ReadAsync(take, late.Token, either.Token)
-                : await ReadArrayAsync(readers, take, either.Token);
+            return await new RecordBlocks(_records, Length, RecordCutter.For(Format, _options.MaxRecordBytes), _options, readers)
+                .ReadAsync(take, late.Token, either.Token);
         }
         catch (OperationCanceledException) when (late.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
@@ -151,34 +154,6 @@ public sealed class BatchBody : IAsyncDisposable
         BadHttpRequestException { StatusCode: StatusCodes.Status413PayloadTooLarge } => BatchStop.BodyLimit,
         _ => null,
     };
-
-    private async Task<BatchStop> ReadArrayAsync(ReaderPool readers, Func<TransferChunk, Task> take, CancellationToken cancellationToken)
-    {
-        var reader = readers.Rent();
-        try
-        {
-            await foreach (var chunk in reader.ReadAsync(
-                PipeReader.Create(_records, new(bufferSize: BufferSize, leaveOpen: true)), Format, cancellationToken))
-            {
-                await take(chunk.Before(_options.MaxBatchRecords));
-                if (chunk.Records > _options.MaxBatchRecords)
-                {
-                    return BatchStop.RecordLimit;
-                }
-
-                if (chunk.Fault is not null)
-                {
-                    return BatchStop.Malformed;
-                }
-            }
-
-            return BatchStop.None;
-        }
-        finally
-        {
-            readers.Return(reader);
-        }
-    }
 
     private static TransferFormat? FormatOf(string? contentType)
     {

@@ -26,7 +26,7 @@ public sealed class TransferIntake(
         foreach (var chunk in records.Chunk(TransferReader.ChunkSize))
         {
             read += chunk.Length;
-            batch.Begin(new(chunk, [], read, null), cancellationToken);
+            batch.Begin(new(chunk, [], read), cancellationToken);
             await batch.SettleAsync();
         }
 

@@ -31,3 +31,8 @@ internal readonly record struct PlainText(int Name, int Start, int Length)
         return end >= 0 && bytes[end] == (byte)'"' ? end : -1;
     }
 }
+
+/// <summary>A value of a record that was read, which may be another in the next one.</summary>
+/// <param name="Meaning">What it means.</param>
+/// <param name="Place">Where it stands.</param>
+internal readonly record struct FoundValue(RecordValue Meaning, PlainText Place);

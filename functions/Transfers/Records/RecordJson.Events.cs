@@ -14,9 +14,11 @@ internal sealed partial class RecordJson
         var outer = RecordProperties.None;
         string? eventId = null;
         DateTimeOffset? time = null;
+        var (idAt, timeAt) = (-1, -1);
         var hasData = false;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
+            _nameAt = (int)reader.TokenStartIndex;
             var name = Text(ref reader);
             var property = name.SequenceEqual("id"u8) ? RecordProperties.Id
                 : name.SequenceEqual("time"u8) ? RecordProperties.OccurredAt
@@ -34,9 +36,11 @@ internal sealed partial class RecordJson
             {
                 case RecordProperties.Id when reader.TokenType == JsonTokenType.String:
                     eventId = reader.GetString();
+                    idAt = Found(ref reader, RecordValue.Nothing);
                     break;
                 case RecordProperties.OccurredAt when TryTime(ref reader, out var moment):
                     time = moment;
+                    timeAt = Found(ref reader, RecordValue.Nothing);
                     break;
                 case RecordProperties.SpecVersion when reader.TokenType != JsonTokenType.String || !reader.ValueTextEquals("1.0"u8):
                     Property = "specversion";
@@ -48,6 +52,9 @@ internal sealed partial class RecordJson
                         return refusal;
                     }
 
+                    break;
+                case RecordProperties.None:
+                    Ignore(ref reader);
                     break;
                 default:
                     reader.Skip();
@@ -64,12 +71,14 @@ internal sealed partial class RecordJson
         if ((draft.Seen & RecordProperties.Id) == 0 && eventId is { Length: > 0 and <= LongestId } && !eventId.Any(char.IsControl))
         {
             draft.Id = eventId;
+            Means(idAt, RecordValue.Id);
             draft.Seen |= RecordProperties.Id;
         }
 
         if ((draft.Seen & RecordProperties.OccurredAt) == 0 && time is { } occurredAt)
         {
             draft.OccurredAt = occurredAt;
+            Means(timeAt, RecordValue.OccurredAt);
             draft.Seen |= RecordProperties.OccurredAt;
         }
 

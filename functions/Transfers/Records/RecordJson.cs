@@ -21,26 +21,24 @@ internal sealed partial class RecordJson(RecordPools pools)
     private static readonly JsonReaderOptions Options = new() { MaxDepth = MaximumDepth, AllowTrailingCommas = false };
 
     private readonly byte[] _unescaped = new byte[Unescaped];
+    private readonly List<FoundValue> _values = [];
 
     private int _nameAt;
 
     /// <summary>Which property was refused; empty when it was the record itself.</summary>
     public string Property { get; private set; } = "";
 
-    /// <summary>Where the record's id stands in the text that was read last.</summary>
-    public PlainText IdAt { get; private set; }
-
-    /// <summary>Where the moment stands in it.</summary>
-    public PlainText OccurredAtAt { get; private set; }
-
-    /// <summary>Where the subject's identifier stands in it.</summary>
-    public PlainText SubjectIdAt { get; private set; }
+    /// <summary>
+    /// The values in the text that was read last which may be others in the next: those that a shape leaves out, in their order. One that
+    /// is escaped is none of them, since its bytes are not what it says.
+    /// </summary>
+    public IReadOnlyList<FoundValue> Values => _values;
 
     /// <summary>Reads a record, or with <paramref name="cloudEvent"/> the CloudEvent around it.</summary>
     public RefusalReason Read(ReadOnlySpan<byte> json, RecordDraft draft, bool cloudEvent)
     {
         Property = "";
-        (IdAt, OccurredAtAt, SubjectIdAt) = (default, default, default);
+        _values.Clear();
         if (!Utf8.IsValid(json))
         {
             return RefusalReason.MalformedJson;
@@ -87,7 +85,7 @@ internal sealed partial class RecordJson(RecordPools pools)
             reader.Read();
             if (property == RecordProperties.None)
             {
-                reader.Skip();
+                Ignore(ref reader);
                 continue;
             }
 
@@ -130,7 +128,7 @@ internal sealed partial class RecordJson(RecordPools pools)
 
         if (property == RecordProperties.OccurredAt)
         {
-            OccurredAtAt = PlaceOf(ref reader);
+            Found(ref reader, RecordValue.OccurredAt);
             return TryTime(ref reader, out draft.OccurredAt) ? RefusalReason.None : RefusalReason.InvalidTime;
         }
 
@@ -144,7 +142,7 @@ internal sealed partial class RecordJson(RecordPools pools)
         switch (property)
         {
             case RecordProperties.Id:
-                IdAt = PlaceOf(ref reader);
+                Found(ref reader, RecordValue.Id);
                 draft.Id = global::System.Text.Encoding.UTF8.GetString(text);
                 break;
             case RecordProperties.Exporter:
@@ -201,7 +199,7 @@ internal sealed partial class RecordJson(RecordPools pools)
             reader.Read();
             if (property == RecordProperties.None)
             {
-                reader.Skip();
+                Ignore(ref reader);
                 continue;
             }
 
@@ -242,7 +240,7 @@ internal sealed partial class RecordJson(RecordPools pools)
                 case RecordProperties.SubjectScope when !draft.TrySetSubjectScope(text):
                     return RefusalReason.InvalidSubject;
                 case RecordProperties.SubjectId:
-                    SubjectIdAt = PlaceOf(ref reader);
+                    Found(ref reader, RecordValue.SubjectId);
                     break;
             }
         }
@@ -315,9 +313,38 @@ internal sealed partial class RecordJson(RecordPools pools)
         return reader.ValueSpan.Length > _unescaped.Length ? [] : _unescaped.AsSpan(0, reader.CopyString(_unescaped));
     }
 
-    /// <summary>Where the value stands that was just read, unless it is escaped: then it cannot be told by its bytes.</summary>
-    private PlainText PlaceOf(ref Utf8JsonReader reader) =>
-        reader.ValueIsEscaped ? default : new(_nameAt, (int)reader.TokenStartIndex + 1, reader.ValueSpan.Length);
+    /// <summary>Skips what nothing is read from. If it is a text, any other in its place changes nothing.</summary>
+    private void Ignore(ref Utf8JsonReader reader)
+    {
+        if (reader.TokenType == JsonTokenType.String)
+        {
+            Found(ref reader, RecordValue.Nothing);
+        }
+
+        reader.Skip();
+    }
+
+    /// <summary>Keeps where the text stands that was just read, unless it is escaped: then it cannot be told by its bytes.</summary>
+    /// <returns>Its place in <see cref="Values"/>; -1 for none.</returns>
+    private int Found(ref Utf8JsonReader reader, RecordValue meaning)
+    {
+        if (reader.ValueIsEscaped)
+        {
+            return -1;
+        }
+
+        _values.Add(new(meaning, new(_nameAt, (int)reader.TokenStartIndex + 1, reader.ValueSpan.Length)));
+        return _values.Count - 1;
+    }
+
+    /// <summary>Says that a value means something after all.</summary>
+    private void Means(int place, RecordValue meaning)
+    {
+        if (place >= 0)
+        {
+            _values[place] = _values[place] with { Meaning = meaning };
+        }
+    }
 
     private RefusalReason Refuse(RefusalReason reason, RecordProperties property)
     {

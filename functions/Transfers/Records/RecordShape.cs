@@ -1,28 +1,31 @@
 namespace DingFlow.Transfers;
 
-/// <summary>The three values that differ from one record of a sender to the next.</summary>
+/// <summary>What a value means that differs from one record of a sender to the next.</summary>
 internal enum RecordValue
 {
-    /// <summary><c>id</c>.</summary>
+    /// <summary>The record's id: <c>id</c>, or that of the CloudEvent around it.</summary>
     Id,
 
-    /// <summary><c>occurredAt</c>.</summary>
+    /// <summary>The record's moment: <c>occurredAt</c>, or <c>time</c> of the CloudEvent around it.</summary>
     OccurredAt,
 
     /// <summary><c>subject.id</c>.</summary>
     SubjectId,
+
+    /// <summary>Nothing to us: what an unknown property says, or an attribute of the CloudEvent that the record does without.</summary>
+    Nothing,
 }
 
 /// <summary>
-/// What was found out about a record, as far as it holds for every record that differs from it in nothing but its id, its moment and its
-/// subject's identifier.
+/// What was found out about a record, as far as it holds for every record that differs from it in nothing but the values which differ from
+/// record to record.
 /// </summary>
 internal sealed class RecordShape
 {
     private readonly TransferFact[]?[] _facts = new TransferFact[2][];
     private readonly TransferCircumstances?[] _circumstances = new TransferCircumstances[2];
 
-    /// <summary>Which value comes first, second and third in the text.</summary>
+    /// <summary>What the values mean, in the order of the text.</summary>
     public required RecordValue[] Order { get; init; }
 
     /// <summary>The exporter, in the spelling of the settings.</summary>

@@ -3,11 +3,11 @@ using System.Buffers.Binary;
 namespace DingFlow.Transfers;
 
 /// <summary>
-/// Shapes of records that were read before. A sender writes a million records that are the same bytes but for three values, so what
-/// surrounds the values is looked up instead of being read, and was judged before. One thread at a time.
+/// Shapes of records that were read before. A sender writes a million records that are the same bytes but for a few values, so what
+/// surrounds the values is looked up instead of being read, and was judged before. One thread and one format at a time.
 /// </summary>
 /// <remarks>
-/// <para>Whatever is done here to find the values may err: a shape is taken only when every byte around the three values, and where they
+/// <para>Whatever is done here to find the values may err: a shape is taken only when every byte around the values, and where they
 /// stand in it, is that of a record which was read in full and accepted. The values are plain (<see cref="PlainText"/>), so the text
 /// has the same structure. Nothing is refused here; what does not fit is read in full.</para>
 /// <para>Bounded: when there are too many shapes they are forgotten, and when they were of little use none is learnt any more.
@@ -21,9 +21,10 @@ internal sealed class RecordShapes
     /// <summary>Bytes of the longest name, with what stands between it and its value.</summary>
     private const int LongestMarker = 64;
 
-    private const int Values = 3;
-    private const int KeyHead = Values * sizeof(ushort);
-    private const int MostWritings = 4;
+    /// <summary>Values of a record that has a shape: three that are always there, and what else differs and says nothing.</summary>
+    private const int MostValues = 16;
+
+    private const int MostWritings = 16;
     private const int MostShapes = 512;
 
     /// <summary>Uses of each shape that make learning it worth while.</summary>
@@ -32,8 +33,9 @@ internal sealed class RecordShapes
     private readonly List<byte[][]> _writings = [];
     private readonly Dictionary<byte[], RecordShape> _shapes = new(Utf8Comparer.Instance);
     private readonly Dictionary<byte[], RecordShape>.AlternateLookup<ReadOnlySpan<byte>> _lookup;
-    private readonly byte[] _key = new byte[KeyHead + LongestRecord];
-    private readonly PlainText[] _found = new PlainText[Values];
+    private readonly byte[] _key = new byte[((1 + MostValues) * sizeof(ushort)) + LongestRecord];
+    private readonly PlainText[] _found = new PlainText[MostValues];
+    private int _values;
     private long _uses;
     private bool _gaveUp;
 
@@ -71,34 +73,47 @@ internal sealed class RecordShapes
 
     /// <summary>The shape of a record that was read in full and accepted, to be taught; <see langword="null"/> when it is not worth while.</summary>
     /// <param name="json">The record.</param>
-    /// <param name="id">Where its id stands.</param>
-    /// <param name="occurredAt">Where its moment stands.</param>
-    /// <param name="subjectId">Where its subject's identifier stands.</param>
-    /// <param name="create">Makes a shape, given the order of the values.</param>
-    public RecordShape? Learn(
-        ReadOnlySpan<byte> json, PlainText id, PlainText occurredAt, PlainText subjectId, Func<RecordValue[], RecordShape> create)
+    /// <param name="values">The values in it that may differ, in the order of the text.</param>
+    /// <param name="create">Makes a shape, given what the values mean.</param>
+    public RecordShape? Learn(ReadOnlySpan<byte> json, IReadOnlyList<FoundValue> values, Func<RecordValue[], RecordShape> create)
     {
-        if (_gaveUp || json.Length > LongestRecord || !id.IsThere || !occurredAt.IsThere || !subjectId.IsThere)
+        if (_gaveUp || json.Length > LongestRecord || values.Count > MostValues || !IsWhole(values))
         {
             return null;
         }
 
-        (_found[0], _found[1], _found[2]) = (id, occurredAt, subjectId);
-        RecordValue[] order = [RecordValue.Id, RecordValue.OccurredAt, RecordValue.SubjectId];
-        Array.Sort(_found, order, Comparer<PlainText>.Create(static (x, y) => x.Start.CompareTo(y.Start)));
-        if (_found.Any(place => place.Start - place.Name > LongestMarker))
+        _values = values.Count;
+        for (var i = 0; i < _values; i++)
         {
-            return null;
+            _found[i] = values[i].Place;
+            if (_found[i].Start - _found[i].Name > LongestMarker)
+            {
+                return null;
+            }
         }
 
         var key = KeyOf(json);
         if (!_lookup.TryGetValue(key, out var shape) && HasRoom())
         {
             Remember(json);
-            _shapes.Add(key.ToArray(), shape = create(order));
+            _shapes.Add(key.ToArray(), shape = create([.. values.Select(value => value.Meaning)]));
         }
 
         return shape;
+    }
+
+    /// <summary>Each of the three values that a transfer is made of is there once.</summary>
+    private static bool IsWhole(IReadOnlyList<FoundValue> values)
+    {
+        foreach (var meaning in (ReadOnlySpan<RecordValue>)[RecordValue.Id, RecordValue.OccurredAt, RecordValue.SubjectId])
+        {
+            if (values.Count(value => value.Meaning == meaning) != 1)
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     /// <summary>Remembers how the values are introduced, which is how they are found again.</summary>
@@ -114,8 +129,8 @@ internal sealed class RecordShapes
 
         if (_writings.Count < MostWritings)
         {
-            var markers = new byte[Values][];
-            for (var i = 0; i < Values; i++)
+            var markers = new byte[_values][];
+            for (var i = 0; i < markers.Length; i++)
             {
                 markers[i] = json[_found[i].Name.._found[i].Start].ToArray();
             }
@@ -126,7 +141,12 @@ internal sealed class RecordShapes
 
     private bool Introduces(byte[][] markers, ReadOnlySpan<byte> json)
     {
-        for (var i = 0; i < Values; i++)
+        if (markers.Length != _values)
+        {
+            return false;
+        }
+
+        for (var i = 0; i < markers.Length; i++)
         {
             if (!json[_found[i].Name.._found[i].Start].SequenceEqual(markers[i]))
             {
@@ -150,11 +170,12 @@ internal sealed class RecordShapes
         return !_gaveUp;
     }
 
-    /// <summary>Looks for the three values where they are introduced as in a record before.</summary>
+    /// <summary>Looks for the values where they are introduced as in a record before.</summary>
     private bool TryCut(ReadOnlySpan<byte> json, byte[][] markers)
     {
         var at = 0;
-        for (var i = 0; i < Values; i++)
+        _values = markers.Length;
+        for (var i = 0; i < markers.Length; i++)
         {
             var marker = markers[i];
             var name = json[at..].IndexOf(marker);
@@ -177,14 +198,15 @@ internal sealed class RecordShapes
         return true;
     }
 
-    /// <summary>What surrounds the values: how long each part of it is, then the parts.</summary>
+    /// <summary>What surrounds the values: how many there are, how long each part before one is, then the parts.</summary>
     private ReadOnlySpan<byte> KeyOf(ReadOnlySpan<byte> json)
     {
-        var (from, length) = (0, KeyHead);
-        for (var i = 0; i < Values; i++)
+        BinaryPrimitives.WriteUInt16LittleEndian(_key, (ushort)_values);
+        var (from, length) = (0, (1 + _values) * sizeof(ushort));
+        for (var i = 0; i < _values; i++)
         {
             var part = json[from.._found[i].Start];
-            BinaryPrimitives.WriteUInt16LittleEndian(_key.AsSpan(i * sizeof(ushort)), (ushort)part.Length);
+            BinaryPrimitives.WriteUInt16LittleEndian(_key.AsSpan((1 + i) * sizeof(ushort)), (ushort)part.Length);
             part.CopyTo(_key.AsSpan(length));
             length += part.Length;
             from = _found[i].End;

@@ -1,71 +1,10 @@
-using System.Buffers;
-using System.IO.Pipelines;
-using System.Runtime.CompilerServices;
 using System.Text;
 
 namespace DingFlow.Transfers;
 
-/// <summary>Some consecutive records of a batch.</summary>
-/// <param name="Transfers">The good ones, in order.</param>
-/// <param name="Refusals">The others, in order.</param>
-/// <param name="Records">How many records of the batch have been read so far, good or not.</param>
-/// <param name="Fault">Why the batch could not be read further; <see langword="null"/> while it can. Only on the last part.</param>
-public sealed record TransferChunk(
-    IReadOnlyList<SubjectTransfer> Transfers, IReadOnlyList<RecordRefusal> Refusals, long Records, string? Fault)
-{
-    /// <summary>Consecutive parts as one.</summary>
-    internal static TransferChunk Join(IReadOnlyList<TransferChunk> parts)
-    {
-        if (parts.Count == 1)
-        {
-            return parts[0];
-        }
-
-        var transfers = new List<SubjectTransfer>(parts.Sum(part => part.Transfers.Count));
-        foreach (var part in parts)
-        {
-            transfers.AddRange(part.Transfers);
-        }
-
-        return new(transfers, [.. parts.SelectMany(part => part.Refusals)], parts[^1].Records, parts[^1].Fault);
-    }
-
-    /// <summary>The same after so many records of the batch.</summary>
-    internal TransferChunk After(long records) => records == 0 ? this : this with
-    {
-        Records = Records + records, Refusals = [.. Refusals.Select(refusal => refusal with { Index = refusal.Index + records })],
-    };
-
-    /// <summary>The records of the batch before an index, as far as they are of this part.</summary>
-    internal TransferChunk Before(long index)
-    {
-        if (Records <= index)
-        {
-            return this;
-        }
-
-        var refusals = Refusals.Where(refusal => refusal.Index < index).ToList();
-        var first = Records - Transfers.Count - Refusals.Count;
-        return new([.. Transfers.Take((int)(index - first) - refusals.Count)], refusals, index, null);
-    }
-
-    /// <summary>Which record of the batch a good one is, from 0.</summary>
-    internal long IndexOf(SubjectTransfer transfer)
-    {
-        var place = Transfers.Index().First(good => ReferenceEquals(good.Item, transfer)).Index;
-        var index = Records - Transfers.Count - Refusals.Count + place;
-        foreach (var refusal in Refusals)
-        {
-            index += refusal.Index <= index ? 1 : 0;
-        }
-
-        return index;
-    }
-}
-
 /// <summary>
-/// Reads a batch of transfer records as it arrives: validated, classified, pseudonymised, in parts of ten thousand. Bad records are
-/// refused one by one and the others go on. Holds one part and one record, whatever the size of the batch. One batch at a time.
+/// Judges transfer records: read, validated, classified, pseudonymised. Bad records are refused one by one and the others go on. One thread
+/// at a time.
 /// </summary>
 public sealed class TransferReader : IDisposable
 {
@@ -80,11 +19,11 @@ public sealed class TransferReader : IDisposable
     private readonly RecordPools _pools;
     private readonly RecordJson _json;
     private readonly RecordValidator _validator;
-    private readonly RecordShapes _shapes = new();
     private readonly RecordDraft _draft = new();
-    private readonly byte[] _contiguous;
     private List<SubjectTransfer> _transfers = [];
     private List<RecordRefusal> _refusals = [];
+    private RecordShapes? _recordShapes;
+    private RecordShapes? _eventShapes;
     private long _records;
 
     /// <summary>Creates a reader.</summary>
@@ -103,53 +42,10 @@ public sealed class TransferReader : IDisposable
         _pools = new(options, classifier);
         _json = new(_pools);
         _validator = new(options, _pseudonymizer, resolver, mayReport, timeProvider);
-        _contiguous = new byte[options.MaxRecordBytes];
     }
 
     /// <summary>Names of unknown fields that were met, at most 100: to be mapped by the company.</summary>
     public IReadOnlyCollection<string> UnknownFields => _pools.UnknownFields;
-
-    /// <summary>Reads a batch to its end, or to where it cannot be read further. The caller completes the pipe.</summary>
-    /// <param name="body">The bytes, uncompressed.</param>
-    /// <param name="format">How they are written.</param>
-    /// <param name="cancellationToken">Gives up.</param>
-    public async IAsyncEnumerable<TransferChunk> ReadAsync(
-        PipeReader body, TransferFormat format, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        (_records, _transfers, _refusals) = (0, [], []);
-        var splitter = RecordSplitter.For(format, _options.MaxRecordBytes);
-        var isStart = true;
-        while (true)
-        {
-            var result = await body.ReadAsync(cancellationToken);
-            _validator.Begin();
-            var buffer = result.Buffer;
-            if (isStart && !TrySkipByteOrderMark(ref buffer, result.IsCompleted))
-            {
-                body.AdvanceTo(buffer.Start, buffer.End);
-                continue;
-            }
-
-            isStart = false;
-            SplitOutcome outcome;
-            do
-            {
-                outcome = Fill(splitter, format, ref buffer, result.IsCompleted);
-                if (_transfers.Count + _refusals.Count >= ChunkSize)
-                {
-                    yield return Cut(null);
-                }
-            }
-            while (outcome is SplitOutcome.Record or SplitOutcome.TooLarge);
-
-            body.AdvanceTo(buffer.Start, buffer.End);
-            if (outcome != SplitOutcome.NeedMore)
-            {
-                yield return Cut(outcome == SplitOutcome.Broken ? "The batch is no JSON array of records from here on." : null);
-                yield break;
-            }
-        }
-    }
 
     /// <summary>
     /// Judges the records of whole lines. Refusals are numbered from the first of these lines; whoever reads lines in pieces knows how many
@@ -168,13 +64,33 @@ public sealed class TransferReader : IDisposable
             {
                 _refusals.Add(Refusal(_records++, RefusalReason.RecordTooLarge, ""));
             }
-            else if (line.ContainsAnyExcept(LineSplitter.Blanks))
+            else if (line.ContainsAnyExcept(LineCutter.Blanks))
             {
                 Judge(line, cloudEvent: false);
             }
         }
 
-        return Cut(null);
+        return Cut();
+    }
+
+    /// <summary>Judges the records at these places of a text. Refusals are numbered from the first of them.</summary>
+    internal TransferChunk ReadRecords(ReadOnlySpan<byte> text, IReadOnlyList<RecordPlace> places, bool cloudEvents)
+    {
+        (_records, _transfers, _refusals) = (0, new(places.Count), []);
+        _validator.Begin();
+        foreach (var place in places)
+        {
+            if (place.IsTooLarge)
+            {
+                _refusals.Add(Refusal(_records++, RefusalReason.RecordTooLarge, ""));
+            }
+            else
+            {
+                Judge(text.Slice(place.Start, place.Length), cloudEvents);
+            }
+        }
+
+        return Cut();
     }
 
     /// <summary>Judges a record of our own making.</summary>
@@ -209,63 +125,14 @@ public sealed class TransferReader : IDisposable
         _pseudonymizer.Dispose();
     }
 
-    private static bool TrySkipByteOrderMark(ref ReadOnlySequence<byte> buffer, bool isLast)
-    {
-        ReadOnlySpan<byte> mark = [0xEF, 0xBB, 0xBF];
-        if (buffer.Length < mark.Length && !isLast)
-        {
-            return false;
-        }
-
-        var reader = new SequenceReader<byte>(buffer);
-        if (reader.IsNext(mark, advancePast: true))
-        {
-            buffer = buffer.Slice(reader.Position);
-        }
-
-        return true;
-    }
-
-    /// <summary>Reads records until the part is full or the buffer gives no more.</summary>
-    private SplitOutcome Fill(RecordSplitter splitter, TransferFormat format, ref ReadOnlySequence<byte> buffer, bool isLast)
-    {
-        SplitOutcome outcome;
-        do
-        {
-            outcome = splitter.Next(ref buffer, isLast, out var record);
-            if (outcome == SplitOutcome.Record)
-            {
-                Judge(record, format == TransferFormat.CloudEvents);
-            }
-            else if (outcome == SplitOutcome.TooLarge)
-            {
-                _refusals.Add(Refusal(_records++, RefusalReason.RecordTooLarge, ""));
-            }
-        }
-        while (outcome is SplitOutcome.Record or SplitOutcome.TooLarge && _transfers.Count + _refusals.Count < ChunkSize);
-
-        return outcome;
-    }
-
-    private void Judge(in ReadOnlySequence<byte> record, bool cloudEvent)
-    {
-        if (record.IsSingleSegment)
-        {
-            Judge(record.FirstSpan, cloudEvent);
-        }
-        else
-        {
-            record.CopyTo(_contiguous);
-            Judge(_contiguous.AsSpan(0, (int)record.Length), cloudEvent);
-        }
-    }
-
     private void Judge(ReadOnlySpan<byte> json, bool cloudEvent)
     {
-        if (!cloudEvent && _shapes.TryFind(json, out var shape)
+        // The same text may be a record and another record's event: neither is known by a shape of the other.
+        var shapes = cloudEvent ? _eventShapes ??= new() : _recordShapes ??= new();
+        if (shapes.TryFind(json, out var shape)
             && _validator.TryJudge(
-                shape, _shapes.PlaceOf(shape, RecordValue.Id).Of(json), _shapes.PlaceOf(shape, RecordValue.OccurredAt).Of(json),
-                _shapes.PlaceOf(shape, RecordValue.SubjectId).Of(json), out var transfer))
+                shape, shapes.PlaceOf(shape, RecordValue.Id).Of(json), shapes.PlaceOf(shape, RecordValue.OccurredAt).Of(json),
+                shapes.PlaceOf(shape, RecordValue.SubjectId).Of(json), out var transfer))
         {
             _transfers.Add(transfer);
             _records++;
@@ -285,10 +152,7 @@ public sealed class TransferReader : IDisposable
         if (transfer is not null)
         {
             _transfers.Add(transfer);
-            if (!cloudEvent)
-            {
-                Learn(json, transfer);
-            }
+            Learn(shapes, json, transfer);
         }
         else
         {
@@ -298,19 +162,18 @@ public sealed class TransferReader : IDisposable
         _records++;
     }
 
-    private void Learn(ReadOnlySpan<byte> json, SubjectTransfer transfer)
+    private void Learn(RecordShapes shapes, ReadOnlySpan<byte> json, SubjectTransfer transfer)
     {
-        var shape = _shapes.Learn(
-            json, _json.IdAt, _json.OccurredAtAt, _json.SubjectIdAt, order => RecordValidator.ShapeOf(_draft, transfer, order));
+        var shape = shapes.Learn(json, _json.Values, order => RecordValidator.ShapeOf(_draft, transfer, order));
         if (shape is not null)
         {
             RecordValidator.Teach(shape, _draft, transfer);
         }
     }
 
-    private TransferChunk Cut(string? fault)
+    private TransferChunk Cut()
     {
-        var chunk = new TransferChunk(_transfers, _refusals, _records, fault);
+        var chunk = new TransferChunk(_transfers, _refusals, _records);
         (_transfers, _refusals) = ([], []);
         return chunk;
     }

@@ -48,7 +48,8 @@ public sealed class RecordShapeTests
         Pick.One("\"acme-zhuhai\"", "\"acme-zhuhai\"", "\"ACME-zhuhai\"", "\"acme-macau\"", "\"nobody\""),
         Pick.One("[\"name\",\"mobile\"]", "[\"name\",\"bankCardNumber\"]", "[\"name\"]", "[]", "[\"shoeSizeOfTheAunt\"]"),
         Pick.One("SG", "SG", "MO", "CN", "XX"),
-        Pick.One("", "", ",\"note\":{\"id\":\"decoy\",\"occurredAt\":\"2026-01-01T00:00:00Z\"}", ",\"exemption\":\"hr\"", ",\"mechanism\":\"gba:F-1\"", ",\"x\":1e400"),
+        Pick.One("", "", ",\"note\":{\"id\":\"decoy\",\"occurredAt\":\"2026-01-01T00:00:00Z\"}", ",\"exemption\":\"hr\"", ",\"mechanism\":\"gba:F-1\"", ",\"x\":1e400",
+            ",\"note\":\"one\"", ",\"note\":\"another\"", ",\"note\":\"es\\u0063aped\"", ",\"note\":\"中\"", ",\"note\":\"one\",\"note\":\"two\""),
         (exporter, fields, destination, more) =>
             $"\"exporter\":{exporter},\"fields\":{fields},\"origin\":\"CN\",\"destination\":\"{destination}\",\"recipient\":\"acme-sg\",\"purpose\":\"payroll\",\"legalBasis\":\"contract\",\"method\":\"api\",\"system\":\"dingtalk\"{more}");
 
@@ -57,27 +58,105 @@ public sealed class RecordShapeTests
         Pick.One<int[]>([0, 1, 2, 3], [0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]), Pick.One(",", ",", ", ", ",\t"), Pick.One("", "\r", " "),
         (parts, order, comma, end) => $"{{{string.Join(comma, order.Select(part => parts[part]))}}}{end}");
 
+    // An event around a record that may lack its id and its moment, as the event may.
+    private static readonly Gen<string> Data = Gen.Select(
+        Gen.OneOf(Id, Gen.Const("")), Gen.OneOf(OccurredAt, Gen.Const("")), Subject, Others,
+        (id, time, subject, others) => $"\"data\":{{{string.Join(',', ((string[])[id, time, subject, others]).Where(part => part.Length > 0))}}}");
+
+    private static readonly Gen<string> Event = Gen.Select(
+        Gen.Select(
+            Pick.One(
+                "\"specversion\":\"1.0\"", "\"specversion\":\"1.0\"", "\"specversion\":\"1.0\"", "\"specversion\":\"0.3\"", "\"specversion\":1.0", "\"specversion\":\"1\\u002e0\"", "",
+                "\"specversion\":\"1.0\",\"specversion\":\"1.0\""),
+            Pick.One(
+                "\"id\":\"e-1\"", "\"id\":\"e-2\"", "\"id\":\"e-2\"", "", "\"id\":\"\"", "\"id\":7", "\"id\":null", "\"id\":\"e\\u002d3\"", "\"i\\u0064\":\"e-4\"", "\"id\":\"中\"",
+                "\"id\":\"\u007F\"", "\"id\":\"e-5\",\"id\":\"e-6\"", $"\"id\":\"{new string('x', 129)}\""),
+            Pick.One(
+                "\"time\":\"2026-11-20T00:00:00Z\"", "\"time\":\"2026-11-20T00:00:00Z\"", "\"time\":\"2026-11-21T10:00:00.5+08:00\"", "", "\"time\":\"yesterday\"", "\"time\":null",
+                "\"time\":\"2026-11-20T00:00:00\\u005a\"", "\"time\":\"2026-12-31T00:00:00Z\"", "\"time\":\"2025-11-20T00:00:00Z\"", "\"time\":\"\""),
+            Pick.One(
+                "\"type\":\"com.example.transfer\",\"source\":\"/hr\"", "\"source\":\"/hr\",\"type\":\"com.example.transfer\",\"datacontenttype\":\"application/json\"", "\"source\":\"\\/hr\"",
+                "\"subject\":\"E1\",\"source\":\"/hr\"", "\"subject\":\"E2\",\"source\":\"/hr\"", "\"subject\":{\"id\":\"decoy\",\"time\":\"2026-01-01T00:00:00Z\"}", "\"sequence\":1", "\"sequence\":2", "\"subject\":\"中\""),
+            Gen.OneOf(Data, Data, Data, Pick.One("\"data\":\"text\"", "\"data\":null", "\"data_base64\":\"e30=\"", "")),
+            (version, id, time, others, data) => (string[])[version, id, time, others, data]),
+        Pick.One<int[]>([0, 1, 2, 3, 4], [0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [1, 4, 2, 0, 3]), Pick.One(",", ",", ", ", ",\t"),
+        (parts, order, comma) => $"{{{string.Join(comma, order.Select(part => parts[part]).Where(part => part.Length > 0))}}}");
+
     [Fact]
     public void Many_records_read_by_one_reader_say_what_each_says_by_itself() => Line.List[1, 40].Sample(
         lines => Compare(lines.ConvertAll(Encoding.UTF8.GetBytes)), iter: 400);
 
     [Fact]
-    public void Whatever_happens_to_their_bytes() => Gen.Select(
-        Line.List[2, 4], Gen.Select(Gen.Int[0, 10_000], Gen.OneOf(Gen.Byte, Pick.One((byte)'"', (byte)'\\', (byte)'{', (byte)0xFF)), Gen.Int[0, 3]).List[1, 12]).Sample(
-        (lines, changes) =>
-        {
-            // Each line whole first, so that its shape is known when its damaged copies come.
-            var all = lines.ConvertAll(Encoding.UTF8.GetBytes);
-            foreach (var (place, value, how) in changes)
-            {
-                var bytes = Encoding.UTF8.GetBytes(lines[place % lines.Count]).ToList();
-                Change(bytes, place, value, how);
-                all.Add([.. bytes]);
-            }
+    public void So_do_many_events() => Event.List[1, 40].Sample(
+        events => Compare(events.ConvertAll(Encoding.UTF8.GetBytes), cloudEvents: true), iter: 600);
 
-            Compare(all);
-        },
-        iter: 800);
+    [Fact]
+    public void Whatever_happens_to_the_bytes_of_events() => Gen.Select(Event.List[2, 4], Changes).Sample(
+        (events, changes) => Compare(Damaged(events, changes), cloudEvents: true), iter: 800);
+
+    [Fact]
+    public void Whatever_happens_to_their_bytes() => Gen.Select(Line.List[2, 4], Changes).Sample(
+        (lines, changes) => Compare(Damaged(lines, changes)), iter: 800);
+
+    [Theory]
+    [InlineData("""{"specversion":"1.0","id":"@1","source":"/hr","type":"t","time":"@2","subject":"@3","data":{@R,"subject":{"type":"employeeId","id":"@3"}}}""")]
+    [InlineData("""{"specversion":"1.0","type":"@4","data":{"id":"@1","occurredAt":"@2",@R,"subject":{"id":"@3","type":"employeeId"}},"time":"@2","id":"@4"}""")]
+    [InlineData("""{"id":"@1","occurredAt":"@2","subject":{"type":"employeeId","id":"@3","note":"@4"},@R,"note":"@4"}""")]
+    public void A_shape_holds_for_other_values_wherever_one_may_differ(string template)
+    {
+        var events = template.Contains("specversion", StringComparison.Ordinal);
+        var (shapes, pools) = (new RecordShapes(), new RecordPools(Options, Classifier));
+        var (json, draft) = (new RecordJson(pools), new RecordDraft());
+        var first = Text("t-1", "2026-11-20T00:00:00Z", "E1", "one");
+        Assert.Equal(RefusalReason.None, json.Read(first, draft, events));
+        Assert.NotNull(shapes.Learn(first, json.Values, order => new()
+        {
+            Order = order, Exporter = "", SubjectType = default, CanonicalPrefix = [], SaidToBeMinor = false,
+        }));
+
+        var other = Text("another", "2026-11-21T10:00:00.5+08:00", "E2002", "something else");
+
+        Assert.True(shapes.TryFind(other, out var shape));
+        Assert.Equal(
+            ["another", "2026-11-21T10:00:00.5+08:00", "E2002"],
+            ((RecordValue[])[RecordValue.Id, RecordValue.OccurredAt, RecordValue.SubjectId]).Select(value => Encoding.UTF8.GetString(shapes.PlaceOf(shape, value).Of(other))));
+        Assert.False(shapes.TryFind(Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(other).Replace("payroll", "bonus", StringComparison.Ordinal)), out _));
+
+        byte[] Text(string id, string time, string subject, string nothing) => Encoding.UTF8.GetBytes(template
+            .Replace("@1", id, StringComparison.Ordinal).Replace("@2", time, StringComparison.Ordinal)
+            .Replace("@3", subject, StringComparison.Ordinal).Replace("@4", nothing, StringComparison.Ordinal)
+            .Replace("@R", "\"exporter\":\"acme-macau\",\"fields\":[\"name\"],\"origin\":\"MO\",\"destination\":\"SG\",\"recipient\":\"acme-sg\",\"purpose\":\"payroll\",\"legalBasis\":\"contract\",\"method\":\"api\",\"system\":\"dingtalk\"", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_text_that_is_a_record_and_an_event_is_read_as_what_it_was_sent_as()
+    {
+        const string others = "\"exporter\":\"acme-macau\",\"fields\":[\"name\"],\"origin\":\"MO\",\"destination\":\"SG\",\"recipient\":\"acme-sg\",\"purpose\":\"p\",\"legalBasis\":\"b\",\"method\":\"m\",\"system\":\"s\"";
+        var text = Encoding.UTF8.GetBytes(
+            $$$"""{"specversion":"1.0","id":"outer","occurredAt":"2026-11-20T00:00:00Z","subject":{"type":"employeeId","id":"E1"},{{{others}}},"data":{"id":"inner","occurredAt":"2026-11-20T00:00:00Z","subject":{"type":"employeeId","id":"E2"},{{{others}}}}}""");
+        using var reader = NewReader();
+
+        var read = ((bool[])[false, true, false, true]).Select(cloudEvents => reader.ReadRecords(text, [new(0, text.Length)], cloudEvents).Transfers.Single().RecordId);
+
+        Assert.Equal(["outer", "inner", "outer", "inner"], read);
+    }
+
+    private static Gen<List<(int Place, byte Value, int How)>> Changes { get; } = Gen.Select(
+        Gen.Int[0, 10_000], Gen.OneOf(Gen.Byte, Pick.One((byte)'"', (byte)'\\', (byte)'{', (byte)0xFF)), Gen.Int[0, 3]).List[1, 12];
+
+    /// <summary>Each text whole first, so that its shape is known when its damaged copies come.</summary>
+    private static List<byte[]> Damaged(List<string> texts, List<(int Place, byte Value, int How)> changes)
+    {
+        var all = texts.ConvertAll(Encoding.UTF8.GetBytes);
+        foreach (var (place, value, how) in changes)
+        {
+            var bytes = Encoding.UTF8.GetBytes(texts[place % texts.Count]).ToList();
+            Change(bytes, place, value, how);
+            all.Add([.. bytes]);
+        }
+
+        return all;
+    }
 
     [Fact]
     public void Shapes_are_found_again_and_forgotten_when_there_are_too_many()
@@ -191,18 +270,18 @@ public sealed class RecordShapeTests
         }
     }
 
-    private static void Compare(List<byte[]> lines)
+    private static void Compare(List<byte[]> records, bool cloudEvents = false)
     {
-        lines = lines.ConvertAll(static line => Array.FindAll(line, static value => value != (byte)'\n'));
+        records = records.ConvertAll(static record => Array.FindAll(record, static value => value != (byte)'\n'));
         using var reader = NewReader();
         // Twice, so that the second time what can have a shape has one.
-        var twice = lines.Concat(lines).ToList();
-        var together = reader.ReadLines(twice.SelectMany(line => line.Append((byte)'\n')).ToArray());
+        var twice = records.Concat(records).ToList();
+        var together = Read(reader, twice, cloudEvents);
         var alone = new List<(object? Transfer, string? Refusal)>();
-        foreach (var line in twice)
+        foreach (var record in twice)
         {
             using var single = NewReader();
-            var chunk = single.ReadLines(line);
+            var chunk = Read(single, [record], cloudEvents);
             if (chunk.Records > 0)
             {
                 alone.Add((chunk.Transfers.Select(Essence).SingleOrDefault(), chunk.Refusals.SingleOrDefault()?.ToString()));
@@ -214,6 +293,24 @@ public sealed class RecordShapeTests
         Assert.Equal(
             alone.Index().Where(record => record.Item.Refusal is not null).Select(record => record.Item.Refusal!.Replace("Index = 0", $"Index = {record.Index}", StringComparison.Ordinal)),
             together.Refusals.Select(refusal => refusal.ToString()));
+    }
+
+    /// <summary>Reads lines, or the texts of an array's events.</summary>
+    private static TransferChunk Read(TransferReader reader, List<byte[]> records, bool cloudEvents)
+    {
+        var text = records.SelectMany(record => record.Append((byte)'\n')).ToArray();
+        if (!cloudEvents)
+        {
+            return reader.ReadLines(text);
+        }
+
+        List<RecordPlace> places = [];
+        foreach (var record in records)
+        {
+            places.Add(new(places.Sum(place => place.Length + 1), record.Length));
+        }
+
+        return reader.ReadRecords(text, places, cloudEvents: true);
     }
 
     /// <summary>Everything that a record says.</summary>
@@ -231,7 +328,7 @@ public sealed class RecordShapeTests
             return true;
         }
 
-        shapes.Learn(json, Place("id"), Place("at"), Place("who"), order => new()
+        shapes.Learn(json, [new(RecordValue.Id, Place("id")), new(RecordValue.OccurredAt, Place("at")), new(RecordValue.SubjectId, Place("who"))], order => new()
         {
             Order = order, Exporter = "", SubjectType = default, CanonicalPrefix = [], SaidToBeMinor = false,
         });

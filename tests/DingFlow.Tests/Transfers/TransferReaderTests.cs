@@ -256,11 +256,11 @@ public sealed class TransferReaderTests
     {
         var array = $"[{string.Join(',', Enumerable.Range(1, 3).Select(i => Text(TransferSender.Record($"t-{i}", $"E{i}"))))}]";
 
-        var (transfers, refusals, cut) = await ReadAsync(array[..^missing], TransferFormat.Json);
+        var (chunks, stop) = await ReadAsync(new MemoryStream(Encoding.UTF8.GetBytes(array[..^missing])), TransferFormat.Json);
 
-        Assert.Equal(missing > 1 ? 2 : 3, transfers.Count);
-        Assert.Empty(refusals);
-        Assert.NotNull(cut);
+        Assert.Equal(missing > 1 ? 2 : 3, Assert.Single(chunks).Transfers.Count);
+        Assert.Empty(chunks[0].Refusals);
+        Assert.Equal((BatchStop.Malformed, missing > 1 ? 2L : 3L), (stop, chunks[0].Records));
     }
 
     [Fact]
@@ -273,14 +273,10 @@ public sealed class TransferReaderTests
             // The pipe holds no more than a few records: a reader that wanted the whole of one would never get it.
             var pipe = new Pipe(new(pauseWriterThreshold: 256 * 1024, resumeWriterThreshold: 128 * 1024));
             var writing = WriteAsync(pipe.Writer, Encoding.UTF8.GetBytes(body), 4096);
-            using var reader = NewReader();
-            List<TransferChunk> chunks = [];
-            await foreach (var chunk in reader.ReadAsync(pipe.Reader, format, Token))
-            {
-                chunks.Add(chunk);
-            }
+            var (chunks, stop) = await ReadAsync(pipe.Reader.AsStream(), format);
 
             await writing;
+            Assert.Equal(BatchStop.None, stop);
             Assert.Equal("record-too-large", Assert.Single(chunks.SelectMany(chunk => chunk.Refusals)).Code);
             Assert.Equal("t-2", Assert.Single(chunks.SelectMany(chunk => chunk.Transfers)).RecordId);
         }
@@ -312,26 +308,16 @@ public sealed class TransferReaderTests
                     }
                 }
 
-                using var reader = NewReader();
                 var pipe = new Pipe();
                 var writing = WriteAsync(pipe.Writer, [.. bytes], piece);
-                var (good, bad, last) = (0, new List<RecordRefusal>(), default(TransferChunk));
-                await foreach (var chunk in reader.ReadAsync(pipe.Reader, format, Token))
-                {
-                    good += chunk.Transfers.Count;
-                    bad.AddRange(chunk.Refusals);
-                    last = chunk;
-                }
+                var (chunks, stop) = await ReadAsync(pipe.Reader.AsStream(), format);
 
                 await pipe.Reader.CompleteAsync();
                 await writing;
-                Assert.NotNull(last);
-                Assert.Equal(last.Records, good + bad.Count);
+                var bad = chunks.SelectMany(chunk => chunk.Refusals).ToList();
+                Assert.Equal(chunks.Count == 0 ? 0 : chunks[^1].Records, chunks.Sum(chunk => chunk.Transfers.Count) + bad.Count);
                 Assert.Equal(bad.Select(refusal => refusal.Index).Distinct().Count(), bad.Count);
-                if (format == TransferFormat.NdJson)
-                {
-                    Assert.Null(last.Fault);
-                }
+                Assert.True(format != TransferFormat.NdJson || stop == BatchStop.None);
             },
             iter: 4000);
 
@@ -377,18 +363,30 @@ public sealed class TransferReaderTests
     private static async Task<(IReadOnlyList<SubjectTransfer> Transfers, IReadOnlyList<RecordRefusal> Refusals, IReadOnlyCollection<string> UnknownFields)> ReadAsync(
         string body, TransferFormat format, int piece = int.MaxValue)
     {
-        using var reader = NewReader();
         var pipe = new Pipe(new(pauseWriterThreshold: 0));
         await WriteAsync(pipe.Writer, Encoding.UTF8.GetBytes(body), piece);
-        List<SubjectTransfer> transfers = [];
-        List<RecordRefusal> refusals = [];
-        await foreach (var chunk in reader.ReadAsync(pipe.Reader, format, Token))
-        {
-            transfers.AddRange(chunk.Transfers);
-            refusals.AddRange(chunk.Refusals);
-        }
+        using var readers = new ReaderPool(NewReader);
+        var (chunks, _) = await ReadAsync(pipe.Reader.AsStream(), format, readers);
+        return ([.. chunks.SelectMany(chunk => chunk.Transfers)], [.. chunks.SelectMany(chunk => chunk.Refusals)], readers.UnknownFields);
+    }
 
-        return (transfers, refusals, reader.UnknownFields);
+    private static async Task<(List<TransferChunk> Chunks, BatchStop Stop)> ReadAsync(Stream body, TransferFormat format)
+    {
+        using var readers = new ReaderPool(NewReader);
+        return await ReadAsync(body, format, readers);
+    }
+
+    private static async Task<(List<TransferChunk> Chunks, BatchStop Stop)> ReadAsync(Stream body, TransferFormat format, ReaderPool readers)
+    {
+        List<TransferChunk> chunks = [];
+        var stop = await new RecordBlocks(body, null, RecordCutter.For(format, Options.MaxRecordBytes), Options, readers).ReadAsync(
+            chunk =>
+            {
+                chunks.Add(chunk);
+                return Task.CompletedTask;
+            },
+            Token, Token);
+        return (chunks, stop);
     }
 
     private static async Task WriteAsync(PipeWriter writer, byte[] body, int piece)

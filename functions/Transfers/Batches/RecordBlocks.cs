@@ -3,16 +3,21 @@ using System.Buffers;
 namespace DingFlow.Transfers;
 
 /// <summary>
-/// Reads NDJSON in blocks of whole lines that are judged side by side and handed on in their order, in parts of some ten thousand records.
-/// Holds as many blocks as there are processors, and two more, whatever the size of the batch.
+/// Reads a batch in blocks of whole records that are judged side by side and handed on in their order, in parts of some ten thousand
+/// records. Holds as many blocks as there are processors, and two more, whatever the size of the batch.
 /// </summary>
 /// <remarks>
 /// A block is far smaller than a part: what is read of it is soon a few objects beside a part and not as much again, so that the garbage
 /// collector, which stops everybody, finds little to move.
 /// </remarks>
-internal sealed class LineBlocks(Stream records, TransfersOptions options, ReaderPool readers)
+/// <param name="records">The bytes of the batch, uncompressed.</param>
+/// <param name="length">How many there are; <see langword="null"/> when that is not known.</param>
+/// <param name="cutter">Cuts them into records.</param>
+/// <param name="options">Limits.</param>
+/// <param name="readers">Judge the records.</param>
+internal sealed class RecordBlocks(Stream records, long? length, RecordCutter cutter, TransfersOptions options, ReaderPool readers)
 {
-    private const int SmallestBlock = 512 * 1024;
+    private const int LargeBlock = 512 * 1024;
 
     /// <summary>
     /// Records of a part. The ledger writes ten thousand at once most cheaply; a list of a few more would be an object of the large kind,
@@ -20,7 +25,8 @@ internal sealed class LineBlocks(Stream records, TransfersOptions options, Reade
     /// </summary>
     private const int PartRecords = 10_600;
 
-    private readonly int _blockBytes = Math.Max(SmallestBlock, 2 * options.MaxRecordBytes);
+    /// <summary>One byte more than there are, so that the first block of a small batch sees its end.</summary>
+    private readonly int _blockBytes = Math.Max((int)Math.Min(LargeBlock, (length ?? LargeBlock) + 1), 2 * options.MaxRecordBytes);
 
     private readonly Queue<Task<TransferChunk>> _judging = new();
     private readonly int _most = Math.Max(2, Environment.ProcessorCount) + 1;
@@ -29,9 +35,8 @@ internal sealed class LineBlocks(Stream records, TransfersOptions options, Reade
     private long _read;
     private byte[] _rest = [];
     private bool _isStart = true;
-    private bool _dropping;
 
-    /// <summary>Reads to the end, or to where a limit or a fault ends it; whole lines before a fault are handed on.</summary>
+    /// <summary>Reads to the end, or to where a limit or a fault ends it; whole records before a fault are handed on.</summary>
     public async Task<BatchStop> ReadAsync(Func<TransferChunk, Task> take, CancellationToken late, CancellationToken cancellationToken)
     {
         var stop = BatchStop.None;
@@ -42,7 +47,11 @@ internal sealed class LineBlocks(Stream records, TransfersOptions options, Reade
             {
                 var block = ArrayPool<byte>.Shared.Rent(_blockBytes);
                 (var length, ended, stop) = await FillAsync(block, late, cancellationToken);
-                Judge(block, length, isLast: ended && stop == BatchStop.None);
+                if (!Judge(block, length, isLast: ended && stop == BatchStop.None))
+                {
+                    stop = BatchStop.Malformed;
+                }
+
                 if (_judging.Count >= _most && !await TakeAsync(take))
                 {
                     return BatchStop.RecordLimit;
@@ -97,33 +106,21 @@ internal sealed class LineBlocks(Stream records, TransfersOptions options, Reade
         }
     }
 
-    private void Judge(byte[] block, int length, bool isLast)
+    /// <summary>Has the whole records of a block judged; <see langword="false"/> when what follows them cannot be read.</summary>
+    private bool Judge(byte[] block, int length, bool isLast)
     {
         var start = _isStart && block.AsSpan(0, length).StartsWith("\uFEFF"u8) ? 3 : 0;
         _isStart = false;
-        if (_dropping)
-        {
-            // The rest of a line that was too long already.
-            var end = block.AsSpan(start, length - start).IndexOf((byte)'\n');
-            (start, _dropping) = (end < 0 ? length : start + end + 1, end < 0);
-        }
-
-        var lines = isLast ? length - start : block.AsSpan(start, length - start).LastIndexOf((byte)'\n') + 1;
-        if (lines == 0 && length - start == _blockBytes)
-        {
-            // One line alone fills the block, so it is longer than any that is held: it is judged by what there is of it, and the rest is dropped.
-            (lines, _dropping) = (length - start, true);
-        }
-
-        _rest = block.AsSpan(start + lines, length - start - lines).ToArray();
-        var text = new ReadOnlyMemory<byte>(block, start, lines);
+        var text = new ReadOnlyMemory<byte>(block, start, length - start);
+        var cut = cutter.Cut(text, isFull: length == _blockBytes, isLast);
+        _rest = text[cut.Taken..].ToArray();
         _judging.Enqueue(Task.Factory.StartNew(
             () =>
             {
                 var reader = readers.Rent();
                 try
                 {
-                    return reader.ReadLines(text);
+                    return cut.Judge(reader);
                 }
                 finally
                 {
@@ -132,6 +129,7 @@ internal sealed class LineBlocks(Stream records, TransfersOptions options, Reade
                 }
             },
             CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current));
+        return !cut.IsBroken;
     }
 
     /// <summary>Adds the oldest block to the part, and hands that on when it is full; <see langword="false"/> when the batch may have no more records.</summary>
