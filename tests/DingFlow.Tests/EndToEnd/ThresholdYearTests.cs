@@ -74,6 +74,65 @@ public sealed class ThresholdYearTests
     }
 
     [Fact]
+    public async Task A_silence_ends_by_itself_and_only_an_acknowledgement_ends_the_daily_repetition()
+    {
+        using var data = new DataDirectory();
+        var now = new DateTimeOffset(2026, 3, 2, 1, 2, 0, TimeSpan.Zero);
+        await using var receiver = await Alerts.AlertReceiver.StartAsync(() => now, Cancellation);
+        var settings = new Dictionary<string, string>(Settings)
+        {
+            ["Alerts:Channels:ops:Type"] = "webhook", ["Alerts:Channels:ops:Url"] = receiver.Url.ToString(), ["Alerts:Channels:ops:Secret"] = receiver.Secret,
+        };
+        string path;
+        await using (var program = await StartAsync())
+        {
+            await ExportAsync(program, "b", [1], "2026-03-02T09:00:00+08:00", "bankCardNumber");
+            await program.TickAsync("CheckThresholds");
+            await EventuallyToldAsync(program, "CN24-SC-SPI 100 open", "CN26-CERT-SPI 100 open");
+            path = $"/api/alerts/{(await AlertsAsync(program)).Single(static alert => (string?)alert["details"]!["rule"] == "CN24-SC-SPI")["id"]}";
+            await ReceivedAsync(1);
+            var silence = await program.Operator.AskAsync(HttpMethod.Post, path + "/silence", $$"""{"until":"{{now.AddHours(48):O}}","reason":"Counsel looks at it."}""");
+            Assert.True(silence.Status == 200, silence.Text);
+        }
+
+        foreach (var (hours, occurrence) in ((int, int)[])[(25, 1), (24, 2), (23, 2), (2, 3)])
+        {
+            now = now.AddHours(hours);
+            await using var program = await StartAsync();
+            await program.TickAsync("RepeatAlerts");
+            Assert.Equal(occurrence, (int)(await program.Operator.AskAsync(HttpMethod.Get, path)).Json["occurrence"]!);
+            await ReceivedAsync(occurrence);
+        }
+
+        now = now.AddMinutes(1);
+        await using (var program = await StartAsync())
+        {
+            Assert.Equal(200, (await program.Operator.AskAsync(HttpMethod.Post, path + "/acknowledge", """{"reason":"We are filing."}""")).Status);
+        }
+
+        now = now.AddHours(100);
+        await using (var program = await StartAsync())
+        {
+            await program.TickAsync("RepeatAlerts");
+            var alert = (await program.Operator.AskAsync(HttpMethod.Get, path)).Json;
+            Assert.Equal((3, "acknowledged"), ((int)alert["occurrence"]!, (string?)alert["state"]));
+            await ReceivedAsync(3);
+        }
+
+        Task<ClockedProgram> StartAsync() => ClockedProgram.StartAsync(data.Path, now.ToString("O", CultureInfo.InvariantCulture), settings);
+
+        // Every telling is a message of its own, rightly signed.
+        Task ReceivedAsync(int tellings) => Eventually.IsTrueAsync(
+            () =>
+            {
+                var told = receiver.Received.Where(static message => System.Text.Encoding.UTF8.GetString(message.Body).Contains("CN24-SC-SPI", StringComparison.Ordinal)).ToList();
+                Assert.All(told, static message => Assert.Equal(DingFlow.Intake.SignatureVerdict.Valid, message.Verdict));
+                return Task.FromResult(told.Count == tellings && told.Select(static message => message.Id).Distinct().Count() == tellings);
+            },
+            () => $"{tellings} tellings", Cancellation);
+    }
+
+    [Fact]
     public async Task A_contact_list_that_cannot_be_read_in_the_night_is_read_again_and_keeps_nobody_else_from_being_counted()
     {
         using var data = new DataDirectory();
