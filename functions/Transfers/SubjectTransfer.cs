@@ -16,7 +16,30 @@ public sealed record SubjectTransfer(
     SubjectPseudonym Subject,
     DateTimeOffset OccurredAt,
     IReadOnlyList<TransferFact> Facts,
-    TransferCircumstances Circumstances);
+    TransferCircumstances Circumstances)
+{
+    /// <summary>Where the subject's consent is kept; <see langword="null"/> when the record does not say, as most do not.</summary>
+    public ConsentEvidence? Consent { get; init; }
+}
+
+/// <summary>Where a subject's consent is kept by whoever collected it. Its id may point to a person, so it is never logged.</summary>
+/// <param name="Id">The id of the evidence in the sender's own system, 1 to 128 characters; <see langword="null"/> when only the time is known.</param>
+/// <param name="At">When consent was given, UTC, to the millisecond; <see langword="null"/> when only the id is known.</param>
+public sealed record ConsentEvidence(string? Id, DateTimeOffset? At)
+{
+    /// <summary>Says nothing: the id may point to a person.</summary>
+    public override string ToString() => nameof(ConsentEvidence);
+}
+
+/// <summary>
+/// What a record says of the paperwork behind it, beyond what every record says. Few values are distinct, so they are shared; what differs
+/// from person to person is <see cref="ConsentEvidence"/>.
+/// </summary>
+/// <param name="Scenario">The scenario of the register that it belongs to, in lower case; <see langword="null"/> when the record names none.</param>
+/// <param name="NoticeVersion">Which version of the notice the subject was given (PIPL article 39).</param>
+/// <param name="ConsentVersion">Which version of the consent text the subject agreed to.</param>
+/// <param name="SeparateConsent">Whether consent was given separately (PIPL articles 29 and 39); <see langword="null"/> when the record does not say.</param>
+public sealed record TransferPaperwork(string? Scenario, string? NoticeVersion, string? ConsentVersion, bool? SeparateConsent);
 
 /// <summary>The circumstances of a transfer, kept with the record so that a filing can be rebuilt. Nothing here names the subject.</summary>
 /// <param name="Fields">The names of the fields as sent (with <c>categories</c>: their names).</param>
@@ -37,6 +60,9 @@ public sealed record TransferCircumstances(
     string? Evidence,
     TransferNotices Notices)
 {
+    /// <summary>What the record says of scenario, notice and consent; <see langword="null"/> when it says nothing of them.</summary>
+    public TransferPaperwork? Paperwork { get; init; }
+
     /// <summary>Circumstances of which nothing is known.</summary>
     public static TransferCircumstances Unknown { get; } = new([], "", "", null, "", "", null, TransferNotices.None);
 }

@@ -8,6 +8,10 @@ namespace DingFlow.Transfers.Ledger;
 /// not, compressed; the keys behind it as they are, since random bytes do not compress. A chunk is complete in itself: no dictionary is
 /// needed to read it.
 /// </summary>
+/// <remarks>
+/// What records say of their paperwork follows the columns (<see cref="PaperworkCodec"/>), in chunks in which one says something of it. A
+/// reader of before it reads all the rest; a chunk without it has the bytes that it always had.
+/// </remarks>
 internal static class ChunkCodec
 {
     private const byte Version = 1;
@@ -46,7 +50,7 @@ internal static class ChunkCodec
         }
 
         return Encode(
-            [.. records.Select(record => new SubjectTransfer(record.RecordId, "", default, record.OccurredAt, record.Facts, record.Circumstances))],
+            [.. records.Select(record => new SubjectTransfer(record.RecordId, "", default, record.OccurredAt, record.Facts, record.Circumstances) { Consent = record.Consent })],
             chunk);
     }
 
@@ -75,6 +79,7 @@ internal static class ChunkCodec
         WriteCircumstances(body, tables.Circumstances);
         body.Bytes(columns.Written);
         body.Bytes(ids.Written);
+        PaperworkCodec.Write(body, tables.Circumstances, records);
 
         // The two are written and read; their space serves the compressed bytes.
         columns.Clear();
@@ -125,23 +130,32 @@ internal static class ChunkCodec
         var reader = new PackedReader(body);
         var table = ReadFacts(ref reader);
         var circumstances = ReadCircumstances(ref reader);
-        List<LedgerRecord> records = new(chunk.Count);
+        var columns = new (int Addition, int Circumstances, long Time)[chunk.Count];
         var time = 0L;
-        foreach (var key in chunk.Keys)
+        for (var i = 0; i < columns.Length; i++)
         {
-            var addition = AdditionIn(table, reader.Int());
-            var place = reader.Int();
+            var (addition, place) = (AdditionIn(table, reader.Int()), reader.Int());
             time += reader.Signed();
-            records.Add(new(
-                "", key, DateTimeOffset.FromUnixTimeMilliseconds(time), addition < 0 ? [] : table[addition].Facts,
-                place < circumstances.Count ? circumstances[place] : throw PackedReader.Damaged(), batchId));
+            columns[i] = (addition, place < circumstances.Count ? place : throw PackedReader.Damaged(), time);
         }
 
-        var id = "";
-        for (var i = 0; i < records.Count; i++)
+        var ids = new string[columns.Length];
+        for (var i = 0; i < ids.Length; i++)
         {
-            id = ReadId(ref reader, id);
-            records[i] = records[i] with { RecordId = id };
+            ids[i] = ReadId(ref reader, i == 0 ? "" : ids[i - 1]);
+        }
+
+        var consents = PaperworkCodec.Read(ref reader, circumstances, columns.Length);
+        List<LedgerRecord> records = new(columns.Length);
+        foreach (var key in chunk.Keys)
+        {
+            var i = records.Count;
+            var (addition, place, at) = columns[i];
+            records.Add(new(
+                ids[i], key, DateTimeOffset.FromUnixTimeMilliseconds(at), addition < 0 ? [] : table[addition].Facts, circumstances[place], batchId)
+            {
+                Consent = consents?[i],
+            });
         }
 
         return records;
@@ -176,7 +190,7 @@ internal static class ChunkCodec
     private static int AdditionIn(Addition[] table, int number) => number <= table.Length ? number - 1 : throw PackedReader.Damaged();
 
     /// <summary>Ids of one sender mostly differ in their last characters: only what differs from the one before is written.</summary>
-    private static void WriteId(PackedWriter writer, string before, string id)
+    internal static void WriteId(PackedWriter writer, string before, string id)
     {
         var common = before.AsSpan().CommonPrefixLength(id);
         if (common > 0 && char.IsHighSurrogate(id[common - 1]))
@@ -191,7 +205,7 @@ internal static class ChunkCodec
         Encoding.UTF8.GetBytes(rest, writer.Reserve(length));
     }
 
-    private static string ReadId(ref PackedReader reader, string before)
+    internal static string ReadId(ref PackedReader reader, string before)
     {
         var common = reader.Int();
         return common <= before.Length ? string.Concat(before.AsSpan(0, common), reader.Text()) : throw PackedReader.Damaged();
@@ -365,7 +379,7 @@ internal static class ChunkCodec
             {
                 var content = string.Join('\u001f', [
                     .. item.Fields, "\u001e", item.Purpose, item.LegalBasis, item.Mechanism ?? "\u001d", item.Method, item.System,
-                    item.Evidence ?? "\u001d", ((int)item.Notices).ToString(System.Globalization.CultureInfo.InvariantCulture)]);
+                    item.Evidence ?? "\u001d", ((int)item.Notices).ToString(System.Globalization.CultureInfo.InvariantCulture), .. Papers(item.Paperwork)]);
                 if (!_circumstanceContents.TryGetValue(content, out place))
                 {
                     place = _circumstances.Count;
@@ -378,6 +392,11 @@ internal static class ChunkCodec
 
             return place;
         }
+
+        private static string[] Papers(TransferPaperwork? papers) => papers is null ? [] :
+        [
+            papers.Scenario ?? "\u001d", papers.NoticeVersion ?? "\u001d", papers.ConsentVersion ?? "\u001d", papers.SeparateConsent?.ToString() ?? "\u001d",
+        ];
 
         private sealed class InstanceComparer : IEqualityComparer<(int Year, object Facts)>
         {

@@ -218,7 +218,7 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
         }
     }
 
-    /// <summary>Requests for one transaction: not two of one batch, nor two that bring new names, whose numbers must fit together.</summary>
+    /// <summary>Requests for one transaction: not two of one batch, nor two that bring new names or facts, which must fit together.</summary>
     private List<LogRequest> NextGroup(List<LogRequest> requests)
     {
         List<LogRequest> group = [];
@@ -236,7 +236,7 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
 
             if (newNames && _log.Header.Dictionary.Overflow(entry.Chunk!.Facts) is { } overflow)
             {
-                request.Fail(new DictionaryFullException(overflow.Recipients, overflow.Lanes));
+                request.Fail(new DictionaryFullException(overflow));
                 continue;
             }
 
@@ -389,10 +389,8 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
     }
 }
 
-/// <summary>Names that the dictionary has no numbers for any more.</summary>
-internal sealed class DictionaryFullException(IReadOnlySet<string> recipients, IReadOnlySet<Lane> lanes) : Exception
+/// <summary>The dictionary has no room any more for names or facts of an entry.</summary>
+internal sealed class DictionaryFullException(LedgerOverflow overflow) : Exception
 {
-    public IReadOnlySet<string> Recipients { get; } = recipients;
-
-    public IReadOnlySet<Lane> Lanes { get; } = lanes;
+    public LedgerOverflow Overflow { get; } = overflow;
 }

@@ -14,6 +14,7 @@ internal sealed class ExporterLog(IEntityStore store, string exporter, LedgerOpt
 
     private readonly Dictionary<string, BatchRow> _batches = new(StringComparer.Ordinal);
     private string? _checkpointETag;
+    private int _checkpointedFacts;
 
     public LedgerHeader Header { get; private set; } = new(options);
 
@@ -33,6 +34,7 @@ internal sealed class ExporterLog(IEntityStore store, string exporter, LedgerOpt
             LedgerFit.Check(row, options);
             Checkpointed = row.Properties.Require<long>("Merged");
             Header = LedgerHeader.Of(row.Properties, Checkpointed, options);
+            await ReadFactsAsync(Header, cancellationToken);
             _checkpointETag = row.ETag;
         }
 
@@ -197,11 +199,15 @@ internal sealed class ExporterLog(IEntityStore store, string exporter, LedgerOpt
             row.Properties["Shards"] = options.Shards;
             row.Properties["KeyId"] = options.KeyId;
             Header.Write(row.Properties);
+            var operation = _checkpointETag is null ? EntityOperation.Insert(row) : EntityOperation.Replace(row);
+            var facts = Header.Dictionary.Facts;
+            // Facts only come: as many as were written are the same.
             var result = await store.SubmitAsync(
-                EntityTransaction.Of(LedgerRows.LogTable, _checkpointETag is null ? EntityOperation.Insert(row) : EntityOperation.Replace(row)),
+                EntityTransaction.Of(LedgerRows.LogTable, facts == _checkpointedFacts ? [operation] : [operation, EntityOperation.Upsert(FactsRow())]),
                 cancellationToken);
             if (result.Committed)
             {
+                _checkpointedFacts = facts;
                 (Checkpointed, _checkpointETag) = (Math.Max(merged, Checkpointed), result.ETags[0]);
                 return;
             }
@@ -226,8 +232,27 @@ internal sealed class ExporterLog(IEntityStore store, string exporter, LedgerOpt
             LedgerFit.Check(stored, options);
             var merged = stored.Properties.Require<long>("Merged");
             Checkpointed = Math.Max(Checkpointed, merged);
-            Header.TakeIn(LedgerHeader.Of(stored.Properties, merged, options), merged);
+            var checkpoint = LedgerHeader.Of(stored.Properties, merged, options);
+            await ReadFactsAsync(checkpoint, cancellationToken);
+            Header.TakeIn(checkpoint, merged);
         }
+    }
+
+    /// <summary>Read after the checkpoint, so that it knows at least as much. There is none beside the checkpoint of an earlier version.</summary>
+    private async Task ReadFactsAsync(LedgerHeader header, CancellationToken cancellationToken)
+    {
+        if (await store.GetAsync(LedgerRows.LogTable, exporter, LedgerRows.Facts, cancellationToken) is { } row)
+        {
+            header.ReadFacts(row.Properties);
+            _checkpointedFacts = header.Dictionary.Facts;
+        }
+    }
+
+    private Entity FactsRow()
+    {
+        var row = new Entity(exporter, LedgerRows.Facts);
+        Header.WriteFacts(row.Properties);
+        return row;
     }
 
     private LogEntry Observe(LogEntry entry)

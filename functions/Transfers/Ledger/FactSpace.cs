@@ -6,10 +6,17 @@ namespace DingFlow.Transfers.Ledger;
 /// The distinct states in which an exporter's subjects are. Most subjects share a few: each distinct state has a number, its union with
 /// another is computed once, and so are its counters. One thread at a time.
 /// </summary>
+/// <remarks>
+/// Bounded: facts by <see cref="LedgerOptions.FactLimit"/>, which whoever writes the log keeps to; unions are forgotten when there are many;
+/// and a space full of states in which no subject is any more is replaced by a new one (<see cref="ShardSet.Trim"/>).
+/// </remarks>
 internal sealed class FactSpace(CompiledPredicates predicates, LedgerDictionary dictionary)
 {
     /// <summary>The state of a subject that is not there.</summary>
     public const int Empty = 0;
+
+    /// <summary>Unions that are remembered; a state takes more memory than the union that led to it.</summary>
+    private const int MostUnions = 1024 * 1024;
 
     private readonly Dictionary<PackedFact, FactInfo> _facts = [];
     private readonly List<YearFacts[]> _states = [[]];
@@ -72,6 +79,11 @@ internal sealed class FactSpace(CompiledPredicates predicates, LedgerDictionary 
         if (left == Empty)
         {
             return right;
+        }
+
+        if (_unions.Count == MostUnions)
+        {
+            _unions.Clear();
         }
 
         ref var union = ref CollectionsMarshal.GetValueRefOrAddDefault(_unions, ((long)left << 32) | (uint)right, out var known);

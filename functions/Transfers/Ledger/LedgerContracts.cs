@@ -43,6 +43,9 @@ public enum LedgerRefusal
     /// <summary>The exporter has as many lanes as the ledger numbers (<see cref="LedgerOptions.LaneLimit"/>).</summary>
     TooManyLanes,
 
+    /// <summary>The exporter has as many distinct facts as the ledger remembers (<see cref="LedgerOptions.FactLimit"/>).</summary>
+    TooManyFacts,
+
     /// <summary>The batch was voided; send the corrected records under another id.</summary>
     BatchVoided,
 
@@ -108,6 +111,9 @@ public sealed record LedgerRecord(
 {
     /// <summary>The person: the survivor where identifiers were united.</summary>
     public SubjectKey Person { get; init; } = Subject;
+
+    /// <summary>Where the subject's consent is kept; <see langword="null"/> when the record does not say.</summary>
+    public ConsentEvidence? Consent { get; init; }
 }
 
 /// <summary>Where a batch stands.</summary>

@@ -2,15 +2,21 @@ namespace DingFlow.Transfers.Ledger;
 
 /// <summary>
 /// The numbers of an exporter's recipients and lanes, given in the order of their first appearance in its log, so that every reader of
-/// the log comes to the same ones. Capped, so that no sender can make the counter rows grow without bound. Safe for several threads.
+/// the log comes to the same ones; and the distinct facts that the log has brought. All three are capped, so that no sender can make the
+/// counter rows, or what the ledger remembers of each fact, grow without bound. Safe for several threads.
 /// </summary>
-internal sealed class LedgerDictionary(int recipientLimit, int laneLimit)
+/// <remarks>
+/// Numbers are never given again, and a fact that was there once stays known. The facts are known from the entry on at which a version that
+/// knows this list first wrote a checkpoint: what an older ledger held before is not counted against the limit until it is reported anew.
+/// </remarks>
+internal sealed class LedgerDictionary(int recipientLimit, int laneLimit, int factLimit)
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<string, int> _recipients = new(StringComparer.Ordinal);
     private readonly List<string> _recipientNames = [];
     private readonly Dictionary<Lane, int> _lanes = [];
     private readonly List<Lane> _laneNames = [];
+    private readonly HashSet<PackedFact> _facts = [];
     private long _observedThrough;
 
     /// <summary>Recipients in the order of their numbers.</summary>
@@ -37,6 +43,18 @@ internal sealed class LedgerDictionary(int recipientLimit, int laneLimit)
         }
     }
 
+    /// <summary>How many distinct facts there are; it only grows.</summary>
+    public int Facts
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _facts.Count;
+            }
+        }
+    }
+
     public string RecipientOf(int number)
     {
         lock (_gate)
@@ -56,27 +74,28 @@ internal sealed class LedgerDictionary(int recipientLimit, int laneLimit)
     /// <summary>A dictionary that begins with the same names and goes on by itself.</summary>
     public LedgerDictionary Copy()
     {
-        var copy = new LedgerDictionary(recipientLimit, laneLimit);
+        var copy = new LedgerDictionary(recipientLimit, laneLimit, factLimit);
         copy.TakeIn(this);
         return copy;
     }
 
-    /// <summary>Some of these have no numbers yet.</summary>
+    /// <summary>Some of these are new, or have no numbers yet.</summary>
     public bool HasNew(IEnumerable<TransferFact> facts)
     {
         lock (_gate)
         {
-            return facts.Any(fact => !_recipients.ContainsKey(fact.Recipient) || !_lanes.ContainsKey(fact.Lane));
+            return facts.Any(fact => !IsKnown(in fact));
         }
     }
 
     /// <summary>What of these would not fit any more; <see langword="null"/> when all would.</summary>
-    public (HashSet<string> Recipients, HashSet<Lane> Lanes)? Overflow(IEnumerable<TransferFact> facts)
+    public LedgerOverflow? Overflow(IEnumerable<TransferFact> facts)
     {
         lock (_gate)
         {
             var (recipients, lanes) = (new HashSet<string>(StringComparer.Ordinal), new HashSet<Lane>());
             var (newRecipients, newLanes) = (new HashSet<string>(StringComparer.Ordinal), new HashSet<Lane>());
+            var (beyond, newFacts) = (new HashSet<TransferFact>(), new HashSet<TransferFact>());
             foreach (var fact in facts)
             {
                 if (!_recipients.ContainsKey(fact.Recipient) && !newRecipients.Contains(fact.Recipient))
@@ -88,9 +107,15 @@ internal sealed class LedgerDictionary(int recipientLimit, int laneLimit)
                 {
                     (_lanes.Count + newLanes.Count < laneLimit ? newLanes : lanes).Add(fact.Lane);
                 }
+
+                // A fact whose names do not fit is not going to be there: it takes nobody's place.
+                if (!recipients.Contains(fact.Recipient) && !lanes.Contains(fact.Lane) && !IsKnown(in fact) && !newFacts.Contains(fact))
+                {
+                    (_facts.Count + newFacts.Count < factLimit ? newFacts : beyond).Add(fact);
+                }
             }
 
-            return recipients.Count == 0 && lanes.Count == 0 ? null : (recipients, lanes);
+            return recipients.Count == 0 && lanes.Count == 0 && beyond.Count == 0 ? null : new(recipients, lanes, beyond);
         }
     }
 
@@ -126,8 +151,7 @@ internal sealed class LedgerDictionary(int recipientLimit, int laneLimit)
 
             foreach (var fact in facts)
             {
-                Add(fact.Recipient);
-                Add(fact.Lane);
+                Add(fact);
             }
 
             _observedThrough = position;
@@ -149,7 +173,51 @@ internal sealed class LedgerDictionary(int recipientLimit, int laneLimit)
                 Add(lane);
             }
 
+            _facts.UnionWith(checkpoint.PackedFacts());
             _observedThrough = Math.Max(_observedThrough, checkpoint.ObservedThrough);
+        }
+    }
+
+    /// <summary>Numbers the names of a fact, and knows it from now on.</summary>
+    public void Add(TransferFact fact)
+    {
+        lock (_gate)
+        {
+            Add(fact.Recipient);
+            Add(fact.Lane);
+            _facts.Add(Pack(in fact));
+        }
+    }
+
+    /// <summary>The known facts as bytes: how many, then each as the difference to the one before it in ascending order.</summary>
+    public void WriteFacts(PackedWriter writer)
+    {
+        PackedFact[] facts;
+        lock (_gate)
+        {
+            facts = [.. _facts];
+        }
+
+        Array.Sort(facts);
+        writer.Number(facts.Length);
+        ulong before = 0;
+        foreach (var fact in facts)
+        {
+            writer.Number(fact.Bits - before);
+            before = fact.Bits;
+        }
+    }
+
+    /// <summary>Takes in facts that <see cref="WriteFacts"/> wrote.</summary>
+    public void ReadFacts(ref PackedReader reader)
+    {
+        ulong before = 0;
+        lock (_gate)
+        {
+            for (var count = reader.Count(); count > 0; count--)
+            {
+                _facts.Add(new(before += reader.Number()));
+            }
         }
     }
 
@@ -195,6 +263,30 @@ internal sealed class LedgerDictionary(int recipientLimit, int laneLimit)
                 : throw PackedReader.Damaged();
         }
     }
+
+    private PackedFact[] PackedFacts()
+    {
+        lock (_gate)
+        {
+            return [.. _facts];
+        }
+    }
+
+    /// <summary>Under the lock.</summary>
+    private bool IsKnown(in TransferFact fact) =>
+        _recipients.TryGetValue(fact.Recipient, out var recipient) && _lanes.TryGetValue(fact.Lane, out var lane)
+        && _facts.Contains(new(lane, recipient, fact.Exemption, fact.Class, fact.Minor));
+}
+
+/// <summary>Names and facts that an exporter's ledger has no room for any more.</summary>
+internal sealed record LedgerOverflow(IReadOnlySet<string> Recipients, IReadOnlySet<Lane> Lanes, IReadOnlySet<TransferFact> Facts)
+{
+    /// <summary>Why a record cannot be taken; <see langword="null"/> when it can.</summary>
+    public LedgerRefusal? ReasonOn(SubjectTransfer record) =>
+        record.Facts.Any(fact => Recipients.Contains(fact.Recipient)) ? LedgerRefusal.TooManyRecipients
+        : record.Facts.Any(fact => Lanes.Contains(fact.Lane)) ? LedgerRefusal.TooManyLanes
+        : record.Facts.Any(Facts.Contains) ? LedgerRefusal.TooManyFacts
+        : null;
 }
 
 /// <summary>A <see cref="TransferFact"/> with the dictionary's numbers in place of names: 48 bits.</summary>

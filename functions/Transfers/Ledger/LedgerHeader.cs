@@ -14,7 +14,7 @@ internal sealed class LedgerHeader
     private readonly Dictionary<SubjectKey, (SubjectKey Survivor, long Position)> _aliases = [];
     private readonly HashSet<string> _voided = new(StringComparer.Ordinal);
 
-    public LedgerHeader(LedgerOptions options) => Dictionary = new(options.RecipientLimit, options.LaneLimit);
+    public LedgerHeader(LedgerOptions options) => Dictionary = new(options.RecipientLimit, options.LaneLimit, options.FactLimit);
 
     public LedgerDictionary Dictionary { get; }
 
@@ -139,6 +139,27 @@ internal sealed class LedgerHeader
         }
 
         LedgerRows.Put(properties, writer.Written);
+    }
+
+    /// <summary>Writes the facts that the log has brought.</summary>
+    public void WriteFacts(EntityProperties properties)
+    {
+        var writer = new PackedWriter(1024);
+        writer.Byte(Version);
+        Dictionary.WriteFacts(writer);
+        LedgerRows.Put(properties, writer.Written);
+    }
+
+    /// <summary>Takes in the facts that a checkpoint knows.</summary>
+    public void ReadFacts(EntityProperties properties)
+    {
+        var reader = new PackedReader(LedgerRows.Take(properties));
+        if (reader.Byte() != Version)
+        {
+            throw PackedReader.Damaged();
+        }
+
+        Dictionary.ReadFacts(ref reader);
     }
 
     /// <summary>

@@ -19,6 +19,12 @@ public sealed record LedgerOptions(string KeyId)
     /// <summary><c>Transfers:LaneLimit</c>: lanes that one exporter may have.</summary>
     public int LaneLimit { get; init; } = 4096;
 
+    /// <summary>
+    /// <c>Transfers:FactLimit</c>: distinct facts (lane, recipient, exemption, class, minor or not) that one exporter may have; each takes some
+    /// 400 bytes of memory.
+    /// </summary>
+    public int FactLimit { get; init; } = LedgerLimits.Facts / 2;
+
     /// <summary><c>Transfers:RetentionYears</c>: how long records are kept (three years by PIPL article 56 and Regulations article 12).</summary>
     public int RetentionYears { get; init; } = 3;
 
@@ -43,6 +49,9 @@ public sealed record LedgerOptions(string KeyId)
     /// <summary>Records in one log row.</summary>
     internal int ChunkRecords { get; init; } = 20_000;
 
+    /// <summary>Distinct states that are remembered, at least, before those that no subject in memory is in are forgotten; some 500 bytes each.</summary>
+    internal int States { get; init; } = 256 * 1024;
+
     /// <summary>Log entries that a start may have to read again: then the checkpoint moves.</summary>
     internal int CheckpointEntries { get; init; } = 64;
 
@@ -61,6 +70,7 @@ public sealed record LedgerOptions(string KeyId)
             Shards = shards,
             RecipientLimit = reader.Number("RecipientLimit", 4096, 1, ushort.MaxValue),
             LaneLimit = reader.Number("LaneLimit", 4096, 1, ushort.MaxValue),
+            FactLimit = reader.Number("FactLimit", LedgerLimits.Facts / 2, 1, LedgerLimits.Facts),
             RetentionYears = reader.Number("RetentionYears", 3, 3, 100),
             CachedSubjects = reader.Number("CachedSubjects", 16_000_000, 10_000, int.MaxValue),
         };
@@ -71,6 +81,9 @@ public sealed record LedgerOptions(string KeyId)
 internal static class LedgerLimits
 {
     public const int Shards = 1024;
+
+    /// <summary>Distinct facts of an exporter: seven bytes each, at most, in one row.</summary>
+    public const int Facts = 64 * 1024;
 
     /// <summary>Bytes in one row: ten binary properties, 850 KB as they travel in base64.</summary>
     public const int RowBytes = 640 * 1024;

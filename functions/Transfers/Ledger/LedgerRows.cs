@@ -7,7 +7,7 @@ namespace DingFlow.Transfers.Ledger;
 
 /// <summary>Tables, keys and the packing of bytes into properties.</summary>
 /// <remarks>
-/// <para><c>LedgerLog</c>, partition exporter: <c>L{number}</c> the log, <c>B{hash}</c> the batches, <c>C</c> the checkpoint.</para>
+/// <para><c>LedgerLog</c>, partition exporter: <c>L{number}</c> the log, <c>B{hash}</c> the batches, <c>C</c> the checkpoint, <c>F</c> the facts known as of it.</para>
 /// <para><c>LedgerShards</c>, partition <c>{exporter}|{shard}</c>: <c>C</c> the counter row, <c>S{version}{writer}|{part}</c> segments.</para>
 /// <para><c>LedgerOpenings</c>, partition exporter: opening balances.</para>
 /// </remarks>
@@ -18,6 +18,7 @@ internal static class LedgerRows
     public const string OpeningTable = "LedgerOpenings";
 
     public const string Checkpoint = "C";
+    public const string Facts = "F";
     public const string CounterRow = "C";
 
     private const string LogPrefix = "L";

@@ -1,8 +1,8 @@
 namespace DingFlow.Transfers.Ledger;
 
 /// <summary>
-/// Says what appending parts of one batch after another would answer, with nothing appended: which records would bear a recipient or a
-/// lane that the exporter has no numbers for any more. One part at a time.
+/// Says what appending parts of one batch after another would answer, with nothing appended: which records would bear a recipient,
+/// a lane or a fact that the exporter's ledger has no room for any more. One part at a time.
 /// </summary>
 public sealed class LedgerTrial
 {
@@ -34,7 +34,7 @@ public sealed class LedgerTrial
             while (_names.Overflow(chunk.Facts) is { } full)
             {
                 chunk.Release();
-                LeaveOut(records, kept, full.Recipients, full.Lanes, refused);
+                LeaveOut(records, kept, full, refused);
                 (_, chunk) = ChunkCodec.Encode([.. kept.Select(index => records[index])]);
             }
 
@@ -46,29 +46,24 @@ public sealed class LedgerTrial
         return new(accepted, 0, refused);
     }
 
-    /// <summary>Takes those records out of a row that bear a name beyond the limits.</summary>
-    internal static void LeaveOut(
-        IReadOnlyList<SubjectTransfer> records, List<int> kept, IReadOnlySet<string> recipients, IReadOnlySet<Lane> lanes, List<RefusedRecord> refused)
-    {
-        foreach (var index in kept.ToList())
+    /// <summary>Takes those records out of a row that bear a name or a fact beyond the limits.</summary>
+    internal static void LeaveOut(IReadOnlyList<SubjectTransfer> records, List<int> kept, LedgerOverflow full, List<RefusedRecord> refused) =>
+        kept.RemoveAll(index =>
         {
-            LedgerRefusal? reason = records[index].Facts.Any(fact => recipients.Contains(fact.Recipient)) ? LedgerRefusal.TooManyRecipients
-                : records[index].Facts.Any(fact => lanes.Contains(fact.Lane)) ? LedgerRefusal.TooManyLanes
-                : null;
-            if (reason is { } why)
+            if (full.ReasonOn(records[index]) is not { } why)
             {
-                refused.Add(new(index, why));
-                kept.Remove(index);
+                return false;
             }
-        }
-    }
+
+            refused.Add(new(index, why));
+            return true;
+        });
 
     private void Learn(IEnumerable<TransferFact> facts)
     {
         foreach (var fact in facts)
         {
-            _names.Add(fact.Recipient);
-            _names.Add(fact.Lane);
+            _names.Add(fact);
         }
     }
 }

@@ -5,27 +5,31 @@ namespace DingFlow.Transfers.Ledger;
 /// <summary>The shards of one exporter, read into memory as they are needed. One thread at a time.</summary>
 internal sealed class ShardSet(ShardContext context, LedgerHeader header)
 {
+    /// <summary>With more states for each subject in memory, most of them are nobody's any more.</summary>
+    private const int StatesPerSubject = 4;
+
     private readonly Shard?[] _shards = new Shard?[context.Options.Shards];
+    private ShardContext _context = context;
     private long _clock;
 
     public LedgerHeader Header => header;
 
-    public FactSpace Space => context.Space;
+    public FactSpace Space => _context.Space;
 
     /// <summary>How many shards there are.</summary>
-    public int Count => context.Options.Shards;
+    public int Count => _context.Options.Shards;
 
     /// <summary>Subjects in memory.</summary>
     public long Cached => _shards.Sum(shard => (long)(shard?.Count ?? 0));
 
     /// <summary>The shard of a subject, in memory.</summary>
     public Task<Shard> OpenAsync(SubjectKey key, CancellationToken cancellationToken) =>
-        OpenAsync(key.Shard(context.Options.Shards), cancellationToken);
+        OpenAsync(key.Shard(_context.Options.Shards), cancellationToken);
 
     /// <summary>A shard, in memory.</summary>
     public async Task<Shard> OpenAsync(int number, CancellationToken cancellationToken)
     {
-        var shard = _shards[number] ??= new(context, number);
+        var shard = _shards[number] ??= new(_context, number);
         shard.LastUsed = ++_clock;
         await shard.OpenAsync(cancellationToken);
         return shard;
@@ -34,9 +38,19 @@ internal sealed class ShardSet(ShardContext context, LedgerHeader header)
     /// <summary>Forgets what is in memory.</summary>
     public void Unload() => Array.Clear(_shards);
 
-    /// <summary>Forgets the shards used longest ago until so many subjects are left.</summary>
+    /// <summary>
+    /// Forgets the shards used longest ago until so many subjects are left; and everything, when most states that are remembered were only
+    /// passed through: what is stored says all that is needed of the others.
+    /// </summary>
     public void Trim(long subjects)
     {
+        if (Space.Count > Math.Max(_context.Options.States, StatesPerSubject * Cached))
+        {
+            Unload();
+            _context = new(_context.Store, _context.Exporter, _context.Options, _context.Predicates, _context.Log);
+            return;
+        }
+
         var cached = Cached;
         foreach (var shard in _shards.OfType<Shard>().OrderBy(shard => shard.LastUsed).ToList())
         {
@@ -55,7 +69,7 @@ internal sealed class ShardSet(ShardContext context, LedgerHeader header)
     /// </summary>
     public async Task MergeAsync(IReadOnlyList<LogEntry> entries, CancellationToken cancellationToken)
     {
-        var parts = entries.Select(entry => new Part(entry, header, context)).ToList();
+        var parts = entries.Select(entry => new Part(entry, header, _context)).ToList();
         var through = entries[^1].Position;
         var foreign = entries.Any(entry => entry.Foreign);
         List<(Shard Shard, ShardCommit Commit)> batch = [];
@@ -64,7 +78,7 @@ internal sealed class ShardSet(ShardContext context, LedgerHeader header)
         var bytes = 0;
         try
         {
-            for (var number = 0; number < context.Options.Shards; number++)
+            for (var number = 0; number < _context.Options.Shards; number++)
             {
                 if (!parts.Exists(part => part.Touches(number)))
                 {
@@ -112,7 +126,7 @@ internal sealed class ShardSet(ShardContext context, LedgerHeader header)
         foreach (var shard in _shards.OfType<Shard>().Where(shard => shard.Garbage.Count > 0))
         {
             // Each by itself: somebody else may have removed some.
-            await context.Store.SubmitManyAsync(
+            await _context.Store.SubmitManyAsync(
                 [.. shard.Garbage.Select(key => EntityTransaction.Of(LedgerRows.ShardTable, EntityOperation.Delete(shard.Partition, key)))],
                 cancellationToken);
             shard.Garbage.Clear();
@@ -186,7 +200,7 @@ internal sealed class ShardSet(ShardContext context, LedgerHeader header)
         IReadOnlyList<TransactionResult> results;
         try
         {
-            results = await context.Store.SubmitManyAsync([.. commits.Select(commit => commit.Commit.ToTransaction())], cancellationToken);
+            results = await _context.Store.SubmitManyAsync([.. commits.Select(commit => commit.Commit.ToTransaction())], cancellationToken);
         }
         catch (EntityStoreException)
         {

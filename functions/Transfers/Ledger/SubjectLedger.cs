@@ -412,9 +412,9 @@ public sealed partial class SubjectLedger(
             }
             catch (DictionaryFullException full)
             {
-                // Rare: more names than any real exporter has. What bears a new one is left out, the others go on.
+                // Rare: more names or facts than any real exporter has. What bears a new one is left out, the others go on.
                 chunk.Release();
-                LedgerTrial.LeaveOut(records, kept, full.Recipients, full.Lanes, refused);
+                LedgerTrial.LeaveOut(records, kept, full.Overflow, refused);
                 (data, chunk) = ChunkCodec.Encode([.. kept.Select(index => records[index])]);
             }
         }

@@ -28,6 +28,13 @@ internal enum RecordProperties
     SubjectMinor = 1 << 18,
     Data = 1 << 19,
     SpecVersion = 1 << 20,
+    Scenario = 1 << 21,
+    NoticeVersion = 1 << 22,
+    Consent = 1 << 23,
+    ConsentId = 1 << 24,
+    ConsentAt = 1 << 25,
+    ConsentVersion = 1 << 26,
+    ConsentSeparate = 1 << 27,
 
     Required = Id | OccurredAt | Exporter | Subject | Origin | Destination | Recipient | Purpose | LegalBasis | Method | System
         | SubjectType | SubjectId,
@@ -62,6 +69,13 @@ internal sealed class RecordDraft
     public string System = "";
     public ExemptionKind Exemption;
 
+    public string? Scenario;
+    public string? NoticeVersion;
+    public string? ConsentId;
+    public DateTimeOffset? ConsentAt;
+    public string? ConsentVersion;
+    public bool? SeparateConsent;
+
     /// <summary>Evidence that the record itself names; made only when there is some.</summary>
     public Dictionary<string, string>? Evidence;
 
@@ -84,6 +98,7 @@ internal sealed class RecordDraft
         Seen = RecordProperties.None;
         (Exporter, Recipient, Mechanism, Evidence, Onward) = (null, null, null, null, null);
         (Minor, Exemption) = (false, ExemptionKind.None);
+        (Scenario, NoticeVersion, ConsentId, ConsentAt, ConsentVersion, SeparateConsent) = (null, null, null, null, null, null);
         Fields.Clear();
         Categories.Clear();
     }

@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace DingFlow.Transfers;
 
-/// <content>What few records have: exemptions that they claim, with evidence and onward places, and mechanisms with a number.</content>
+/// <content>What few records have: exemptions that they claim, with evidence and onward places, mechanisms with a number, and consent.</content>
 internal sealed partial class RecordJson
 {
     /// <summary>A word or code, or <c>{"code", "evidence": {kind: document}, "onward": [place]}</c>.</summary>
@@ -133,5 +133,76 @@ internal sealed partial class RecordJson
 
         draft.Mechanism = pools.Texts.Get(global::System.Text.Encoding.UTF8.GetBytes(number is null ? kind : $"{kind}:{number}"));
         return RefusalReason.None;
+    }
+
+    /// <summary><c>{"id", "at", "version", "separate"}</c>, each of which may be missing.</summary>
+    private RefusalReason Consent(ref Utf8JsonReader reader, RecordDraft draft)
+    {
+        if (reader.TokenType != JsonTokenType.StartObject)
+        {
+            return RefusalReason.InvalidProperty;
+        }
+
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var name = Text(ref reader);
+            var property = name.SequenceEqual("id"u8) ? RecordProperties.ConsentId
+                : name.SequenceEqual("at"u8) ? RecordProperties.ConsentAt
+                : name.SequenceEqual("version"u8) ? RecordProperties.ConsentVersion
+                : name.SequenceEqual("separate"u8) ? RecordProperties.ConsentSeparate
+                : RecordProperties.None;
+            if ((draft.Seen & property) != 0)
+            {
+                return RefusalReason.DuplicateProperty;
+            }
+
+            reader.Read();
+            if (property == RecordProperties.None)
+            {
+                reader.Skip();
+                continue;
+            }
+
+            if (reader.TokenType == JsonTokenType.Null)
+            {
+                continue;
+            }
+
+            draft.Seen |= property;
+            if (!TryConsent(ref reader, draft, property))
+            {
+                return property == RecordProperties.ConsentAt ? RefusalReason.InvalidTime : RefusalReason.InvalidProperty;
+            }
+        }
+
+        return RefusalReason.None;
+    }
+
+    private bool TryConsent(ref Utf8JsonReader reader, RecordDraft draft, RecordProperties property)
+    {
+        switch (property)
+        {
+            case RecordProperties.ConsentSeparate when reader.TokenType is JsonTokenType.True or JsonTokenType.False:
+                draft.SeparateConsent = reader.GetBoolean();
+                return true;
+            case RecordProperties.ConsentAt:
+                var isTime = TryTime(ref reader, out var at);
+                draft.ConsentAt = at;
+                return isTime;
+            case RecordProperties.ConsentId or RecordProperties.ConsentVersion when reader.TokenType == JsonTokenType.String:
+                var text = Text(ref reader);
+                var isId = property == RecordProperties.ConsentId;
+                if (text.Length == 0 || text.Length > (isId ? LongestId : LongestVersion) || text.ContainsAnyInRange((byte)0, (byte)31) || text.Contains((byte)127))
+                {
+                    return false;
+                }
+
+                // The id differs from person to person: pooling it would only fill the pool.
+                draft.ConsentId = isId ? global::System.Text.Encoding.UTF8.GetString(text) : draft.ConsentId;
+                draft.ConsentVersion = isId ? draft.ConsentVersion : pools.Texts.Get(text);
+                return true;
+            default:
+                return false;
+        }
     }
 }

@@ -16,6 +16,7 @@ internal sealed partial class RecordJson(RecordPools pools)
     private const int MaximumDepth = 16;
     private const int LongestText = 200;
     private const int LongestName = 128;
+    private const int LongestVersion = 64;
     private const int Unescaped = 4 * CanonicalSubject.LongestIdentifier;
 
     private static readonly JsonReaderOptions Options = new() { MaxDepth = MaximumDepth, AllowTrailingCommas = false };
@@ -119,6 +120,8 @@ internal sealed partial class RecordJson(RecordPools pools)
                 return Exemption(ref reader, draft);
             case RecordProperties.Mechanism when reader.TokenType == JsonTokenType.StartObject:
                 return Mechanism(ref reader, draft);
+            case RecordProperties.Consent:
+                return Consent(ref reader, draft);
         }
 
         if (reader.TokenType != JsonTokenType.String)
@@ -170,6 +173,12 @@ internal sealed partial class RecordJson(RecordPools pools)
             case RecordProperties.System:
                 draft.System = pools.Texts.Get(text);
                 break;
+            case RecordProperties.Scenario:
+                draft.Scenario = pools.Scenarios.Get(text).Id;
+                return draft.Scenario is null ? RefusalReason.InvalidProperty : RefusalReason.None;
+            case RecordProperties.NoticeVersion:
+                draft.NoticeVersion = pools.Texts.Get(text);
+                return text.Length > LongestVersion ? RefusalReason.InvalidProperty : RefusalReason.None;
         }
 
         return RefusalReason.None;
@@ -365,7 +374,9 @@ internal sealed partial class RecordJson(RecordPools pools)
         6 when name.SequenceEqual("system"u8) => RecordProperties.System,
         7 when name.SequenceEqual("subject"u8) => RecordProperties.Subject,
         7 when name.SequenceEqual("purpose"u8) => RecordProperties.Purpose,
+        7 when name.SequenceEqual("consent"u8) => RecordProperties.Consent,
         8 when name.SequenceEqual("exporter"u8) => RecordProperties.Exporter,
+        8 when name.SequenceEqual("scenario"u8) => RecordProperties.Scenario,
         9 when name.SequenceEqual("recipient"u8) => RecordProperties.Recipient,
         9 when name.SequenceEqual("exemption"u8) => RecordProperties.Exemption,
         9 when name.SequenceEqual("mechanism"u8) => RecordProperties.Mechanism,
@@ -373,6 +384,7 @@ internal sealed partial class RecordJson(RecordPools pools)
         10 when name.SequenceEqual("legalBasis"u8) => RecordProperties.LegalBasis,
         10 when name.SequenceEqual("categories"u8) => RecordProperties.Categories,
         11 when name.SequenceEqual("destination"u8) => RecordProperties.Destination,
+        13 when name.SequenceEqual("noticeVersion"u8) => RecordProperties.NoticeVersion,
         _ => RecordProperties.None,
     };
 }

@@ -8,6 +8,9 @@ internal sealed record SubjectTypeName(SubjectType? Type);
 /// <summary>An exemption as records name it, or why it is refused.</summary>
 internal sealed record ExemptionCode(ExemptionKind Kind, RefusalReason Refusal);
 
+/// <summary>A scenario as records name it, in lower case; <see langword="null"/> for a text that is no id.</summary>
+internal sealed record ScenarioName(string? Id);
+
 /// <summary>What records repeat, made once per batch reader.</summary>
 internal sealed class RecordPools(TransfersOptions options, FieldClassifier classifier)
 {
@@ -25,6 +28,8 @@ internal sealed class RecordPools(TransfersOptions options, FieldClassifier clas
         var (exporter, recipient) = (options.Exporters.GetValueOrDefault(name), options.Recipients.GetValueOrDefault(name));
         return new(name.ToLowerInvariant(), TransfersOptions.IsId(name), exporter, recipient);
     });
+
+    public Utf8Pool<ScenarioName> Scenarios { get; } = new(id => new(TransfersOptions.IsId(id) ? id.ToLowerInvariant() : null));
 
     public Utf8Pool<SubjectTypeName> SubjectTypes { get; } =
         new(word => new(Transfers.SubjectTypes.TryParse(word, out var type) ? type : null));

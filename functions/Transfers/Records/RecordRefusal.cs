@@ -113,6 +113,7 @@ public sealed record RecordRefusal(long Index, RefusalReason Reason, string Mess
     {
         LedgerRefusal.TooManyRecipients => "The exporter has as many recipients as can be counted apart (Transfers:RecipientLimit).",
         LedgerRefusal.TooManyLanes => "The exporter has as many lanes as can be counted apart (Transfers:LaneLimit).",
+        LedgerRefusal.TooManyFacts => "The exporter has as many combinations of lane, recipient, exemption and class as can be counted apart (Transfers:FactLimit).",
         _ => "The ledger does not take the record.",
     };
 

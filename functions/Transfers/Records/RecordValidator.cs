@@ -82,6 +82,11 @@ internal sealed class RecordValidator(
             return Refuse(late, "occurredAt");
         }
 
+        if (draft.ConsentAt > _latest)
+        {
+            return Refuse(RefusalReason.InTheFuture, "consent.at");
+        }
+
         if (draft.Origin == draft.Destination)
         {
             return Refuse(RefusalReason.NotATransfer, "destination");
@@ -109,6 +114,11 @@ internal sealed class RecordValidator(
         transfer = new(
             draft.Id, exporter.Id, resolver.Resolve(subject), draft.OccurredAt,
             FactsFor(new(lane, draft.Exemption, classes, minor, draft.Recipient!.Id)), CircumstancesFor(draft, notices));
+        if (draft.ConsentId is not null || draft.ConsentAt is not null)
+        {
+            transfer = transfer with { Consent = new(draft.ConsentId, draft.ConsentAt) };
+        }
+
         return RefusalReason.None;
     }
 
@@ -303,6 +313,11 @@ internal sealed class RecordValidator(
             : null;
         var circumstances = new TransferCircumstances(
             FieldsOf(draft), draft.Purpose, draft.LegalBasis, draft.Mechanism, draft.Method, draft.System, evidence, notices);
+        if (draft is not { Scenario: null, NoticeVersion: null, ConsentVersion: null, SeparateConsent: null })
+        {
+            circumstances = circumstances with { Paperwork = new(draft.Scenario, draft.NoticeVersion, draft.ConsentVersion, draft.SeparateConsent) };
+        }
+
         if (_circumstances.TryGetValue(circumstances, out var shared))
         {
             return shared;

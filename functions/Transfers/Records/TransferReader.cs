@@ -152,7 +152,11 @@ public sealed class TransferReader : IDisposable
         if (transfer is not null)
         {
             _transfers.Add(transfer);
-            Learn(shapes, json, transfer);
+            if (transfer.Consent is null)
+            {
+                // Evidence of consent is each person's own: no other record would have the shape.
+                Learn(shapes, json, transfer);
+            }
         }
         else
         {
@@ -199,10 +203,15 @@ public sealed class TransferReader : IDisposable
             draft.Categories.Add(_pools.Categories.Get(Encoding.UTF8.GetBytes(word)));
         }
 
+        (draft.ConsentId, draft.ConsentAt, draft.SeparateConsent) = (record.Consent?.Id, record.Consent?.At, record.Consent?.Separate);
+        draft.NoticeVersion = record.NoticeVersion is { } notice ? _pools.Text(notice) : null;
+        draft.ConsentVersion = record.Consent?.Version is { } version ? _pools.Text(version) : null;
+        draft.Scenario = record.Scenario is { } scenario ? _pools.Scenarios.Get(Encoding.UTF8.GetBytes(scenario)).Id : null;
         var exemption = record.Exemption is { } code ? _pools.Exemptions.Get(Encoding.UTF8.GetBytes(code)) : null;
         draft.Exemption = exemption?.Kind ?? ExemptionKind.None;
         (var reason, property) =
             !draft.Recipient.WellFormed ? (RefusalReason.InvalidProperty, "recipient")
+            : draft.Scenario is null && record.Scenario is not null ? (RefusalReason.InvalidProperty, "scenario")
             : !Country.TryParse(record.Origin, out draft.Origin) ? (RefusalReason.InvalidCountry, "origin")
             : !Country.TryParse(record.Destination, out draft.Destination) ? (RefusalReason.InvalidCountry, "destination")
             : !SubjectTypes.TryParse(record.Subject.Type, out draft.SubjectType) ? (RefusalReason.UnknownSubjectType, "subject")
@@ -228,8 +237,8 @@ public sealed class TransferReader : IDisposable
         RefusalReason.InvalidSubject => "The subject's identifier is malformed for its type, or its scope (corpId, country) is missing.",
         RefusalReason.InvalidCountry => $"{property} is no ISO 3166 code.",
         RefusalReason.NotATransfer => "Origin and destination are the same.",
-        RefusalReason.InvalidTime => "occurredAt is no RFC 3339 time with offset.",
-        RefusalReason.InTheFuture => "occurredAt lies in the future.",
+        RefusalReason.InvalidTime => $"{(property == "consent" ? "consent.at" : "occurredAt")} is no RFC 3339 time with offset.",
+        RefusalReason.InTheFuture => $"{property} lies in the future.",
         RefusalReason.TooOld => $"occurredAt lies more than {_options.RetentionYears} calendar years back.",
         RefusalReason.NoFields => "There is neither a field nor a category.",
         RefusalReason.TooManyFields => $"There are more than {RecordDraft.MaximumFields} fields and categories.",

@@ -51,8 +51,28 @@ public sealed record TransferRecord
     /// <summary>Out of which system.</summary>
     public required string System { get; init; }
 
+    /// <summary>The scenario of the register that it belongs to.</summary>
+    public string? Scenario { get; init; }
+
+    /// <summary>Which version of the notice the subject was given.</summary>
+    public string? NoticeVersion { get; init; }
+
+    /// <summary>The subject's consent, where the transfer rests on one.</summary>
+    public TransferConsent? Consent { get; init; }
+
     /// <summary>The id only: the record is personal data.</summary>
     public override string ToString() => $"transfer {Id}";
+}
+
+/// <summary>A data subject's consent to a transfer. Its id may point to a person: never logged.</summary>
+/// <param name="Id">The id of the evidence in the sender's own system.</param>
+/// <param name="At">When it was given.</param>
+/// <param name="Version">Which version of the text.</param>
+/// <param name="Separate">It was given separately.</param>
+public sealed record TransferConsent(string? Id = null, DateTimeOffset? At = null, string? Version = null, bool? Separate = null)
+{
+    /// <summary>Says nothing: the id may point to a person.</summary>
+    public override string ToString() => nameof(TransferConsent);
 }
 
 /// <summary>The data subject of a record. Personal data: never logged.</summary>
