@@ -33,6 +33,18 @@ public sealed record AlertOptions
     /// <summary><c>Alerts:FilingLeadDays</c>: working days that a filing takes from its beginning.</summary>
     public int FilingLeadDays { get; init; } = 80;
 
+    /// <summary>
+    /// <c>Alerts:CertificationLeadDays</c>: working days before the end of a certificate from which people are told; that its renewal is asked for
+    /// six months before is from memory.
+    /// </summary>
+    public int CertificationLeadDays { get; init; } = 120;
+
+    /// <summary><c>Alerts:ContractLeadDays</c>: the same for contracts, for which the law names no time.</summary>
+    public int ContractLeadDays { get; init; } = 60;
+
+    /// <summary><c>Alerts:ReviewLeadDays</c>: working days before the next review of an impact assessment from which people are told.</summary>
+    public int ReviewLeadDays { get; init; } = 20;
+
     /// <summary><c>Alerts:Repeat</c>: after this time an alert that nobody acknowledged is told again.</summary>
     public TimeSpan Repeat { get; init; } = TimeSpan.FromHours(24);
 
@@ -58,6 +70,9 @@ public sealed record AlertOptions
             Levels = ReadLevels(reader),
             Hysteresis = reader.Number("Hysteresis", 5, 0, 50),
             FilingLeadDays = reader.Number("FilingLeadDays", 80, 0, 250),
+            CertificationLeadDays = reader.Number("CertificationLeadDays", 120, 0, 500),
+            ContractLeadDays = reader.Number("ContractLeadDays", 60, 0, 500),
+            ReviewLeadDays = reader.Number("ReviewLeadDays", 20, 0, 250),
             Repeat = reader.Duration("Repeat", TimeSpan.FromHours(24)),
             RetentionDays = reader.Number("RetentionDays", 1100, 30, 36500),
         };

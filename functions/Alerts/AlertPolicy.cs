@@ -10,6 +10,7 @@ internal static class AlertPolicy
         yield return PolicyStatement.Of(
             "alerts",
             ("levels", string.Join(", ", options.Levels)), ("hysteresis", options.Hysteresis), ("filingLeadDays", options.FilingLeadDays), ("repeat", options.Repeat),
+            ("certificationLeadDays", options.CertificationLeadDays), ("contractLeadDays", options.ContractLeadDays), ("reviewLeadDays", options.ReviewLeadDays),
             ("retentionDays", options.RetentionDays));
         foreach (var channel in options.Channels)
         {

@@ -34,7 +34,7 @@ public static class AlertServices
             .AddFunction<SilenceAlert>(Roles.ComplianceWrite);
     }
 
-    /// <summary>Adds the timer that watches the limits. It needs the alerts, the transfers and the rules.</summary>
+    /// <summary>Adds the timers that watch the limits and the register of scenarios. They need the alerts, the transfers and the rules.</summary>
     public static IServiceCollection AddThresholds(this IServiceCollection services, IConfiguration configuration)
     {
         if (configuration is IConfigurationBuilder builder && string.IsNullOrWhiteSpace(configuration[IntervalSetting]))
@@ -43,6 +43,6 @@ public static class AlertServices
             builder.AddInMemoryCollection([new(IntervalSetting, AlertOptions.DefaultInterval)]);
         }
 
-        return services.AddSingleton<ThresholdMemory>().AddSingleton<ThresholdMetrics>().AddFunction<CheckThresholds>();
+        return services.AddSingleton<ThresholdMemory>().AddSingleton<ThresholdMetrics>().AddFunction<CheckThresholds>().AddFunction<CheckFilings>();
     }
 }

@@ -48,6 +48,18 @@ public sealed record ExporterReport
     /// <summary>What was transferred to whom and why, from the records that are kept.</summary>
     public required IReadOnlyList<ReportScenario> Scenarios { get; init; }
 
+    /// <summary>The register's scenarios that held in the window or have records in it, with what was recorded on them and the persons counted.</summary>
+    public required IReadOnlyList<ReportRegistered> Register { get; init; }
+
+    /// <summary>Scenarios that records name and the register does not know, with the records of each.</summary>
+    public required IReadOnlyDictionary<string, long> UnknownScenarios { get; init; }
+
+    /// <summary>What the records say of consent and notice.</summary>
+    public required ReportConsent Consent { get; init; }
+
+    /// <summary>What filings ask for and nobody has recorded.</summary>
+    public required IReadOnlyList<ReportGap> Missing { get; init; }
+
     /// <summary>The fields that were transferred.</summary>
     public required IReadOnlyList<ReportField> Fields { get; init; }
 
@@ -178,12 +190,111 @@ public sealed record ReportScenario
     /// <summary>Out of which systems.</summary>
     public required IReadOnlyList<string> Systems { get; init; }
 
+    /// <summary>The scenarios of the register to which its records belong; empty when there is none.</summary>
+    public required IReadOnlyList<string> RegisteredAs { get; init; }
+
     /// <summary>The first transfer of the year.</summary>
     public required DateTimeOffset First { get; init; }
 
     /// <summary>The last.</summary>
     public required DateTimeOffset Last { get; init; }
 }
+
+/// <summary>A scenario of the register, as it held at the end of the window; where it was withdrawn by then, as it held last.</summary>
+public sealed record ReportRegistered
+{
+    /// <summary>Its id.</summary>
+    public required string Scenario { get; init; }
+
+    /// <summary>The version that is shown.</summary>
+    public required int Revision { get; init; }
+
+    /// <summary>The first day on which that version holds.</summary>
+    public required DateOnly InForceFrom { get; init; }
+
+    /// <summary>When it was recorded.</summary>
+    public required DateTimeOffset RecordedAt { get; init; }
+
+    /// <summary>Who recorded it.</summary>
+    public required string RecordedBy { get; init; }
+
+    /// <summary>Since when it is withdrawn; <see langword="null"/> while it is not.</summary>
+    public DateOnly? WithdrawnFrom { get; init; }
+
+    /// <summary>What was recorded; what is <see langword="null"/> in it was not.</summary>
+    public required ScenarioTerms Terms { get; init; }
+
+    /// <summary>The versions that held in the window, in the order of time.</summary>
+    public required IReadOnlyList<ReportPeriod> Periods { get; init; }
+
+    /// <summary>Distinct persons by kind of information, class, exemption, recipient and country, by the ledger's definitions; <see langword="null"/> when there are too many.</summary>
+    public required IReadOnlyList<ReportCount>? Persons { get; init; }
+
+    /// <summary>Records of the year.</summary>
+    public required long Records { get; init; }
+
+    /// <summary>Those of them on whose day it was not in force.</summary>
+    public required long RecordsOutsideForce { get; init; }
+
+    /// <summary>The recipients that the records name.</summary>
+    public required IReadOnlyList<string> Recipients { get; init; }
+
+    /// <summary>What the mechanism covers; <see langword="null"/> when no number is recorded.</summary>
+    public required ReportScope? Scope { get; init; }
+
+    /// <summary>Every onward recipient is in a city of the Greater Bay Area, in Hong Kong or in Macau; <see langword="null"/> when that is not recorded of all.</summary>
+    public required bool? OnwardInsideGreaterBay { get; init; }
+
+    /// <summary>What filings ask for and is not recorded.</summary>
+    public required IReadOnlyList<ScenarioGap> Missing { get; init; }
+}
+
+/// <summary>A version while it held.</summary>
+/// <param name="Revision">Which.</param>
+/// <param name="From">The first day within the window.</param>
+/// <param name="To">The last.</param>
+/// <param name="Withdrawn">The scenario was withdrawn on these days.</param>
+public sealed record ReportPeriod(int Revision, DateOnly From, DateOnly To, bool Withdrawn);
+
+/// <summary>Approved persons against counted ones.</summary>
+/// <param name="ApprovedPersons">Distinct persons that the mechanism covers at most.</param>
+/// <param name="Window">Over what time they count.</param>
+/// <param name="From">The first day.</param>
+/// <param name="To">The last.</param>
+/// <param name="Persons">Distinct persons in transfers under the mechanism; <see langword="null"/> when there are too many.</param>
+/// <param name="Complete">Every record of these days is kept; otherwise the number is the least that there can be.</param>
+/// <param name="Exceeded">There are more than approved; <see langword="null"/> when that cannot be said.</param>
+public sealed record ReportScope(long ApprovedPersons, ScopeWindow Window, DateOnly From, DateOnly To, long? Persons, bool Complete, bool? Exceeded);
+
+/// <summary>Records, and the distinct persons in them.</summary>
+/// <param name="Records">Records.</param>
+/// <param name="Persons">Distinct persons; <see langword="null"/> when there are too many.</param>
+public sealed record ReportTally(long Records, long? Persons);
+
+/// <summary>What the records of the year say of consent and notice. A person counts wherever at least one record says so.</summary>
+/// <param name="OnConsent">Records whose legal basis is consent.</param>
+/// <param name="WithEvidence">Records that name evidence of consent, whatever their legal basis.</param>
+/// <param name="Separate">Records that say that consent was given separately.</param>
+/// <param name="WithoutEvidence">Records whose legal basis is consent and that name no evidence.</param>
+/// <param name="PersonsWithoutAny">Distinct persons in records whose legal basis is consent, none of whose records names evidence; <see langword="null"/> when there are too many.</param>
+/// <param name="NotSeparate">Records whose legal basis is consent and that do not say that it was given separately.</param>
+/// <param name="AfterTransfer">Records whose consent was given after the transfer.</param>
+/// <param name="Notices">By the version of the notice.</param>
+public sealed record ReportConsent(
+    ReportTally OnConsent, ReportTally WithEvidence, ReportTally Separate, ReportTally WithoutEvidence, long? PersonsWithoutAny, ReportTally NotSeparate,
+    ReportTally AfterTransfer, IReadOnlyList<ReportNotice> Notices);
+
+/// <summary>What was transferred under a version of the notice.</summary>
+/// <param name="Version">The version.</param>
+/// <param name="Records">Records.</param>
+/// <param name="Persons">Distinct persons; <see langword="null"/> when there are too many.</param>
+public sealed record ReportNotice(string Version, long Records, long? Persons);
+
+/// <summary>What filings ask for on one thing and nobody has recorded.</summary>
+/// <param name="On"><c>exporter</c>, <c>recipient</c>, <c>scenario</c>, or <c>transfers</c> for transfers that belong to no scenario of the register.</param>
+/// <param name="Name">Which one.</param>
+/// <param name="Lacks">What is not recorded.</param>
+public sealed record ReportGap(string On, string Name, IReadOnlyList<string> Lacks);
 
 /// <summary>A field that was transferred.</summary>
 /// <param name="Name">Its name, as sent.</param>
@@ -212,6 +323,10 @@ public sealed record ReportFilingItem(string Item, string Source, string? Answer
 /// <summary>JSON of the reports.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true,
-    Converters = [typeof(WordConverter<ClassificationProfile>), typeof(WordConverter<CountingOverlap>)])]
+    Converters =
+    [
+        typeof(WordConverter<ClassificationProfile>), typeof(WordConverter<CountingOverlap>), typeof(WordConverter<RecipientRole>),
+        typeof(WordConverter<MechanismKind>), typeof(WordConverter<ScopeWindow>), typeof(WordConverter<ScenarioGap>),
+    ])]
 [JsonSerializable(typeof(ExporterReport))]
 internal sealed partial class ReportJson : JsonSerializerContext;

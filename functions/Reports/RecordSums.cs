@@ -28,7 +28,7 @@ internal readonly record struct ScenarioKey(string Purpose, string Recipient, st
 /// Adds up records. Memory is bounded: persons are told apart up to a total number over all scenarios, values up to a number of each
 /// kind; what would go beyond is said to be unknown, or falls to "others".
 /// </summary>
-internal sealed class RecordSums(int mostPersons = 2_000_000, int mostScenarios = 1_000)
+internal sealed class RecordSums(ScenarioBook? book = null, int mostPersons = 2_000_000, int mostScenarios = 1_000)
 {
     private const int MostFields = 2_000;
     private const string Others = "…";
@@ -72,6 +72,10 @@ internal sealed class RecordSums(int mostPersons = 2_000_000, int mostScenarios 
             }
 
             _persons += scenario.Add(record, group, _persons < mostPersons);
+            if (book?.Find(record, group.Key.Recipient).Scenario is { } registered)
+            {
+                scenario.RegisteredAs.Add(registered.Id);
+            }
         }
     }
 
@@ -90,6 +94,9 @@ internal sealed class RecordSums(int mostPersons = 2_000_000, int mostScenarios 
         private long _records;
         private DateTimeOffset _first = DateTimeOffset.MaxValue;
         private DateTimeOffset _last = DateTimeOffset.MinValue;
+
+        /// <summary>Scenarios of the register to which its records belong; no more than the register has.</summary>
+        public SortedSet<string> RegisteredAs { get; } = new(StringComparer.Ordinal);
 
         /// <summary>Returns by how many persons more there are to remember.</summary>
         public int Add(LedgerRecord record, IEnumerable<TransferFact> facts, bool mayRemember)
@@ -133,6 +140,7 @@ internal sealed class RecordSums(int mostPersons = 2_000_000, int mostScenarios 
         {
             Purpose = key.Purpose, Recipient = key.Recipient, Lane = key.Lane, Persons = _persons?.Count, Records = _records,
             LegalBases = [.. _legalBases], Mechanisms = [.. _mechanisms], Exemptions = [.. _exemptions], Methods = [.. _methods], Systems = [.. _systems],
+            RegisteredAs = [.. RegisteredAs],
             First = LegalTime.Of(_first), Last = LegalTime.Of(_last),
         };
 

@@ -7,7 +7,7 @@ namespace DingFlow.Reports;
 
 /// <summary>Gathers a report from the ledger's exact counters, what was observed of their days, and the records that are kept.</summary>
 public sealed class ReportBuilder(
-    TransfersOptions options, SubjectLedger ledger, CounterHistory history, RuleEngine engine, ThresholdReader thresholds, TierLatch latch, IncidentStore incidentStore, PeopleFeedOptions feeds,
+    TransfersOptions options, SubjectLedger ledger, CounterHistory history, RuleEngine engine, ThresholdReader thresholds, TierLatch latch, IncidentStore incidentStore, ScenarioStore scenarioStore, PeopleFeedOptions feeds,
     Lazy<FieldClassifier> classifier, TimeProvider time)
 {
     private const string General = "cn.counted.general";
@@ -40,7 +40,8 @@ public sealed class ReportBuilder(
         var counters = await ledger.ReadCountersAsync(exporter.Id, year, cancellationToken);
         var before = await ledger.ReadCountersAsync(exporter.Id, year - 1, cancellationToken);
         var predicates = PredicateSet.Load(options.ChoicesFor(classifier.Value));
-        var records = new YearRecords(new(predicates, year), new(predicates, year - 1));
+        var register = new RegisterReport(await scenarioStore.ReadAsync(exporter.Id, cancellationToken), year, LegalTime.DayOf(asOf));
+        var records = new YearRecords(new(predicates, year), new(predicates, year - 1), register);
         await records.ReadAsync(ledger, exporter.Id, year, cancellationToken);
         var days = await DaysAsync(exporter.Id, records.Days, counters, LegalTime.DayOf(asOf), cancellationToken);
         var daysBefore = await DaysAsync(exporter.Id, records.DaysBefore, before, new(year - 1, 12, 31), cancellationToken);
@@ -54,6 +55,10 @@ public sealed class ReportBuilder(
         var basis = new ReportBasis(
             RuleCatalogue.Default.Fingerprint, classifier.Value.Fingerprint, predicates.Fingerprint,
             options.Profile, options.Overlap, options.CountExempt, options.CountStatutoryDuty, options.CountGbaContract);
+        var recipients = RecipientsOf(counters.Counters, before.Counters, numbers).ToList();
+        var scenarios = records.Sums.Scenarios.OrderBy(static entry => entry.Key)
+            .Select(entry => ScenarioOf(entry.Key, entry.Value, records.SumsBefore, LegalTime.DayOf(asOf), isPresent)).ToList();
+        var registered = register.ToRegistered(predicates, isPresent, LegalTime.DayOf(now), options.RetentionYears);
         return new()
         {
             GeneratedAt = LegalTime.Of(now),
@@ -72,8 +77,12 @@ public sealed class ReportBuilder(
             ],
             Exemptions = [.. numbers.By(ExemptPrefix, "")],
             Destinations = [.. numbers.By(CountryPrefix, "")],
-            Recipients = [.. RecipientsOf(counters.Counters, before.Counters, numbers)],
-            Scenarios = [.. records.Sums.Scenarios.OrderBy(static entry => entry.Key).Select(entry => ScenarioOf(entry.Key, entry.Value, records.SumsBefore, LegalTime.DayOf(asOf), isPresent))],
+            Recipients = recipients,
+            Scenarios = scenarios,
+            Register = registered,
+            UnknownScenarios = register.Sums.UnknownScenarios,
+            Consent = register.Sums.ToConsent(),
+            Missing = [.. RegisterReport.Gaps(exporter, recipients, registered, scenarios)],
             Fields = [.. records.Sums.Fields.OrderByDescending(static field => field.Value).ThenBy(static field => field.Key, StringComparer.Ordinal).Select(field => FieldOf(field.Key, field.Value))],
             Records = records.Sums.Count,
             Notices = records.Sums.Notices,
@@ -134,13 +143,13 @@ public sealed class ReportBuilder(
     }
 
     /// <summary>What the records of the year and of the one before say, in one reading.</summary>
-    private sealed class YearRecords(DayCounter days, DayCounter daysBefore)
+    private sealed class YearRecords(DayCounter days, DayCounter daysBefore, RegisterReport register)
     {
         public DayCounter Days => days;
 
         public DayCounter DaysBefore => daysBefore;
 
-        public RecordSums Sums { get; } = new();
+        public RecordSums Sums { get; } = new(register.Book);
 
         public RecordSums SumsBefore { get; } = new();
 
@@ -150,6 +159,7 @@ public sealed class ReportBuilder(
             {
                 days.Add(record);
                 daysBefore.Add(record);
+                register.Sums.Add(record);
                 var yearOfRecord = LegalTime.YearOf(record.OccurredAt);
                 if (yearOfRecord == year)
                 {

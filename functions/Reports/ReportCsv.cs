@@ -57,8 +57,28 @@ internal static class ReportCsv
             Row("scenarios", name, null, "exemptions", string.Join("; ", scenario.Exemptions));
             Row("scenarios", name, null, "methods", string.Join("; ", scenario.Methods));
             Row("scenarios", name, null, "systems", string.Join("; ", scenario.Systems));
+            Row("scenarios", name, null, "registeredAs", string.Join("; ", scenario.RegisteredAs));
             Row("scenarios", name, null, "first", scenario.First.ToString("O", CultureInfo.InvariantCulture));
             Row("scenarios", name, null, "last", scenario.Last.ToString("O", CultureInfo.InvariantCulture));
+        }
+
+        foreach (var scenario in report.Register)
+        {
+            WriteRegistered(scenario);
+        }
+
+        foreach (var (scenario, records) in report.UnknownScenarios)
+        {
+            Row("unknownScenarios", scenario, null, "records", records);
+        }
+
+        WriteConsent(report.Consent);
+        foreach (var gap in report.Missing)
+        {
+            foreach (var lacks in gap.Lacks)
+            {
+                Row("missing", gap.Name, Text($"gap.{lacks}"), gap.On, lacks);
+            }
         }
 
         foreach (var field in report.Fields)
@@ -135,6 +155,52 @@ internal static class ReportCsv
             foreach (var tier in report.Standing.Latched ?? [])
             {
                 Row("latched", tier.Key, tier.Review?.Reason, "reachedAt", tier.ReachedAt.ToString("O", CultureInfo.InvariantCulture));
+            }
+        }
+
+        void WriteRegistered(ReportRegistered scenario)
+        {
+            var name = scenario.Scenario;
+            foreach (var (label, value) in RegisteredFacts.Of(scenario))
+            {
+                Row("register", name, Text(label), label, value);
+            }
+
+            foreach (var period in scenario.Periods)
+            {
+                Row("register", name, period.Withdrawn ? Text("withdrawn") : null, string.Create(CultureInfo.InvariantCulture, $"revision {period.Revision}"), $"{Cell(period.From)}/{Cell(period.To)}");
+            }
+
+            foreach (var count in scenario.Persons ?? [])
+            {
+                Row("register", name, RegisteredFacts.LabelOf(count.Name, language), count.Name, count.Persons);
+                Row("register", name, RegisteredFacts.LabelOf(count.Name, language), $"{count.Name} previousYearToDate", count.PreviousYearToDate);
+                Row("register", name, RegisteredFacts.LabelOf(count.Name, language), $"{count.Name} previousYear", count.PreviousYear);
+            }
+
+            if (scenario.Scope is { } scope)
+            {
+                Row("register", name, Text("scope.persons"), "scope.persons", scope.Persons);
+                Row("register", name, Text("scope.exceeded"), "scope.exceeded", scope.Exceeded);
+                Row("register", name, Text("scope.complete"), "scope.complete", scope.Complete);
+                Row("register", name, Text("window"), "scope.from", scope.From);
+                Row("register", name, Text("window"), "scope.to", scope.To);
+            }
+        }
+
+        void WriteConsent(ReportConsent consent)
+        {
+            foreach (var (label, tally) in RegisteredFacts.Of(consent))
+            {
+                Row("consent", label, Text(label), "records", tally.Records);
+                Row("consent", label, Text(label), "persons", tally.Persons);
+            }
+
+            Row("consent", "consent.withoutAny", Text("consent.withoutAny"), "persons", consent.PersonsWithoutAny);
+            foreach (var notice in consent.Notices)
+            {
+                Row("notice", notice.Version, null, "records", notice.Records);
+                Row("notice", notice.Version, null, "persons", notice.Persons);
             }
         }
 

@@ -55,6 +55,9 @@ internal static class ReportPage
             Counts("destinations", report.Destinations, "country.");
             Recipients();
             Scenarios();
+            Register();
+            Consent();
+            Missing();
             Fields();
             Notices();
             OpeningBalances();
@@ -168,6 +171,96 @@ internal static class ReportPage
                 $"{D(DateOnly.FromDateTime(scenario.First.DateTime))} – {D(DateOnly.FromDateTime(scenario.Last.DateTime))}",
             ])));
         }
+
+        private void Register()
+        {
+            if (report.Register.Count == 0 && report.UnknownScenarios.Count == 0)
+            {
+                return;
+            }
+
+            Heading("register");
+            foreach (var scenario in report.Register)
+            {
+                _html.Append("<h3>").Append(E(scenario.Scenario)).Append("</h3><dl>");
+                foreach (var (label, value) in RegisteredFacts.Of(scenario))
+                {
+                    Fact(label, Said(label, value));
+                }
+
+                _html.Append("</dl>");
+                if (scenario.Scope is { } scope)
+                {
+                    Table(["window:k", "gap.approvedPersons:n", "scope.persons:n", "scope.exceeded"], [(scope.Exceeded == true, (IReadOnlyList<string>)
+                    [
+                        $"{D(scope.From)} – {D(scope.To)}", N(scope.ApprovedPersons),
+                        scope.Persons is null ? T("tooMany") : scope.Complete ? N(scope.Persons) : $"≥ {N(scope.Persons)}",
+                        scope.Exceeded is { } exceeded ? YesNo(exceeded) : T("unknown"),
+                    ])]);
+                }
+
+                if (scenario.Persons is null)
+                {
+                    _html.Append("<p>").Append(E($"{T("persons")}: {T("tooMany")}")).Append("</p>");
+                }
+                else if (scenario.Persons.Count > 0)
+                {
+                    Table(["kind", "year:n", "previousYearToDate:n", "previousYear:n"], scenario.Persons.Select(count => (false, (IReadOnlyList<string>)
+                        [RegisteredFacts.LabelOf(count.Name, language), N(count.Persons), N(count.PreviousYearToDate), N(count.PreviousYear)])));
+                }
+
+                Table(["revision:n", "window:k", "withdrawn"], scenario.Periods.Select(period => (false, (IReadOnlyList<string>)
+                    [N(period.Revision, group: false), $"{D(period.From)} – {D(period.To)}", YesNo(period.Withdrawn)])));
+            }
+
+            if (report.UnknownScenarios.Count > 0)
+            {
+                Table(["scenario.unknown", "records:n"], report.UnknownScenarios.Select(static scenario => (false, (IReadOnlyList<string>)[scenario.Key, N(scenario.Value)])));
+            }
+        }
+
+        /// <summary>A recorded value as people read it; that it is not recorded where it is not.</summary>
+        private string Said(string label, object? value) => value switch
+        {
+            null => T("notRecorded"),
+            "0" when label == "gap.onwardRecipients" => T("onward.nobody"),
+            bool flag => YesNo(flag),
+            DateOnly day => D(day),
+            long number => N(number),
+            int number => N(number, group: false),
+            Enum word => T($"word.{System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(word.ToString())}"),
+            _ => value.ToString() ?? "",
+        };
+
+        private void Consent()
+        {
+            var consent = report.Consent;
+            var rows = RegisteredFacts.Of(consent).Where(static row => row.Tally.Records > 0).ToList();
+            if (rows.Count == 0 && consent.Notices.Count == 0)
+            {
+                return;
+            }
+
+            Heading("consent");
+            Table(["kind", "records:n", "persons:n"],
+            [
+                .. rows.Select(row => (false, (IReadOnlyList<string>)[T(row.Label), N(row.Tally.Records), Counted(row.Tally.Persons)])),
+                (consent.PersonsWithoutAny is not 0, [T("consent.withoutAny"), "–", Counted(consent.PersonsWithoutAny)]),
+                .. consent.Notices.Select(notice => (false, (IReadOnlyList<string>)[$"{T("gap.noticeVersion")}: {notice.Version}", N(notice.Records), Counted(notice.Persons)])),
+            ]);
+        }
+
+        private void Missing()
+        {
+            if (report.Missing.Count > 0)
+            {
+                Heading("missing");
+                Table(["gap.on", "gap.lacks"], report.Missing.Select(gap => (false, (IReadOnlyList<string>)
+                    [$"{T("gap.on." + gap.On)}: {gap.Name}", string.Join(", ", gap.Lacks.Select(lacks => T("gap." + lacks)))])));
+            }
+        }
+
+        private string Counted(long? persons) => persons is null ? T("tooMany") : N(persons);
 
         private void Fields()
         {

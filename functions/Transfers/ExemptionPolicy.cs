@@ -38,6 +38,9 @@ public sealed class ExemptionPolicy
     public bool Asks(ExemptionKind exemption, string kind) =>
         _exemptions.TryGetValue(exemption, out var found) && found.All.Contains(kind, StringComparer.OrdinalIgnoreCase);
 
+    /// <summary>The place is one of the nine cities of the Greater Bay Area, in any case.</summary>
+    public bool IsGreaterBayCity(string place) => _greaterBayCities.Contains(place);
+
     /// <summary>Judges a claim.</summary>
     public ExemptionVerdict Judge(ExemptionClaim claim)
     {

@@ -40,6 +40,7 @@ public static class TransfersServices
             .AddSingleton(provider => new SubjectIdentities(provider.GetRequiredService<IEntityStore>(), pseudonyms))
             .AddSingleton<TransferIntake>()
             .AddSingleton<CounterHistory>()
+            .AddSingleton<ScenarioStore>()
             .AddSingleton<SubjectLinks>()
             .AddSingleton<LedgerProof>()
             .AddSingleton(static provider => new LedgerReadiness(
@@ -59,6 +60,10 @@ public static class TransfersServices
         .AddFunction<ListOpeningBalances>(Roles.ComplianceRead)
         .AddFunction<SetOpeningBalance>(Roles.ComplianceWrite)
         .AddFunction<RemoveOpeningBalance>(Roles.ComplianceWrite)
+        .AddFunction<PutTransferScenario>(Roles.ComplianceWrite)
+        .AddFunction<WithdrawTransferScenario>(Roles.ComplianceWrite)
+        .AddFunction<GetTransferScenario>(Roles.ComplianceRead)
+        .AddFunction<ListTransferScenarios>(Roles.ComplianceRead)
         .AddFunction<RecountTransfers>(Roles.OperationsRead)
         .AddFunction<LookUpSubject>(Roles.SubjectsRead)
         .AddFunction<EraseSubject>(Roles.ComplianceWrite)

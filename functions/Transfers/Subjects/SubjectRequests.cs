@@ -325,12 +325,24 @@ internal sealed record FactView(string Lane, string Recipient, string Class, str
 /// <summary>A record as it is kept.</summary>
 internal sealed record RecordView(
     string Id, string BatchId, DateTimeOffset OccurredAt, IReadOnlyList<string> Fields, IReadOnlyList<FactView> Facts, string Purpose,
-    string LegalBasis, string? Mechanism, string Method, string System, string? Evidence)
+    string LegalBasis, string? Mechanism, string Method, string System, string? Evidence, string? Scenario, string? NoticeVersion, ConsentView? Consent)
 {
     public static RecordView Of(LedgerRecord record) => new(
         record.RecordId, record.BatchId, LegalTime.Of(record.OccurredAt), record.Circumstances.Fields, [.. record.Facts.Select(FactView.Of)],
         record.Circumstances.Purpose, record.Circumstances.LegalBasis, record.Circumstances.Mechanism, record.Circumstances.Method,
-        record.Circumstances.System, record.Circumstances.Evidence);
+        record.Circumstances.System, record.Circumstances.Evidence, record.Circumstances.Paperwork?.Scenario, record.Circumstances.Paperwork?.NoticeVersion,
+        ConsentView.Of(record));
+}
+
+/// <summary>What a record says of consent.</summary>
+internal sealed record ConsentView(string? Id, DateTimeOffset? At, string? Version, bool? Separate)
+{
+    public static ConsentView? Of(LedgerRecord record)
+    {
+        var view = new ConsentView(
+            record.Consent?.Id, record.Consent?.At is { } at ? LegalTime.Of(at) : null, record.Circumstances.Paperwork?.ConsentVersion, record.Circumstances.Paperwork?.SeparateConsent);
+        return view == new ConsentView(null, null, null, null) ? null : view;
+    }
 }
 
 /// <summary>At which exporters a person was forgotten.</summary>
