@@ -1,5 +1,4 @@
 using DingFlow.Alerts;
-using DingFlow.Settings;
 using DingFlow.Transfers;
 
 namespace DingFlow.Reports;

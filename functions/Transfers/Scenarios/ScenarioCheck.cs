@@ -41,13 +41,14 @@ internal static class ScenarioCheck
 
         var terms = said with
         {
-            Recipient = said.Recipient.Trim().ToLowerInvariant(),
-            Purpose = said.Purpose.Trim(),
+            // JSON may say null in place of a text.
+            Recipient = Text(said.Recipient)?.ToLowerInvariant() ?? "",
+            Purpose = Text(said.Purpose) ?? "",
             Description = Text(said.Description),
             RecipientContact = Text(said.RecipientContact),
             RecipientSystem = Text(said.RecipientSystem),
             DataCentre = Text(said.DataCentre),
-            OnwardRecipients = said.OnwardRecipients is { } onward ? [.. onward.Select(static one => one is null ? null! : one with { Name = (one.Name ?? "").Trim(), Place = Text(one.Place) })] : null,
+            OnwardRecipients = said.OnwardRecipients is { } onward ? [.. onward.Select(static one => new OnwardRecipient(Text(one?.Name) ?? "", Text(one?.Place)))] : null,
             Frequency = Text(said.Frequency),
             RetentionAbroad = Text(said.RetentionAbroad),
             DeletionProof = Text(said.DeletionProof),
@@ -77,7 +78,7 @@ internal static class ScenarioCheck
     {
         null => null,
         { Count: > MostOnward } => $"terms.onwardRecipients may be {MostOnward} at most.",
-        _ when onward.Any(static one => one is null || one.Name.Length is 0 or > LongestText || one.Name.Any(char.IsControl)) =>
+        _ when onward.Any(static one => one.Name.Length is 0 or > LongestText || one.Name.Any(char.IsControl)) =>
             $"Each of terms.onwardRecipients must have a name of at most {LongestText} characters.",
         _ when onward.Any(static one => one.Place is { } place && !Country.TryParse(place, out _) && !ExemptionPolicy.Default.IsGreaterBayCity(place)) =>
             "The place of an onward recipient must be an ISO 3166 code, or a city of the Greater Bay Area.",

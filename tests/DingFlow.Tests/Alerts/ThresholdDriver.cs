@@ -56,7 +56,11 @@ internal sealed class ThresholdDriver : IAsyncDisposable
 
     public IncidentStore Incidents => new(_store, new TestTrail(_store));
 
+    public ScenarioStore Scenarios => new(_store, new TestTrail(_store));
+
     public IEntityStore Store => _store;
+
+    public SubjectLedger Ledger => _ledger;
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
@@ -90,6 +94,29 @@ internal sealed class ThresholdDriver : IAsyncDisposable
         new ThresholdReader(RuleEngine.Create(Transfers, new SettingsFaults()), _ledger, new CounterHistory(store, Time), new IncidentStore(store, new TestTrail(store)), Time),
         new TierLatch(store, new TestTrail(store), Time), new ThresholdMemory(store), new AlertStore(store, new TestTrail(store)), new AlertSender(Queue), new ThresholdMetrics(Meters), Time, NullLogger<CheckThresholds>.Instance)
         .InvokeAsync(new TimerTick(false), Token);
+
+    /// <summary>The timer that watches the register fires, and what it sent is delivered.</summary>
+    public async Task LookAtFilingsAsync()
+    {
+        await CheckFilingsAsync(_store);
+        await PumpAsync();
+    }
+
+    /// <summary>That timer fires in a process that sees the store so.</summary>
+    public Task CheckFilingsAsync(IEntityStore store) => new CheckFilings(
+        Transfers with { Exporters = new Dictionary<string, Exporter> { [Exporter.Id] = Exporter } }, Options, new ScenarioStore(store, new TestTrail(store)),
+        _ledger, new ThresholdMemory(store), new AlertStore(store, new TestTrail(store)), new AlertSender(Queue), Time, NullLogger<CheckFilings>.Instance)
+        .InvokeAsync(new TimerTick(false), Token);
+
+    /// <summary>Somebody records a version of a scenario, or withdraws it.</summary>
+    public async Task RecordScenarioAsync(string id, string from, ScenarioTerms terms, bool withdrawn = false)
+    {
+        var register = await Scenarios.ReadAsync(Exporter.Id, Token);
+        var version = new ScenarioVersion(
+            (register.Find(id)?.Latest.Revision ?? 0) + 1, DateOnly.Parse(from, System.Globalization.CultureInfo.InvariantCulture), withdrawn, terms, "As filed",
+            Time.GetUtcNow(), "key:compliance");
+        Assert.Equal(ScenarioOutcome.Recorded, await Scenarios.RecordAsync(register, id, version, Token));
+    }
 
     public async Task RepeatAsync()
     {
@@ -126,7 +153,7 @@ internal sealed class ThresholdDriver : IAsyncDisposable
         var engine = RuleEngine.Create(Transfers, new SettingsFaults());
         var history = new CounterHistory(_store, Time);
         return new ReportBuilder(
-            Transfers, _ledger, history, engine, new ThresholdReader(engine, _ledger, history, Incidents, Time), Latch, Incidents, Feeds,
+            Transfers, _ledger, history, engine, new ThresholdReader(engine, _ledger, history, Incidents, Time), Latch, Incidents, Scenarios, Feeds,
             new(() => FieldClassifier.Load(Transfers.Profile, Transfers.FieldMap, static (_, _) => { })), Time).BuildAsync(Exporter, year, language, Token);
     }
 

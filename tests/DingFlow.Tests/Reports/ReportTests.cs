@@ -91,6 +91,119 @@ public sealed partial class ReportTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_filing_on_last_year_shows_what_held_then_beside_the_persons_of_then()
+    {
+        var terms = new ScenarioTerms { Recipient = "acme-sg", Purpose = "payroll", DataCentre = "Singapore", Mechanism = new() { Kind = MechanismKind.SecurityAssessment, Number = "SA-1", ValidFrom = new(2025, 1, 1), ApprovedPersons = 3, ScopeWindow = ScopeWindow.Term } };
+        await _acme.RecordScenarioAsync("payroll", "2025-03-01", terms);
+        await _acme.RecordScenarioAsync("payroll", "2026-01-01", terms with { DataCentre = "Tokyo", Expected = new(2026, 9) });
+        await _acme.RecordScenarioAsync("payroll", "2025-06-01", terms with { DataCentre = "Singapore 2" });
+        await _acme.RecordScenarioAsync("planned", "2026-02-01", terms with { Purpose = "training", Mechanism = null });
+        await _acme.RecordScenarioAsync("ended", "2025-01-01", terms with { Purpose = "audit" });
+        await _acme.RecordScenarioAsync("ended", "2025-12-01", terms with { Purpose = "audit" }, withdrawn: true);
+        await _acme.AppendAsync("y25", Record(1, "2025-02-01T12:00:00+08:00"), Record(1, "2025-06-01T12:00:00+08:00"), Record(2, "2025-08-01T12:00:00+08:00"));
+        await _acme.AppendAsync("y26",
+            Record(1, "2026-02-01T12:00:00+08:00", facts: [LedgerScenario.Fact(dataClass: DataClass.Finance)]), Record(3, "2026-02-02T12:00:00+08:00", facts: [LedgerScenario.Fact(minor: true, dataClass: DataClass.Minor)]),
+            Record(4, "2026-02-02T12:00:00+08:00", facts: [LedgerScenario.Fact(exemption: ExemptionKind.HumanResources)]), Record(5, "2026-02-02T12:00:00+08:00"));
+
+        var then = await _acme.ReportAsync(2025);
+        Assert.Equal(["ended", "payroll"], then.Register.Select(static scenario => scenario.Scenario));
+        var payroll = then.Register[1];
+        Assert.Equal(("Singapore 2", 3, 2L, 0L), (payroll.Terms.DataCentre, payroll.Revision, payroll.Records, payroll.RecordsOutsideForce));
+        Assert.Equal([new ReportPeriod(1, new(2025, 3, 1), new(2025, 5, 31), false), new ReportPeriod(3, new(2025, 6, 1), new(2025, 12, 31), false)], payroll.Periods);
+        Assert.Equal((2L, false), (payroll.Scope!.Persons!.Value, payroll.Scope.Exceeded!.Value));
+        Assert.Equal(new DateOnly(2025, 12, 1), then.Register[0].WithdrawnFrom);
+        Assert.Contains(ScenarioGap.ExpectedPersons, payroll.Missing);
+        Assert.Equal(["payroll"], Assert.Single(then.Scenarios).RegisteredAs);
+
+        var now = await _acme.ReportAsync(2026);
+        Assert.Equal(["payroll", "planned"], now.Register.Select(static scenario => scenario.Scenario));
+        payroll = now.Register[0];
+        Assert.Equal(("Tokyo", 2, 4L), (payroll.Terms.DataCentre, payroll.Revision, payroll.Records));
+        Assert.Equal(
+            [("subjects", 4L, 0L, 2L), ("pi.general", 2, 0, 2), ("pi.sensitive", 2, 0, 0), ("sensitive.finance", 1, 0, 0), ("sensitive.minor", 1, 0, 0), ("exempt.hr", 1, 0, 0), ("recipient.acme-sg", 4, 0, 2), ("country.SG", 4, 0, 2), ("cn.counted.any", 3, 0, 2)],
+            ((string[])["subjects", "pi.general", "pi.sensitive", "sensitive.finance", "sensitive.minor", "exempt.hr", "recipient.acme-sg", "country.SG", "cn.counted.any"])
+                .Select(name => payroll.Persons!.Single(count => count.Name == name)).Select(static count => (count.Name, count.Persons, count.PreviousYearToDate!.Value, count.PreviousYear)));
+
+        // Over its term persons 1, 2, 3 and 5 are under the assessment; 4 is under an exemption.
+        Assert.Equal(new ReportScope(3, ScopeWindow.Term, new(2025, 1, 1), new(2026, 3, 2), 4, true, true), payroll.Scope);
+        Assert.DoesNotContain(ScenarioGap.ExpectedPersons, payroll.Missing);
+        Assert.Contains(now.Missing, static gap => gap is { On: "scenario", Name: "planned" } && gap.Lacks.Contains("mechanism"));
+        Assert.Empty(now.Register[1].Persons!);
+        Assert.Null(now.Register[1].Scope);
+    }
+
+    [Fact]
+    public async Task Consent_is_summed_by_records_and_distinct_persons()
+    {
+        await _acme.AppendAsync("b",
+            Consented(1, "consent", "c-1", separate: true), Consented(1, "Consent:marketing", null), Consented(2, "separateConsent", null, separate: false), Consented(3, "contract", "c-3", notice: "n2"),
+            Consented(4, "contract", null) with { OccurredAt = At("2025-05-01") }, Consented(5, "consented", null), Consented(6, "consent", "c-6", late: true));
+
+        var consent = (await _acme.ReportAsync(2026)).Consent;
+
+        Assert.Equal((new(4, 3), new(3, 3), new(1, 1), new(2, 2)), (consent.OnConsent, consent.WithEvidence, consent.Separate, consent.WithoutEvidence));
+        Assert.Equal((1L, new(3, 3), new(1, 1)), (consent.PersonsWithoutAny, consent.NotSeparate, consent.AfterTransfer));
+        Assert.Equal([new ReportNotice("n1", 5, 4), new ReportNotice("n2", 1, 1)], consent.Notices);
+
+        static SubjectTransfer Consented(int subject, string basis, string? evidence, bool? separate = null, string notice = "n1", bool late = false) => Record(subject, "2026-02-01T12:00:00+08:00") with
+        {
+            Circumstances = new(["name"], "marketing", basis, null, "api", "crm", null, TransferNotices.None) { Paperwork = new(null, notice, null, separate) },
+            Consent = evidence is null ? null : new(evidence, At(late ? "2026-02-02" : "2026-01-01")),
+        };
+    }
+
+    [Fact]
+    public async Task More_persons_than_can_be_told_apart_are_no_number()
+    {
+        await _acme.RecordScenarioAsync("payroll", "2026-01-01", new() { Recipient = "acme-sg", Purpose = "" });
+        var register = await _acme.Scenarios.ReadAsync(_acme.Exporter.Id, TestContext.Current.CancellationToken);
+        var scope = new ScenarioScope("payroll", new() { ApprovedPersons = 3 }, new(2026, 1, 1), new(2026, 12, 31));
+        var sums = new PaperworkSums(new(register), [scope], 2026, new(2026, 12, 31), mostPersons: 4);
+        for (var i = 0; i < 10; i++)
+        {
+            sums.Add(new("r", DingFlow.Transfers.Ledger.SubjectKey.Of(LedgerScenario.Subject(i)), At("2026-05-01"), [LedgerScenario.Fact()], TransferCircumstances.Unknown with { Paperwork = new(null, "n1", null, null) }, "b"));
+        }
+
+        Assert.Equal(10, sums.Find("payroll")!.Records);
+        Assert.Null(sums.Find("payroll")!.Counts(LedgerScenario.Predicates, true));
+        Assert.Null(sums.PersonsWithin(scope));
+        Assert.Equal((10L, null), (sums.ToConsent().Notices[0].Records, sums.ToConsent().Notices[0].Persons));
+    }
+
+    [Fact]
+    public async Task The_register_is_on_the_page_and_in_the_csv_in_every_language()
+    {
+        var full = new ScenarioTerms
+        {
+            Recipient = "acme-sg", Purpose = "payroll", RecipientContact = "<privacy@acme.example>", RecipientRole = RecipientRole.Processor, OnwardRecipients = [new("Acme Macau", "MO"), new("Acme Foshan", "foshan")],
+            Mechanism = new() { Kind = MechanismKind.GbaContract, ApprovedPersons = 1 }, Assessment = new() { Conclusion = "=1+1" },
+        };
+        await _acme.RecordScenarioAsync("payroll", "2026-01-01", full);
+        await _acme.RecordScenarioAsync("other", "2026-01-01", full with { Purpose = "audit", OnwardRecipients = [] });
+        await _acme.AppendAsync("b", Record(1, "2026-02-01T12:00:00+08:00") with { Circumstances = new(["name"], "payroll", "consent", null, "api", "hr", null, TransferNotices.None) { Paperwork = new("nowhere", "n1", null, null) } },
+            Record(2, "2026-02-01T12:00:00+08:00"));
+        foreach (var language in AlertLanguages.All)
+        {
+            var report = await _acme.ReportAsync(2026, language);
+            Assert.True(report.Register[1].OnwardInsideGreaterBay);
+            var html = Encoding.UTF8.GetString(ReportPage.Write(report, language));
+            var body = XElement.Parse(html[html.IndexOf("<body>", StringComparison.Ordinal)..html.IndexOf("</html>", StringComparison.Ordinal)]);
+            Assert.All(body.Descendants("table"), static table => Assert.Single(table.Descendants("tr").Select(static row => row.Elements().Count()).Distinct()));
+            Assert.DoesNotMatch(MissingLabel(), html);
+            Assert.DoesNotContain("gap.", html, StringComparison.Ordinal);
+            Assert.DoesNotContain("word.", html, StringComparison.Ordinal);
+            Assert.Contains(ReportTexts.Default.Label("notRecorded", language), html, StringComparison.Ordinal);
+            var rows = Parse(Encoding.UTF8.GetString(ReportCsv.Write(report, language)));
+            Assert.All(rows, static row => Assert.Equal(5, row.Count));
+            Assert.Contains(rows, static row => row is ["register", "payroll", _, "gap.mechanism", "gbaContract"]);
+            Assert.Contains(rows, static row => row is ["register", "payroll", _, "gap.assessmentConclusion", "'=1+1"]);
+            Assert.Contains(rows, static row => row is ["register", "payroll", _, "gap.startDate", ""]);
+            Assert.Contains(rows, static row => row is ["unknownScenarios", "nowhere", _, "records", "1"]);
+            Assert.Contains(rows, static row => row is ["missing", "payroll", _, "scenario", "startDate"]);
+        }
+    }
+
+    [Fact]
     public async Task A_year_without_anything_is_zeros_in_every_form()
     {
         var report = await _acme.ReportAsync(2024);

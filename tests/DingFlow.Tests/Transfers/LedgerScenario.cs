@@ -16,10 +16,10 @@ internal static class LedgerScenario
     public static PredicateSet Predicates { get; } =
         PredicateSet.Load(new((1UL << (int)DataClass.Finance) | (1UL << (int)DataClass.MedicalHealth) | (1UL << (int)DataClass.Minor)));
 
-    /// <summary>Small enough that a few records reach every path: tails, segments, levels.</summary>
+    /// <summary>Small enough that a few records reach every path: tails, segments, levels, states that are forgotten.</summary>
     public static LedgerOptions SmallOptions { get; } = new("key-1")
     {
-        Shards = 4, TailEntries = 2, LevelSegments = 2, ChunkRecords = 5, MergeRecords = 8, CheckpointEntries = 3,
+        Shards = 4, TailEntries = 2, LevelSegments = 2, ChunkRecords = 5, MergeRecords = 8, CheckpointEntries = 3, States = 6,
     };
 
     public static FakeTimeProvider Clock() => new(new DateTimeOffset(2026, 11, 22, 9, 0, 0, TimeSpan.FromHours(8)));

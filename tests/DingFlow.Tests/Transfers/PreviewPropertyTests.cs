@@ -91,6 +91,31 @@ public sealed class PreviewPropertyTests
         Assert.Equal(JsonOf(receipt), JsonOf(await world.RecordAsync("batch", batch)));
     }
 
+    [Fact]
+    public async Task Facts_beyond_the_limit_are_foreseen_record_by_record()
+    {
+        await using var world = new World(recipients: 10, lanes: 10, facts: 3);
+        JObject[] batch =
+        [
+            TransferSender.Record("t-1", "E1", "one", r => r["fields"] = new JArray("name")), TransferSender.Record("t-2", "E2", "one", r => (r["fields"], r["destination"]) = (new JArray("name"), "HK")),
+            TransferSender.Record("t-3", "E3", "one", r => r["fields"] = new JArray("name", "bankCardNumber")), TransferSender.Record("t-4", "E4", "one", r => (r["fields"], r["recipient"]) = (new JArray("name"), "b")),
+            TransferSender.Record("t-5", "E1", "one", r => r["fields"] = new JArray("name")),
+        ];
+
+        var (receipt, counters) = await world.PreviewAsync("batch", batch);
+
+        Assert.Equal([(3L, "too-many-facts")], receipt.Rejected.Select(rejected => (rejected.Index, rejected.Code)));
+        Assert.Equal(4, receipt.Accepted);
+        Assert.Contains("\"Subjects\":3", counters["one"], StringComparison.Ordinal);
+        Assert.Equal(JsonOf(receipt), JsonOf(await world.RecordAsync("batch", batch)));
+
+        // What is known goes on being counted; nothing new gets in, and a preview knows it before the first record.
+        JObject[] more = [TransferSender.Record("t-6", "E6", "one", r => r["fields"] = new JArray("bankCardNumber")), TransferSender.Record("t-7", "E7", "one", r => r["fields"] = new JArray("idCardPhoto"))];
+        var (next, _) = await world.PreviewAsync("more", more);
+        Assert.Equal([(1L, "too-many-facts")], next.Rejected.Select(rejected => (rejected.Index, rejected.Code)));
+        Assert.Equal(JsonOf(next), JsonOf(await world.RecordAsync("more", more)));
+    }
+
     private static string JsonOf(TransferReceipt receipt) => System.Text.Json.JsonSerializer.Serialize(receipt, TransfersJson.Default.TransferReceipt);
 
     private sealed class World : IAsyncDisposable
@@ -102,10 +127,10 @@ public sealed class PreviewPropertyTests
         private readonly TransferIntake _intake;
         private readonly ThresholdReader _thresholds;
 
-        public World(int recipients, int lanes)
+        public World(int recipients, int lanes, int facts = 1_000)
         {
             var time = LedgerScenario.Clock();
-            _ledger = LedgerScenario.Ledger(_store, LedgerScenario.SmallOptions with { RecipientLimit = recipients, LaneLimit = lanes }, time: time);
+            _ledger = LedgerScenario.Ledger(_store, LedgerScenario.SmallOptions with { RecipientLimit = recipients, LaneLimit = lanes, FactLimit = facts }, time: time);
             _identities = new(_store, Key);
             _intake = new(
                 Options, new(() => FieldClassifier.Load(ClassificationProfile.Conservative, Options.FieldMap, (_, _) => { })), Key, _identities, _ledger, _bulk, time);

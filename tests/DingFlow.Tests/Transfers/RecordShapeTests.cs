@@ -49,7 +49,9 @@ public sealed class RecordShapeTests
         Pick.One("[\"name\",\"mobile\"]", "[\"name\",\"bankCardNumber\"]", "[\"name\"]", "[]", "[\"shoeSizeOfTheAunt\"]"),
         Pick.One("SG", "SG", "MO", "CN", "XX"),
         Pick.One("", "", ",\"note\":{\"id\":\"decoy\",\"occurredAt\":\"2026-01-01T00:00:00Z\"}", ",\"exemption\":\"hr\"", ",\"mechanism\":\"gba:F-1\"", ",\"x\":1e400",
-            ",\"note\":\"one\"", ",\"note\":\"another\"", ",\"note\":\"es\\u0063aped\"", ",\"note\":\"中\"", ",\"note\":\"one\",\"note\":\"two\""),
+            ",\"note\":\"one\"", ",\"note\":\"another\"", ",\"note\":\"es\\u0063aped\"", ",\"note\":\"中\"", ",\"note\":\"one\",\"note\":\"two\"",
+            ",\"scenario\":\"Payroll-SG\",\"noticeVersion\":\"n1\",\"consent\":{\"version\":\"v1\",\"separate\":true}", ",\"consent\":{\"id\":\"c-1\",\"at\":\"2026-01-01T00:00:00Z\"}",
+            ",\"consent\":{\"at\":\"2026-12-31T00:00:00Z\"}", ",\"consent\":{\"version\":\"v2\",\"separate\":true}", ",\"consent\":{\"id\":\"c-2\",\"at\":\"2026-01-01T00:00:00Z\"}"),
         (exporter, fields, destination, more) =>
             $"\"exporter\":{exporter},\"fields\":{fields},\"origin\":\"CN\",\"destination\":\"{destination}\",\"recipient\":\"acme-sg\",\"purpose\":\"payroll\",\"legalBasis\":\"contract\",\"method\":\"api\",\"system\":\"dingtalk\"{more}");
 
@@ -316,7 +318,7 @@ public sealed class RecordShapeTests
     /// <summary>Everything that a record says.</summary>
     private static object Essence(SubjectTransfer transfer) => (
         transfer.RecordId, transfer.Exporter, transfer.Subject, transfer.OccurredAt, transfer.OccurredAt.Offset, string.Join(',', transfer.Facts),
-        transfer.Circumstances with { Fields = [] }, string.Join(',', transfer.Circumstances.Fields));
+        transfer.Circumstances with { Fields = [] }, string.Join(',', transfer.Circumstances.Fields), transfer.Consent?.Id, transfer.Consent?.At);
 
     /// <summary>Whether the shape of a line is known; it is learnt otherwise.</summary>
     private static bool Meet(RecordShapes shapes, string line)

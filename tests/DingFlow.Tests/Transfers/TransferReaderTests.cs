@@ -66,6 +66,18 @@ public sealed class TransferReaderTests
     [InlineData("exemption", "\"hr\"", "exemption-evidence-missing")]
     [InlineData("exemption", "\"ftz\"", "exemption-not-open-to-exporter")]
     [InlineData("mechanism", "\"gba:F-1\"", "exemption-not-applicable")]
+    [InlineData("scenario", "\"a b\"", "invalid-property")]
+    [InlineData("scenario", "7", "invalid-property")]
+    [InlineData("noticeVersion", "\"\"", "invalid-property")]
+    [InlineData("noticeVersion", "\"12345678901234567890123456789012345678901234567890123456789012345\"", "invalid-property")]
+    [InlineData("consent", "true", "invalid-property")]
+    [InlineData("consent", "{\"id\":\"\"}", "invalid-property")]
+    [InlineData("consent", "{\"id\":\"a\\u0007b\"}", "invalid-property")]
+    [InlineData("consent", "{\"id\":7}", "invalid-property")]
+    [InlineData("consent", "{\"at\":\"2026-11-01\"}", "invalid-time")]
+    [InlineData("consent", "{\"at\":\"2026-11-23T00:00:00Z\"}", "in-the-future")]
+    [InlineData("consent", "{\"version\":\"12345678901234567890123456789012345678901234567890123456789012345\"}", "invalid-property")]
+    [InlineData("consent", "{\"separate\":\"yes\"}", "invalid-property")]
     public async Task A_record_that_is_not_as_it_must_be_is_refused_with_its_code(string property, string? value, string code)
     {
         var record = TransferSender.Record("t-1", "E1001");
@@ -85,13 +97,37 @@ public sealed class TransferReaderTests
     }
 
     [Fact]
+    public async Task Consent_notice_and_scenario_stay_with_the_record()
+    {
+        var (transfers, refusals, _) = await ReadAsync(
+            string.Join('\n',
+                Text(TransferSender.Record("t-1", "E1", change: record =>
+                {
+                    (record["scenario"], record["noticeVersion"]) = ("Payroll-SG", "2026-03");
+                    record["consent"] = JObject.Parse("""{"id":"c-é","at":"2026-03-02T10:15:00.123+08:00","version":"v3","separate":true,"by":{"id":"nobody's"}}""");
+                })),
+                Text(TransferSender.Record("t-2", "E2", change: record => record["consent"] = JObject.Parse("""{"id":null,"at":null,"version":null,"separate":null}"""))),
+                Text(TransferSender.Record("t-3", "E3", change: record => record["consent"] = JObject.Parse("""{"separate":false}""")))),
+            TransferFormat.NdJson);
+
+        Assert.Empty(refusals);
+        Assert.Equal(new ConsentEvidence("c-é", new(2026, 3, 2, 10, 15, 0, 123, TimeSpan.FromHours(8))), transfers[0].Consent);
+        Assert.Equal(new TransferPaperwork("payroll-sg", "2026-03", "v3", true), transfers[0].Circumstances.Paperwork);
+        Assert.Equal((null, null), (transfers[1].Consent, transfers[1].Circumstances.Paperwork));
+        Assert.Equal((null, new TransferPaperwork(null, null, null, false)), (transfers[2].Consent, transfers[2].Circumstances.Paperwork));
+        Assert.DoesNotContain("c-é", $"{transfers[0].Consent} {new TransferConsent("c-é")}", StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_property_that_stands_twice_is_refused()
     {
         var record = Text(TransferSender.Record("t-1", "E1001"));
 
-        var (_, refusals, _) = await ReadAsync(record[..^1] + ",\"id\":\"t-2\"}", TransferFormat.NdJson);
-
-        Assert.Equal("duplicate-property", Assert.Single(refusals).Code);
+        foreach (var twice in (string[])["\"id\":\"t-2\"", "\"consent\":{\"id\":\"c-1\",\"id\":\"c-2\"}", "\"scenario\":\"a\",\"scenario\":\"a\""])
+        {
+            var (_, refusals, _) = await ReadAsync($"{record[..^1]},{twice}}}", TransferFormat.NdJson);
+            Assert.Equal("duplicate-property", Assert.Single(refusals).Code);
+        }
     }
 
     [Theory]
@@ -332,6 +368,10 @@ public sealed class TransferReaderTests
         using var reader = NewReader();
 
         Assert.NotNull(reader.Read(record).Transfer);
+        var consented = reader.Read(record with { Scenario = "Payroll-SG", NoticeVersion = "n1", Consent = new("c-1", record.OccurredAt, "v1", true) }).Transfer;
+        Assert.Equal((new ConsentEvidence("c-1", record.OccurredAt), new TransferPaperwork("payroll-sg", "n1", "v1", true)), (consented?.Consent, consented?.Circumstances.Paperwork));
+        Assert.Null(reader.Read(record).Transfer?.Consent);
+        Assert.Equal("invalid-property", reader.Read(record with { Scenario = "a b" }).Refusal?.Code);
         Assert.Equal("unknown-exporter", reader.Read(record with { Exporter = "nobody" }).Refusal?.Code);
         Assert.Equal("invalid-subject", reader.Read(record with { Subject = new("email", "x") }).Refusal?.Code);
         Assert.Equal("invalid-country", reader.Read(record with { Origin = "?" }).Refusal?.Code);
