@@ -14,14 +14,15 @@ public sealed record Scenario(string Exporter, string Id, IReadOnlyList<Scenario
 
     /// <summary>
     /// The version that holds on a day: of those whose first day has come the one with the latest, and of several with the same first day the
-    /// one recorded last, which corrects the others. <see langword="null"/> before the first day of all.
+    /// one recorded last, which corrects the others. A withdrawal ends whatever was recorded before it, also for days to come.
+    /// <see langword="null"/> before the first day of all.
     /// </summary>
     public ScenarioVersion? On(DateOnly day)
     {
         ScenarioVersion? found = null;
         foreach (var version in Versions)
         {
-            if (version.InForceFrom <= day && (found is null || version.InForceFrom >= found.InForceFrom))
+            if (version.InForceFrom <= day && (found is null || version.Withdrawn || version.InForceFrom >= found.InForceFrom))
             {
                 found = version;
             }
@@ -41,7 +42,16 @@ public sealed record Scenario(string Exporter, string Id, IReadOnlyList<Scenario
         for (var i = 0; i < starts.Count; i++)
         {
             var last = i + 1 < starts.Count ? starts[i + 1].AddDays(-1) : to;
-            if (On(starts[i]) is { } version)
+            if (On(starts[i]) is not { } version)
+            {
+                continue;
+            }
+
+            if (periods.Count > 0 && ReferenceEquals(periods[^1].Version, version))
+            {
+                periods[^1] = periods[^1] with { To = last };
+            }
+            else
             {
                 periods.Add(new(version, starts[i], last));
             }

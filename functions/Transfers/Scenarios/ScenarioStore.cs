@@ -101,7 +101,7 @@ public sealed class ScenarioStore(IEntityStore store, IAuditTrail trail)
         }
 
         var row = new Entity(register.Exporter, string.Create(CultureInfo.InvariantCulture, $"{VersionPrefix}{id}|{version.Revision:D6}"));
-        var content = JsonSerializer.Serialize(version, ScenarioJson.Default.ScenarioVersion);
+        var content = JsonSerializer.SerializeToUtf8Bytes(version, ScenarioJson.Default.ScenarioVersion);
         row.Properties["Schema"] = Schema;
         row.Properties["Scenario"] = id;
         row.Properties["Version"] = content;
@@ -125,7 +125,7 @@ public sealed class ScenarioStore(IEntityStore store, IAuditTrail trail)
             && period.Version.Terms.Purpose.Equals(version.Terms.Purpose, StringComparison.Ordinal));
 
     private static ScenarioVersion Read(Entity row) =>
-        JsonSerializer.Deserialize(row.Properties.Require<string>("Version"), ScenarioJson.Default.ScenarioVersion)
+        JsonSerializer.Deserialize(row.Properties.Require<byte[]>("Version"), ScenarioJson.Default.ScenarioVersion)
         ?? throw new InvalidDataException("A stored version of a scenario is empty.");
 }
 

@@ -42,6 +42,20 @@ public sealed class ScenarioTests
     }
 
     [Fact]
+    public void A_withdrawal_also_ends_what_was_recorded_for_days_to_come()
+    {
+        var scenario = new Scenario("acme", "payroll",
+        [
+            Version(1, "2026-01-01", Terms()), Version(2, "2026-06-01", Terms()), Version(3, "2026-05-01", Terms(), withdrawn: true), Version(4, "2026-03-01", Terms()),
+            Version(5, "2026-09-01", Terms()),
+        ]);
+
+        Assert.Equal(
+            [(1, "2026-01-01", "2026-02-28"), (4, "2026-03-01", "2026-04-30"), (3, "2026-05-01", "2026-08-31"), (5, "2026-09-01", "2026-12-31")],
+            scenario.Periods(Day("2026-01-01"), Day("2026-12-31")).Select(period => (period.Version.Revision, Text(period.From), Text(period.To))));
+    }
+
+    [Fact]
     public void What_filings_ask_and_nobody_recorded_is_named_and_nothing_else()
     {
         var complete = Terms() with
