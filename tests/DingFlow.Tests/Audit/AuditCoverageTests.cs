@@ -27,6 +27,8 @@ public sealed class AuditCoverageTests
         ["getTransferCounters"] = "counts of an exporter; nobody is in them",
         ["getTransferBatch"] = "what became of a batch, in numbers and the sender's record ids",
         ["listOpeningBalances"] = "counts of an exporter; nobody is in them",
+        ["listTransferScenarios"] = "what filings ask on scenarios; recipients are companies, reached by an office",
+        ["getTransferScenario"] = "what filings ask on a scenario; its recipient is a company, reached by an office",
         ["listIncidents"] = "counts of an exporter's incidents; nobody is in them",
         ["getIncident"] = "counts of an incident; nobody is in them",
         ["getOffboardingPlan"] = "the plans in force",
@@ -327,6 +329,15 @@ public sealed class AuditCoverageTests
             Note(
                 "removeOpeningBalance", "transfers.opening_balance_removed", "ops", null, false,
                 await _ops.AskAsync(HttpMethod.Delete, "/api/transfers/opening-balances?exporter=acme-zhuhai&year=2026&counter=cn.counted.sensitive"), null);
+            using (var request = new HttpRequestMessage(HttpMethod.Put, "/api/transfers/scenarios/acme-zhuhai/payroll")
+            {
+                Content = new StringContent($$$"""{"reason":"{{{Why}}}","terms":{"recipient":"acme-sg","purpose":"payroll","recipientContact":"e1001@sandbox.example"}}""", Encoding.UTF8, "application/json"),
+            })
+            {
+                Note("putTransferScenario", "transfers.scenario_recorded", "ops", Why, true, await _ops.AskAsync(request), null);
+            }
+
+            await PostAsync("withdrawTransferScenario", "transfers.scenario_withdrawn", "/api/transfers/scenarios/acme-zhuhai/payroll/withdraw", Reason(), 200, Why, true);
             await PostAsync("recountTransfers", "transfers.recounted", "/api/transfers/recount?exporter=acme-zhuhai", null, 200);
             await TickAsync("CheckThresholds");
             var tiers = await _ops.AskAsync(HttpMethod.Get, "/api/thresholds/acme-zhuhai/tiers");
