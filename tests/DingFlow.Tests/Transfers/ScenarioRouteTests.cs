@@ -62,7 +62,7 @@ public sealed class ScenarioRouteTests(TransfersProgram program) : IClassFixture
         Assert.Equal(one.Json["current"]!.ToString(), listed["current"]!.ToString());
         Assert.Null(listed["versions"]);
 
-        var entries = await program.AuditAsync("transfers.scenario", $"{exporter}/payroll-sg");
+        var entries = await program.AuditAsync("transfers.", $"{exporter}/payroll-sg");
         Assert.Equal(
             ["transfers.scenario_recorded", "transfers.scenario_recorded", "transfers.scenario_withdrawn", "transfers.scenario_withdrawn"],
             entries.Select(entry => (string?)entry["kind"]));
