@@ -245,6 +245,9 @@ public sealed record ReportRegistered
     /// <summary>Every onward recipient is in a city of the Greater Bay Area, in Hong Kong or in Macau; <see langword="null"/> when that is not recorded of all.</summary>
     public required bool? OnwardInsideGreaterBay { get; init; }
 
+    /// <summary>What is otherwise at the end of the window than when the mechanism was first in force; it may have to be filed anew.</summary>
+    public required IReadOnlyList<ScenarioChange> ChangedSinceFiling { get; init; }
+
     /// <summary>What filings ask for and is not recorded.</summary>
     public required IReadOnlyList<ScenarioGap> Missing { get; init; }
 }
@@ -327,6 +330,7 @@ public sealed record ReportFilingItem(string Item, string Source, string? Answer
     [
         typeof(WordConverter<ClassificationProfile>), typeof(WordConverter<CountingOverlap>), typeof(WordConverter<RecipientRole>),
         typeof(WordConverter<MechanismKind>), typeof(WordConverter<ScopeWindow>), typeof(WordConverter<ScenarioGap>),
+        typeof(WordConverter<ScenarioChange>),
     ])]
 [JsonSerializable(typeof(ExporterReport))]
 internal sealed partial class ReportJson : JsonSerializerContext;

@@ -61,6 +61,7 @@ internal sealed class RegisterReport
                 Recipients = [.. tally?.Recipients ?? []],
                 Scope = _scopes.TryGetValue(scenario.Id, out var scope) ? ScopeOf(scope, today, retentionYears) : null,
                 OnwardInsideGreaterBay = IsInsideGreaterBay(version.Terms.OnwardRecipients),
+                ChangedSinceFiling = scenario.ChangedSinceFiling(_through),
                 Missing = ScenarioGaps.Of(version, _year),
             });
         }

@@ -1,4 +1,5 @@
 using DingFlow.Alerts;
+using DingFlow.Settings;
 using DingFlow.Transfers;
 
 namespace DingFlow.Reports;
@@ -7,7 +8,7 @@ namespace DingFlow.Reports;
 internal static class RegisteredFacts
 {
     /// <summary>The values; <see langword="null"/> for one that is not recorded.</summary>
-    public static IEnumerable<(string Label, object? Value)> Of(ReportRegistered scenario)
+    public static IEnumerable<(string Label, object? Value)> Of(ReportRegistered scenario, AlertLanguage language)
     {
         var (terms, mechanism, assessment) = (scenario.Terms, scenario.Terms.Mechanism, scenario.Terms.Assessment);
         yield return ("revision", scenario.Revision);
@@ -44,6 +45,12 @@ internal static class RegisteredFacts
         yield return ("gap.assessmentNextReview", assessment?.NextReview);
         yield return ("gap.assessmentKeepUntil", assessment?.KeepUntil);
         yield return ("gap.expectedPersons", terms.Expected is { Persons: { } expected } plan ? System.FormattableString.Invariant($"{plan.Year}: {expected}") : null);
+        if (scenario.ChangedSinceFiling.Count > 0)
+        {
+            yield return ("changedSinceFiling", string.Join(", ", scenario.ChangedSinceFiling.Select(change => ReportTexts.Default.Label(
+                change is ScenarioChange.Purpose or ScenarioChange.Recipient ? Words.Of(change) : $"gap.{Words.Of(change)}", language))));
+        }
+
         yield return ("records", scenario.Records);
         yield return ("recordsOutsideForce", scenario.RecordsOutsideForce);
         yield return ("recipients", string.Join("; ", scenario.Recipients));

@@ -161,7 +161,7 @@ internal static class ReportCsv
         void WriteRegistered(ReportRegistered scenario)
         {
             var name = scenario.Scenario;
-            foreach (var (label, value) in RegisteredFacts.Of(scenario))
+            foreach (var (label, value) in RegisteredFacts.Of(scenario, language))
             {
                 Row("register", name, Text(label), label, value);
             }

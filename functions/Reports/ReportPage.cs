@@ -183,7 +183,7 @@ internal static class ReportPage
             foreach (var scenario in report.Register)
             {
                 _html.Append("<h3>").Append(E(scenario.Scenario)).Append("</h3><dl>");
-                foreach (var (label, value) in RegisteredFacts.Of(scenario))
+                foreach (var (label, value) in RegisteredFacts.Of(scenario, language))
                 {
                     Fact(label, Said(label, value));
                 }

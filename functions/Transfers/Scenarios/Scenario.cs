@@ -59,6 +59,60 @@ public sealed record Scenario(string Exporter, string Id, IReadOnlyList<Scenario
 
         return periods;
     }
+
+    /// <summary>
+    /// What is otherwise on a day than when the mechanism of that day was first in force: what an authority was told, and may have to be told anew
+    /// with a new impact assessment (Order 11 article 14, Order 13 article 8; Greater Bay Area guidelines article 8). Whether a change asks for it is
+    /// a person's judgement. Empty without a mechanism.
+    /// </summary>
+    public IReadOnlyList<ScenarioChange> ChangedSinceFiling(DateOnly day)
+    {
+        if (On(day) is not { Withdrawn: false, Terms: { Mechanism: { } mechanism } now })
+        {
+            return [];
+        }
+
+        var then = Periods(DateOnly.MinValue, day).Select(static period => period.Version.Terms)
+            .First(terms => terms.Mechanism is { } filed && filed.Kind == mechanism.Kind && filed.Number == mechanism.Number);
+        List<ScenarioChange> changes = [];
+        Note(now.Purpose != then.Purpose, ScenarioChange.Purpose);
+        Note(now.Recipient != then.Recipient, ScenarioChange.Recipient);
+        Note(now.RecipientRole != then.RecipientRole, ScenarioChange.RecipientRole);
+        Note(now.DataCentre != then.DataCentre, ScenarioChange.DataCentre);
+        Note(!(now.OnwardRecipients ?? []).SequenceEqual(then.OnwardRecipients ?? []), ScenarioChange.OnwardRecipients);
+        Note(now.RetentionAbroad != then.RetentionAbroad, ScenarioChange.RetentionAbroad);
+        return changes;
+
+        void Note(bool isChange, ScenarioChange change)
+        {
+            if (isChange)
+            {
+                changes.Add(change);
+            }
+        }
+    }
+}
+
+/// <summary>What of a scenario an authority was told.</summary>
+public enum ScenarioChange
+{
+    /// <summary>The purpose.</summary>
+    Purpose,
+
+    /// <summary>The recipient.</summary>
+    Recipient,
+
+    /// <summary>What the recipient is in law.</summary>
+    RecipientRole,
+
+    /// <summary>Where the data are kept.</summary>
+    DataCentre,
+
+    /// <summary>Whom they are passed on to.</summary>
+    OnwardRecipients,
+
+    /// <summary>For how long they are kept.</summary>
+    RetentionAbroad,
 }
 
 /// <summary>What was recorded on a scenario at once. Never changed afterwards: a correction is a version of its own.</summary>

@@ -229,9 +229,10 @@ internal enum ScenarioState
 /// <param name="State">Where it stands today.</param>
 /// <param name="Current">What holds today; before its first day, what was recorded last.</param>
 /// <param name="Missing">What filings ask for and is not recorded.</param>
+/// <param name="ChangedSinceFiling">What is otherwise today than when the mechanism was first in force; it may have to be filed anew.</param>
 /// <param name="Versions">Everything that was recorded, in the order of recording; not in lists.</param>
 internal sealed record ScenarioView(
-    string Exporter, string Scenario, ScenarioState State, ScenarioVersion Current, IReadOnlyList<ScenarioGap> Missing,
+    string Exporter, string Scenario, ScenarioState State, ScenarioVersion Current, IReadOnlyList<ScenarioGap> Missing, IReadOnlyList<ScenarioChange> ChangedSinceFiling,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<ScenarioVersion>? Versions)
 {
     public static ScenarioView Of(Scenario scenario, DateOnly today)
@@ -241,7 +242,7 @@ internal sealed record ScenarioView(
         return new(
             scenario.Exporter, scenario.Id,
             current switch { null => ScenarioState.Upcoming, { Withdrawn: true } => ScenarioState.Withdrawn, _ => ScenarioState.InForce },
-            shown, ScenarioGaps.Of(shown, today.Year), scenario.Versions);
+            shown, ScenarioGaps.Of(shown, today.Year), scenario.ChangedSinceFiling(today), scenario.Versions);
     }
 }
 

@@ -218,6 +218,7 @@ internal static class ScenarioAudit
     Converters =
     [
         typeof(WordConverter<RecipientRole>), typeof(WordConverter<MechanismKind>), typeof(WordConverter<ScopeWindow>), typeof(WordConverter<ScenarioGap>),
+        typeof(WordConverter<ScenarioChange>),
         typeof(WordConverter<ScenarioState>),
     ])]
 [JsonSerializable(typeof(ScenarioVersion))]

@@ -179,6 +179,7 @@ public sealed partial class ReportTests : IAsyncDisposable
             Mechanism = new() { Kind = MechanismKind.GbaContract, ApprovedPersons = 1 }, Assessment = new() { Conclusion = "=1+1" },
         };
         await _acme.RecordScenarioAsync("payroll", "2026-01-01", full);
+        await _acme.RecordScenarioAsync("payroll", "2026-02-01", full with { DataCentre = "Macau" });
         await _acme.RecordScenarioAsync("other", "2026-01-01", full with { Purpose = "audit", OnwardRecipients = [] });
         await _acme.AppendAsync("b", Record(1, "2026-02-01T12:00:00+08:00") with { Circumstances = new(["name"], "payroll", "consent", null, "api", "hr", null, TransferNotices.None) { Paperwork = new("nowhere", "n1", null, null) } },
             Record(2, "2026-02-01T12:00:00+08:00"));
@@ -200,6 +201,7 @@ public sealed partial class ReportTests : IAsyncDisposable
             Assert.Contains(rows, static row => row is ["register", "payroll", _, "gap.startDate", ""]);
             Assert.Contains(rows, static row => row is ["unknownScenarios", "nowhere", _, "records", "1"]);
             Assert.Contains(rows, static row => row is ["missing", "payroll", _, "scenario", "startDate"]);
+            Assert.Contains(rows, row => row is ["register", "payroll", _, "changedSinceFiling", var changed] && changed == ReportTexts.Default.Label("gap.dataCentre", language));
         }
     }
 

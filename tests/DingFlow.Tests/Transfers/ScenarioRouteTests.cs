@@ -47,6 +47,7 @@ public sealed class ScenarioRouteTests(TransfersProgram program) : IClassFixture
         ((JObject)corrected["terms"]!).Remove("frequency");
         var second = await AskAsync(HttpMethod.Put, path, corrected);
         Assert.Equal((200, "Tokyo", 2), (second.Status, (string?)second.Json["current"]!["terms"]!["dataCentre"], (int)second.Json["current"]!["revision"]!));
+        Assert.Equal(["dataCentre"], second.Json["changedSinceFiling"]!.Select(change => (string?)change));
         Assert.Equal(["frequency"], second.Json["missing"]!.Select(gap => (string?)gap));
         Assert.Equal(["Singapore", "Tokyo"], second.Json["versions"]!.Select(version => (string?)version["terms"]!["dataCentre"]));
 

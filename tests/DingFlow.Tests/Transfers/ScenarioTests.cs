@@ -56,6 +56,23 @@ public sealed class ScenarioTests
     }
 
     [Fact]
+    public void What_is_otherwise_than_when_the_mechanism_was_first_in_force_is_named()
+    {
+        var filed = Terms() with { DataCentre = "Singapore", RetentionAbroad = "two years", Mechanism = new() { Kind = MechanismKind.StandardContract, Number = "7" } };
+        var scenario = new Scenario("acme", "payroll",
+        [
+            Version(1, "2025-01-01", Terms() with { DataCentre = "Tokyo" }), Version(2, "2026-01-01", filed), Version(3, "2026-03-01", filed with { Frequency = "daily" }),
+            Version(4, "2026-04-01", filed with { DataCentre = "Tokyo", OnwardRecipients = [new("Acme UK", "GB")], Mechanism = filed.Mechanism with { ValidTo = Day("2028-01-01") } }),
+            Version(5, "2026-06-01", filed with { DataCentre = "Tokyo", RetentionAbroad = "three years", Mechanism = filed.Mechanism with { Number = "8" } }),
+            Version(6, "2026-09-01", filed, withdrawn: true),
+        ]);
+
+        Assert.Equal(
+            ["", "", "", "DataCentre, OnwardRecipients", "", ""],
+            ((string[])["2025-06-01", "2026-01-01", "2026-03-01", "2026-05-31", "2026-06-01", "2026-10-01"]).Select(day => string.Join(", ", scenario.ChangedSinceFiling(Day(day)))));
+    }
+
+    [Fact]
     public void What_filings_ask_and_nobody_recorded_is_named_and_nothing_else()
     {
         var complete = Terms() with
