@@ -5,15 +5,16 @@ using DingFlow.Storage;
 namespace DingFlow.Audit;
 
 /// <summary>
-/// Every 30 seconds: moves events into the trail that a process left behind beside the state they describe, and what could not be recorded
-/// at the start.
+/// Every 30 seconds: moves events into the trail that a process left behind beside the state they describe, says what came of changes of
+/// other stores within which a process ended, and records what could not be recorded at the start.
 /// </summary>
-public sealed class SweepAudit(AuditTrail trail, PolicyLog policies, RepetitionCounter refusals) : ITimerFunction
+public sealed class SweepAudit(AuditTrail trail, ChangeJournal changes, PolicyLog policies, RepetitionCounter refusals) : ITimerFunction
 {
     /// <inheritdoc/>
     public async Task InvokeAsync(TimerTick tick, CancellationToken cancellationToken)
     {
         await trail.SweepAsync(cancellationToken);
+        await changes.SettleAsync(cancellationToken);
         await policies.RecordOnceAsync(cancellationToken);
         await refusals.ConcludeAsync(all: false, cancellationToken);
     }
@@ -21,7 +22,8 @@ public sealed class SweepAudit(AuditTrail trail, PolicyLog policies, RepetitionC
 
 /// <summary>The same at the start: what the process before left behind, and what settings have changed, is in the trail before people look.</summary>
 internal sealed partial class SweepAuditAtStart(
-    AuditTrail trail, PolicyLog policies, RepetitionCounter refusals, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<SweepAuditAtStart> logger) : BackgroundService
+    AuditTrail trail, ChangeJournal changes, PolicyLog policies, RepetitionCounter refusals, IHostApplicationLifetime lifetime, TimeProvider time,
+    ILogger<SweepAuditAtStart> logger) : BackgroundService
 {
     /// <summary>The webhooks that a start was made for go first.</summary>
     private static readonly TimeSpan AfterStart = TimeSpan.FromSeconds(1);
@@ -36,6 +38,7 @@ internal sealed partial class SweepAuditAtStart(
             await started.Task.WaitAsync(stoppingToken);
             await Task.Delay(AfterStart, time, stoppingToken);
             await trail.SweepAsync(stoppingToken);
+            await changes.SettleAsync(stoppingToken);
             await policies.RecordOnceAsync(stoppingToken);
             await refusals.ConcludeAsync(all: false, stoppingToken);
         }

@@ -11,6 +11,9 @@ namespace DingFlow.Storage;
 /// </remarks>
 public interface IEntityStore
 {
+    /// <summary>No other process can have this store while this one does: whatever another one held when it ended is nobody's now.</summary>
+    bool IsExclusive => false;
+
     /// <summary>Reads one entity, or <see langword="null"/> when there is none.</summary>
     Task<Entity?> GetAsync(string table, string partitionKey, string rowKey, CancellationToken cancellationToken);
 

@@ -18,6 +18,10 @@ public sealed class SqliteEntityStore(SqliteDatabase database, TimeProvider time
     private readonly Lazy<SqliteEntityFile> _ledger = new(() => new(database.Ledger, time));
 
     /// <inheritdoc/>
+    /// <remarks>A lock file keeps a second process out of the data directory.</remarks>
+    public bool IsExclusive => true;
+
+    /// <inheritdoc/>
     public async Task<Entity?> GetAsync(string table, string partitionKey, string rowKey, CancellationToken cancellationToken)
     {
         EntityCheck.Table(table);

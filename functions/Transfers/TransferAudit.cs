@@ -55,7 +55,7 @@ internal static class TransferAudit
 
     /// <summary>
     /// An event of a caller's doing. A look-up is in the trail before it is made, a change both before and after (<see cref="AuditedChange"/>):
-    /// what cannot be audited is not done. Bodies that name a person have no payload hash, since a hash of so little can be guessed back.
+    /// what cannot be audited is not done. Bodies that name a person and little else have no payload hash, since a hash of so little can be guessed back.
     /// </summary>
     public static AuditEvent By(HttpContext context, AuditKind kind, AuditTarget on) => new()
     {

@@ -28,6 +28,7 @@ public static class TransfersServices
         // A command that recounts has no requests, whose rate the program knows.
         services.TryAddSingleton<RequestRate>();
         return services
+            .TryAddAuditTrail(configuration, faults)
             .AddSingleton(options)
             .AddSingleton(classifier)
             .AddSingleton(pseudonyms)
@@ -42,6 +43,7 @@ public static class TransfersServices
             .AddSingleton<CounterHistory>()
             .AddSingleton<ScenarioStore>()
             .AddSingleton<SubjectLinks>()
+            .AddSingleton<IChangeSettler, LedgerChangeSettler>()
             .AddSingleton<LedgerProof>()
             .AddSingleton(static provider => new LedgerReadiness(
                 provider.GetRequiredService<TransfersOptions>(), new(provider.GetRequiredService<SubjectLedger>),

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using DingFlow.Settings;
+using DingFlow.Storage;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace DingFlow.Messaging;
@@ -50,7 +51,7 @@ public sealed record AuditTrailOptions
 /// <summary>Puts the audit trail into the program.</summary>
 public static class AuditTrailServices
 {
-    /// <summary>Adds <see cref="IAuditTrail"/> and <see cref="AuditPseudonyms"/>, once, whoever asks. It needs a store.</summary>
+    /// <summary>Adds <see cref="IAuditTrail"/>, <see cref="ChangeJournal"/> and <see cref="AuditPseudonyms"/>, once, whoever asks. It needs a store.</summary>
     public static IServiceCollection TryAddAuditTrail(this IServiceCollection services, IConfiguration configuration, SettingsFaults faults)
     {
         ArgumentNullException.ThrowIfNull(services);
@@ -61,6 +62,9 @@ public static class AuditTrailServices
 
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton(new AuditPseudonyms(LedgerKeySetting.Read(configuration, faults, required: false)));
+        services.AddSingleton(static provider => new ChangeJournal(
+            provider.GetRequiredService<IEntityStore>(), provider.GetRequiredService<IAuditTrail>(), new(provider.GetServices<IChangeSettler>),
+            provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ChangeJournal>>()));
         if (services.Any(static service => service.ServiceType == typeof(IAuditTrail)))
         {
             return services;

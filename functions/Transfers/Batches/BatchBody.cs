@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Security.Cryptography;
 using DingFlow.Hosting;
+using DingFlow.Messaging;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace DingFlow.Transfers;
@@ -23,9 +24,18 @@ public sealed class BatchBody : IAsyncDisposable
     private readonly TransfersOptions _options;
     private readonly DateTimeOffset _until;
     private readonly TimeProvider _time;
+    private readonly HashingStream? _hashing;
+    private readonly PayloadHash _hash;
 
-    private BatchBody(TransferFormat format, string batchId, Stream? owned, Stream records, TransfersOptions options, DateTimeOffset until, TimeProvider time) =>
-        (Format, BatchId, _owned, _records, _options, _until, _time) = (format, batchId, owned, records, options, until, time);
+    private BatchBody(TransferFormat format, string batchId, Stream? owned, Stream records, TransfersOptions options, DateTimeOffset until, TimeProvider time,
+        HashingStream? hashing, PayloadHash hash) =>
+        (Format, BatchId, _owned, _records, _options, _until, _time, _hashing, _hash) = (format, batchId, owned, records, options, until, time, hashing, hash);
+
+    /// <summary>
+    /// The hash of the body as it was sent. Of one that is read as it arrives it is known once it was read to its end, and until then
+    /// <see cref="PayloadHash.None"/>.
+    /// </summary>
+    public PayloadHash Hash => _hashing?.Hash ?? _hash;
 
     /// <summary>It may take long: not to be read where webhooks are answered.</summary>
     public bool IsLarge { get; private init; }
@@ -80,8 +90,9 @@ public sealed class BatchBody : IAsyncDisposable
         var until = time.GetUtcNow() + options.BatchTime;
         if (key.Count == 1)
         {
-            var records = compressed ? Expand(request.Body, options) : request.Body;
-            return new(format, batchKey.OpaqueId($"batch key\n{context.Principal()}\n{key[0]}"), null, records, options, until, time)
+            var hashing = new HashingStream(request.Body);
+            Stream records = compressed ? Expand(hashing, options) : hashing;
+            return new(format, batchKey.OpaqueId($"batch key\n{context.Principal()}\n{key[0]}"), hashing, records, options, until, time, hashing, default)
             {
                 IsLarge = request.ContentLength is null or > InMemory || compressed,
                 Length = compressed ? null : request.ContentLength,
@@ -94,7 +105,8 @@ public sealed class BatchBody : IAsyncDisposable
         {
             var (source, hash) = await KeepAsync(request.Body, either.Token);
             return new(
-                format, batchKey.OpaqueId($"batch body\n{Convert.ToHexStringLower(hash)}"), source, compressed ? Expand(source, options) : source, options, until, time)
+                format, batchKey.OpaqueId($"batch body\n{Convert.ToHexStringLower(hash)}"), source, compressed ? Expand(source, options) : source, options, until, time, null,
+                PayloadHash.FromHex(Convert.ToHexStringLower(hash)))
             {
                 IsLarge = source is not MemoryStream || compressed,
                 Length = compressed ? null : source.Length,
@@ -245,6 +257,69 @@ public sealed class BatchBody : IAsyncDisposable
         }
 
         return file;
+    }
+}
+
+/// <summary>Hashes what is read through it. Leaves what it reads from open: that is the server's.</summary>
+internal sealed class HashingStream(Stream inner) : Stream
+{
+    private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+
+    /// <summary>The hash of everything, once the end was reached.</summary>
+    public PayloadHash Hash { get; private set; }
+
+    public override bool CanRead => true;
+
+    public override bool CanSeek => false;
+
+    public override bool CanWrite => false;
+
+    public override long Length => throw new NotSupportedException();
+
+    public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+
+    public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        var length = await inner.ReadAsync(buffer, cancellationToken);
+        Add(buffer.Span, length);
+        return length;
+    }
+
+    public override int Read(byte[] buffer, int offset, int count)
+    {
+        var length = inner.Read(buffer, offset, count);
+        Add(buffer.AsSpan(offset, count), length);
+        return length;
+    }
+
+    public override void Flush() => throw new NotSupportedException();
+
+    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+    public override void SetLength(long value) => throw new NotSupportedException();
+
+    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            _hash.Dispose();
+        }
+
+        base.Dispose(disposing);
+    }
+
+    private void Add(ReadOnlySpan<byte> buffer, int length)
+    {
+        if (length > 0)
+        {
+            _hash.AppendData(buffer[..length]);
+        }
+        else if (!buffer.IsEmpty && Hash.Hex is null)
+        {
+            Hash = PayloadHash.FromHex(Convert.ToHexStringLower(_hash.GetCurrentHash()));
+        }
     }
 }
 

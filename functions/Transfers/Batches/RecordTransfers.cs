@@ -1,6 +1,4 @@
-using System.Globalization;
 using DingFlow.Hosting;
-using DingFlow.Messaging;
 
 namespace DingFlow.Transfers;
 
@@ -8,7 +6,7 @@ namespace DingFlow.Transfers;
 /// <c>POST transfers</c>: takes a batch of records in. Answered when everything that the answer calls accepted is durable; bad records
 /// are refused one by one and the others go on.
 /// </summary>
-public sealed class RecordTransfers(TransfersOptions options, TransferIntake intake, PseudonymKey key, IAuditTrail trail, TimeProvider time) : IHttpFunction
+public sealed class RecordTransfers(TransfersOptions options, TransferIntake intake, PseudonymKey key, TimeProvider time) : IHttpFunction
 {
     /// <inheritdoc/>
     public Task InvokeAsync(HttpContext context) => context.GuardLedgerAsync(async () =>
@@ -19,24 +17,14 @@ public sealed class RecordTransfers(TransfersOptions options, TransferIntake int
             return;
         }
 
-        var receipt = await intake.RecordAsync(body.BatchId, body, context.MayReport(options), context.RequestAborted);
+        var receipt = await intake.RecordAsync(
+            body.BatchId, body, TransferAudit.By(context, TransferAudit.BatchRecorded, new("batch", body.BatchId)), context.MayReport(options), context.RequestAborted);
         if (receipt is { Read: 0, Complete: false })
         {
             await context.ProblemAsync(receipt.Problem, receipt.ProblemDetail);
             return;
         }
 
-        await trail.AppendAsync(
-            TransferAudit.By(context, TransferAudit.BatchRecorded, new("batch", receipt.BatchId)) with
-            {
-                Details = new Dictionary<string, string>
-                {
-                    ["accepted"] = receipt.Accepted.ToString(CultureInfo.InvariantCulture),
-                    ["duplicates"] = receipt.Duplicates.ToString(CultureInfo.InvariantCulture),
-                    ["rejected"] = receipt.RejectedCount.ToString(CultureInfo.InvariantCulture),
-                },
-            },
-            context.RequestAborted);
         await context.WriteJsonAsync(receipt, TransfersJson.Default.TransferReceipt, StatusCodes.Status202Accepted);
     });
 }

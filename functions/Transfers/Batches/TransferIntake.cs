@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using DingFlow.Messaging;
 using DingFlow.Settings;
 using DingFlow.Storage;
 using DingFlow.Transfers.Ledger;
@@ -7,49 +8,62 @@ namespace DingFlow.Transfers;
 
 /// <summary>
 /// Takes batches of transfer records into the ledger while they are read. Holds two parts of a batch and the digests of its record ids,
-/// whatever its size. A batch that is sent again, in the same request or after a crash, adds only what is not recorded yet.
+/// whatever its size. A batch that is sent again, in the same request or after a crash, adds only what is not recorded yet. The audit trail
+/// tells of every batch, whichever door it came through.
 /// </summary>
 public sealed class TransferIntake(
     TransfersOptions options, Lazy<FieldClassifier> classifier, PseudonymKey key, SubjectIdentities identities, SubjectLedger ledger, BulkScheduler bulk,
-    TimeProvider time)
+    ChangeJournal journal, IAuditTrail trail, TimeProvider time)
 {
     /// <summary>Reads and judges records under the settings. One batch at a time.</summary>
     /// <param name="mayReport">Whether the caller may report for an exporter, by its id.</param>
     public TransferReader CreateReader(Func<string, bool> mayReport) => new(options, classifier.Value, key, identities, mayReport, time);
 
     /// <summary>Takes in records of our own making; those that the batch holds already are duplicates.</summary>
-    public async Task<TransferReceipt> RecordAsync(string batchId, IReadOnlyList<SubjectTransfer> records, CancellationToken cancellationToken)
+    /// <param name="batchId">Our id of the batch.</param>
+    /// <param name="records">Its records.</param>
+    /// <param name="reported">Who reports it, as its entry says it once it is recorded.</param>
+    /// <param name="cancellationToken">Gives up; what was taken in before stays.</param>
+    public Task<TransferReceipt> RecordAsync(
+        string batchId, IReadOnlyList<SubjectTransfer> records, AuditEvent reported, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(records);
-        var batch = new BatchUnderWay(batchId, ledger, ledger.AppendAsync);
-        var read = 0;
-        foreach (var chunk in records.Chunk(TransferReader.ChunkSize))
-        {
-            read += chunk.Length;
-            batch.Begin(new(chunk, [], read), cancellationToken);
-            await batch.SettleAsync();
-        }
+        return AuditedAsync(
+            batchId, reported, static () => PayloadHash.None,
+            async batch =>
+            {
+                var read = 0;
+                foreach (var chunk in records.Chunk(TransferReader.ChunkSize))
+                {
+                    read += chunk.Length;
+                    batch.Begin(new(chunk, [], read), cancellationToken);
+                    await batch.SettleAsync();
+                }
 
-        return batch.ToReceipt(read, BatchStop.None, []);
+                return batch.ToReceipt(read, BatchStop.None, []);
+            });
     }
 
     /// <summary>Takes a batch in.</summary>
     /// <param name="batchId">Our id of it.</param>
     /// <param name="body">Its records.</param>
+    /// <param name="reported">Who reports it, as its entry says it once it is recorded.</param>
     /// <param name="mayReport">Whether the caller may report for an exporter, by its id.</param>
     /// <param name="cancellationToken">Gives up; what was taken in before stays.</param>
     /// <exception cref="LedgerRefusalException">The batch was voided.</exception>
     /// <exception cref="BatchInterruptedException">The store failed; the batch is to be sent again.</exception>
-    public async Task<TransferReceipt> RecordAsync(
-        string batchId, BatchBody body, Func<string, bool> mayReport, CancellationToken cancellationToken)
+    public Task<TransferReceipt> RecordAsync(
+        string batchId, BatchBody body, AuditEvent reported, Func<string, bool> mayReport, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(body);
-
-        return await TakeInAsync(body, new BatchUnderWay(batchId, ledger, ledger.AppendAsync), mayReport, cancellationToken);
+        ArgumentNullException.ThrowIfNull(reported);
+        return AuditedAsync(
+            batchId, body.Hash.Hex is null ? reported with { Details = new Dictionary<string, string>(reported.Details) { ["payload"] = "known at the end" } } : reported with { Payload = body.Hash },
+            () => body.Hash, batch => TakeInAsync(body, batch, mayReport, cancellationToken));
     }
 
     /// <summary>
-    /// What <see cref="RecordAsync(string, BatchBody, Func{string, bool}, CancellationToken)"/> would answer, and what it would add for each
+    /// What <see cref="RecordAsync(string, BatchBody, AuditEvent, Func{string, bool}, CancellationToken)"/> would answer, and what it would add for each
     /// exporter, in the year and in the one before. Records nothing.
     /// </summary>
     /// <param name="body">The batch.</param>
@@ -77,6 +91,33 @@ public sealed class TransferIntake(
             return result;
         });
         return (await TakeInAsync(body, batch, mayReport, cancellationToken), [.. proposed.Values.Select(known => known.Facts)]);
+    }
+
+    /// <summary>
+    /// Takes a batch in between its entries. Where that fails, the journal asks the ledger what there is of it, once nobody is at it any more.
+    /// </summary>
+    private async Task<TransferReceipt> AuditedAsync(
+        string batchId, AuditEvent reported, Func<PayloadHash> hash, Func<BatchUnderWay, Task<TransferReceipt>> takeIn)
+    {
+        await using var audited = new AuditedBatch(journal, trail, batchId, reported);
+        var batch = new BatchUnderWay(batchId, ledger, ledger.AppendAsync, audited.BeforeAsync);
+        TransferReceipt receipt;
+        try
+        {
+            receipt = await takeIn(batch);
+        }
+        catch (LedgerRefusalException refusal)
+        {
+            await audited.RefusedAsync(refusal.Reason, batch.Accepted);
+            throw;
+        }
+
+        if (receipt is not { Read: 0, Complete: false })
+        {
+            await audited.TakenInAsync(receipt, hash());
+        }
+
+        return receipt;
     }
 
     private async Task<TransferReceipt> TakeInAsync(
@@ -150,13 +191,19 @@ public sealed class BatchInterruptedException(long accepted, Exception cause) : 
 }
 
 /// <summary>What has become of a batch so far.</summary>
+/// <param name="batchId">Our id of it.</param>
+/// <param name="ledger">Tells what there is of it.</param>
+/// <param name="append">Takes records of one exporter.</param>
+/// <param name="before">Called before records are appended, with the exporters of the part that they are of.</param>
 internal sealed class BatchUnderWay(
-    string batchId, SubjectLedger ledger, Func<TransferBatch, CancellationToken, Task<AppendResult>> append)
+    string batchId, SubjectLedger ledger, Func<TransferBatch, CancellationToken, Task<AppendResult>> append,
+    Func<IReadOnlyCollection<string>, CancellationToken, Task>? before = null)
 {
     private readonly Dictionary<string, ExporterPart> _exporters = new(StringComparer.Ordinal);
     private readonly List<RejectedRecord> _rejected = [];
     private readonly long[] _notices = new long[NoticeNames.Length];
     private Task _underWay = Task.CompletedTask;
+    private IReadOnlyList<string> _exportersOfPart = [];
     private long _duplicates;
     private long _rejectedCount;
 
@@ -205,9 +252,11 @@ internal sealed class BatchUnderWay(
 
         // Nearly always one exporter: then nothing is copied.
         var exporter = transfers[0].Exporter;
-        var groups = transfers.All(transfer => transfer.Exporter.Equals(exporter, StringComparison.Ordinal))
-            ? [(exporter, transfers)]
-            : transfers.GroupBy(transfer => transfer.Exporter, StringComparer.Ordinal).Select(group => (group.Key, (IReadOnlyList<SubjectTransfer>)[.. group]));
+        IReadOnlyList<(string Exporter, IReadOnlyList<SubjectTransfer> Records)> groups =
+            transfers.All(transfer => transfer.Exporter.Equals(exporter, StringComparison.Ordinal))
+                ? [(exporter, transfers)]
+                : [.. transfers.GroupBy(transfer => transfer.Exporter, StringComparer.Ordinal).Select(group => (group.Key, (IReadOnlyList<SubjectTransfer>)[.. group]))];
+        _exportersOfPart = [.. groups.Select(static group => group.Exporter)];
         foreach (var (id, records) in groups)
         {
             await TakeInAsync(id, records, chunk, cancellationToken);
@@ -227,6 +276,11 @@ internal sealed class BatchUnderWay(
         _duplicates += records.Count - fresh.Count;
         while (fresh.Count > 0)
         {
+            if (before is not null)
+            {
+                await before(_exportersOfPart, cancellationToken);
+            }
+
             var result = await append(new(batchId, part.Next++, fresh) { Seen = part.Seen }, cancellationToken);
             Accepted += result.Accepted;
             part.Seen += result.Pieces;

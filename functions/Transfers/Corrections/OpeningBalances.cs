@@ -24,7 +24,7 @@ public sealed class ListOpeningBalances(TransfersOptions options, SubjectLedger 
 /// stands beside the counters; nobody knows who these persons are, so it is added to none. Whoever has the records sends them instead.
 /// </summary>
 public sealed partial class SetOpeningBalance(
-    TransfersOptions options, SubjectLedger ledger, PredicateSet predicates, IAuditTrail trail, TimeProvider time, ILogger<SetOpeningBalance> logger) : IHttpFunction
+    TransfersOptions options, SubjectLedger ledger, PredicateSet predicates, ChangeJournal journal, TimeProvider time, ILogger<SetOpeningBalance> logger) : IHttpFunction
 {
     private const int MaximumBody = 4 * 1024;
     private const int LongestSource = 200;
@@ -58,7 +58,7 @@ public sealed partial class SetOpeningBalance(
             Payload = context.PayloadHash(), Reason = request.Source, Details = new Dictionary<string, string> { ["count"] = request.Count!.Value.ToString(CultureInfo.InvariantCulture) },
         };
         await AuditedChange.RunAsync(
-            trail, [set],
+            journal, LedgerQuestion.OpeningSet(exporter.Id, request.Year, request.Counter!, request.Count!.Value), [set],
             async _ =>
             {
                 await ledger.SetOpeningBalanceAsync(exporter.Id, request.Year, request.Counter!, request.Count!.Value, request.Source!, context.RequestAborted);
@@ -82,7 +82,7 @@ public sealed partial class SetOpeningBalance(
 
 /// <summary><c>DELETE transfers/opening-balances?exporter=&amp;year=&amp;counter=</c>: takes a count from before DingFlow back, for instance after its records were sent.</summary>
 public sealed partial class RemoveOpeningBalance(
-    TransfersOptions options, SubjectLedger ledger, IAuditTrail trail, TimeProvider time, ILogger<RemoveOpeningBalance> logger) : IHttpFunction
+    TransfersOptions options, SubjectLedger ledger, ChangeJournal journal, TimeProvider time, ILogger<RemoveOpeningBalance> logger) : IHttpFunction
 {
     /// <inheritdoc/>
     public Task InvokeAsync(HttpContext context) => context.GuardLedgerAsync(async () =>
@@ -101,7 +101,7 @@ public sealed partial class RemoveOpeningBalance(
         }
 
         await AuditedChange.RunAsync(
-            trail, [SetOpeningBalance.Event(context, TransferAudit.OpeningBalanceRemoved, exporter, year, counter)],
+            journal, LedgerQuestion.OpeningRemoved(exporter.Id, year, counter), [SetOpeningBalance.Event(context, TransferAudit.OpeningBalanceRemoved, exporter, year, counter)],
             _ => ledger.RemoveOpeningBalanceAsync(exporter.Id, year, counter, context.RequestAborted), context.RequestAborted);
         Log.Removed(logger, exporter.Id, year, counter, context.Principal());
         context.Response.StatusCode = StatusCodes.Status204NoContent;

@@ -21,7 +21,7 @@ public sealed class GetTransferBatch(TransfersOptions options, SubjectLedger led
 /// <c>POST transfers/batches/{id}/void</c>: takes a wrong batch back. Every person in it keeps what other batches say. Voiding again
 /// changes nothing; the batch cannot be sent again under its id.
 /// </summary>
-public sealed partial class VoidTransferBatch(TransfersOptions options, SubjectLedger ledger, IAuditTrail trail, ILogger<VoidTransferBatch> logger) : IHttpFunction
+public sealed partial class VoidTransferBatch(TransfersOptions options, SubjectLedger ledger, ChangeJournal journal, ILogger<VoidTransferBatch> logger) : IHttpFunction
 {
     /// <inheritdoc/>
     public Task InvokeAsync(HttpContext context) => context.GuardLedgerAsync(async () =>
@@ -36,7 +36,8 @@ public sealed partial class VoidTransferBatch(TransfersOptions options, SubjectL
         foreach (var part in found.Parts)
         {
             await AuditedChange.RunAsync(
-                trail, [TransferAudit.By(context, TransferAudit.BatchVoided, new("batch", found.Id)) with { Exporter = part.Exporter, Reason = reason, Payload = context.PayloadHash() }],
+                journal, LedgerQuestion.Void(part.Exporter, found.Id),
+                [TransferAudit.By(context, TransferAudit.BatchVoided, new("batch", found.Id)) with { Exporter = part.Exporter, Reason = reason, Payload = context.PayloadHash() }],
                 async _ =>
                 {
                     await ledger.VoidBatchAsync(part.Exporter, found.Id, context.RequestAborted);

@@ -17,8 +17,12 @@ public sealed record FeedPerson(IReadOnlyList<(SubjectType Type, string Id, stri
 /// recorded with the same facts.
 /// </summary>
 public sealed class PeopleCounting(
-    TransferIntake intake, SubjectIdentities identities, SubjectLinks links, SubjectLedger ledger, PseudonymKey key, TimeProvider time)
+    TransferIntake intake, SubjectIdentities identities, SubjectLinks links, SubjectLedger ledger, PseudonymKey key, ChangeJournal journal,
+    TimeProvider time)
 {
+    /// <summary>Persons that one change links: what the journal holds of it stays small.</summary>
+    private const int PersonsPerChange = 200;
+
     /// <summary>Counts everybody of a feed, once a day at most. Returns how many people had to be recorded.</summary>
     /// <param name="feed">The feed.</param>
     /// <param name="people">All of its people: that an identifier is borne by two of them shows here.</param>
@@ -30,10 +34,11 @@ public sealed class PeopleCounting(
         ArgumentNullException.ThrowIfNull(feed);
         ArgumentNullException.ThrowIfNull(people);
         ArgumentNullException.ThrowIfNull(former);
-        await LinkAsync(people, former, whole: true, cancellationToken);
+        var doer = AuditActor.System(nameof(CountDingTalkContacts));
+        await LinkAsync(feed, people, former, whole: true, doer, cancellationToken);
         var now = time.GetUtcNow();
         var day = LegalTime.DayOf(now).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
-        return await RecordAsync(feed, people, $"people\n{feed.Source}\n{feed.Destination}\n{day}", now, cancellationToken);
+        return await RecordAsync(feed, people, $"people\n{feed.Source}\n{feed.Destination}\n{day}", now, doer, [new("feed", feed.Source)], cancellationToken);
     }
 
     /// <summary>Counts people of whom an event or a delivery tells.</summary>
@@ -47,15 +52,19 @@ public sealed class PeopleCounting(
     {
         ArgumentNullException.ThrowIfNull(feed);
         ArgumentNullException.ThrowIfNull(people);
-        await LinkAsync(people, [], whole: false, cancellationToken);
+        var doer = AuditActor.System(nameof(ProcessTransfers));
+        await LinkAsync(feed, people, [], whole: false, doer, cancellationToken);
         var now = time.GetUtcNow();
 
         // A clock of theirs that runs ahead must not keep anybody from being counted.
-        return await RecordAsync(feed, people, $"event\n{delivery}\n{feed.Destination}", at < now ? at : now, cancellationToken);
+        return await RecordAsync(
+            feed, people, $"event\n{delivery}\n{feed.Destination}", at < now ? at : now, doer,
+            [new("feed", feed.Source), new("delivery", delivery.Split('\n')[0])], cancellationToken);
     }
 
     private async Task<long> RecordAsync(
-        PeopleFeed feed, IReadOnlyList<FeedPerson> people, string batch, DateTimeOffset at, CancellationToken cancellationToken)
+        PeopleFeed feed, IReadOnlyList<FeedPerson> people, string batch, DateTimeOffset at, AuditActor doer, IReadOnlyList<KeyValuePair<string, string>> details,
+        CancellationToken cancellationToken)
     {
         await identities.RefreshAsync(cancellationToken);
         using var reader = intake.CreateReader(static _ => true);
@@ -73,7 +82,16 @@ public sealed class PeopleCounting(
         }
 
         var news = await ledger.NewsAsync(feed.Exporter.Id, transfers, cancellationToken);
-        var recorded = news.Count == 0 ? 0 : (await intake.RecordAsync(key.OpaqueId(batch), news, cancellationToken)).Accepted;
+        var recorded = 0L;
+        if (news.Count > 0)
+        {
+            var batchId = key.OpaqueId(batch);
+            var reported = new AuditEvent
+            {
+                Kind = TransferAudit.BatchRecorded, Actor = doer, Payload = PayloadHash.None, On = new("batch", batchId), Details = new Dictionary<string, string>(details),
+            };
+            recorded = (await intake.RecordAsync(batchId, news, reported, cancellationToken)).Accepted;
+        }
 
         // The others are counted all the same.
         return refused == 0 ? recorded : throw new UnusableMessageException(
@@ -108,7 +126,7 @@ public sealed class PeopleCounting(
     /// too few. A union id is one person's for ever, so that somebody who comes back under another user id is known by it.
     /// </summary>
     private async Task LinkAsync(
-        IReadOnlyList<FeedPerson> list, IReadOnlyList<FeedPerson> former, bool whole, CancellationToken cancellationToken)
+        PeopleFeed feed, IReadOnlyList<FeedPerson> list, IReadOnlyList<FeedPerson> former, bool whole, AuditActor doer, CancellationToken cancellationToken)
     {
         if (!list.Any(static person => person.Names.Count > 1))
         {
@@ -164,9 +182,29 @@ public sealed class PeopleCounting(
             }
         }
 
-        if (linked.Count > 0)
+        foreach (var persons in linked.Chunk(PersonsPerChange))
         {
-            await links.LinkAsync(linked, cancellationToken);
+            await AuditedChange.RunAsync(
+                journal, LedgerQuestion.Unite(persons),
+                [
+                    new()
+                    {
+                        Kind = TransferAudit.SubjectsUnited,
+                        Actor = doer,
+                        Payload = PayloadHash.None,
+                        On = new("exporter", feed.Exporter.Id),
+                        Exporter = feed.Exporter.Id,
+                        Reason = "The feed shows these identifiers as one person's.",
+                        Details = new Dictionary<string, string> { ["feed"] = feed.Source, ["persons"] = persons.Length.ToString(CultureInfo.InvariantCulture) },
+                    },
+                ],
+                async details =>
+                {
+                    var united = await links.LinkAsync(persons, cancellationToken);
+                    details["united"] = united.ToString(CultureInfo.InvariantCulture);
+                    return united;
+                },
+                cancellationToken);
         }
     }
 

@@ -58,7 +58,7 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
             _waiting.Add(request);
         }
 
-        await _logGate.WaitAsync(cancellationToken);
+        await EnterAsync(request, cancellationToken);
         try
         {
             if (!request.Settled)
@@ -145,6 +145,33 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
     public Task CheckpointAsync(CancellationToken cancellationToken) => _log.CheckpointAsync(_merged, always: true, cancellationToken);
 
     private ShardSet Shards() => _shards ??= new(new(_store, _exporter, _options, _predicates, _log), _log.Header);
+
+    /// <summary>
+    /// Waits for the log gate. Whoever gives up takes the request back, or waits until it is written: it must not be written when nobody
+    /// knows of it any more.
+    /// </summary>
+    private async Task EnterAsync(LogRequest request, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _logGate.WaitAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            bool isTaken;
+            lock (_waitingGate)
+            {
+                isTaken = !_waiting.Remove(request);
+            }
+
+            if (isTaken)
+            {
+                await request.Answer;
+            }
+
+            throw;
+        }
+    }
 
     /// <summary>Under the log gate: sees everything that is in the log.</summary>
     private async Task ReadOnAsync(CancellationToken cancellationToken)

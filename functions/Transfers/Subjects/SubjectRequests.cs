@@ -119,7 +119,7 @@ public sealed partial class LookUpSubject(
 /// between identifiers.
 /// </summary>
 public sealed partial class EraseSubject(
-    TransfersOptions options, PseudonymKey key, SubjectIdentities identities, SubjectLinks links, SubjectLedger ledger, IAuditTrail trail,
+    TransfersOptions options, PseudonymKey key, SubjectIdentities identities, SubjectLinks links, SubjectLedger ledger, ChangeJournal journal,
     ILogger<EraseSubject> logger) : IHttpFunction
 {
     /// <inheritdoc/>
@@ -132,7 +132,7 @@ public sealed partial class EraseSubject(
 
         context.Features.Get<RequestTimeLimit>()?.Lift();
         var erased = await AuditedChange.RunAsync(
-            trail, places.Events(context, TransferAudit.SubjectErased), details => EraseAsync(places, details, context.RequestAborted), context.RequestAborted);
+            journal, LedgerQuestion.Erase(places.At.Select(static place => (place.Exporter.Id, place.Pseudonym))), places.Events(context, TransferAudit.SubjectErased), details => EraseAsync(places, details, context.RequestAborted), context.RequestAborted);
         Log.Erased(logger, context.Principal(), erased.Count);
         await context.WriteJsonAsync(new ErasureView(erased), TransfersJson.Default.ErasureView);
     });
@@ -175,7 +175,7 @@ public sealed partial class EraseSubject(
 
 /// <summary><c>POST subjects/unite</c>: says that identifiers belong to one person, once and for all. The person is counted once from then on.</summary>
 public sealed partial class UniteSubjects(
-    TransfersOptions options, PseudonymKey key, SubjectLinks links, IAuditTrail trail, ILogger<UniteSubjects> logger) : IHttpFunction
+    TransfersOptions options, PseudonymKey key, SubjectLinks links, ChangeJournal journal, ILogger<UniteSubjects> logger) : IHttpFunction
 {
     private const int MaximumBody = 32 * 1024;
     private const int MostNames = 32;
@@ -218,7 +218,7 @@ public sealed partial class UniteSubjects(
             Details = new Dictionary<string, string> { ["identifiers"] = names.Count.ToString(System.Globalization.CultureInfo.InvariantCulture) },
         };
         var united = await AuditedChange.RunAsync(
-            trail, [said],
+            journal, LedgerQuestion.Unite([[.. names.OfType<SubjectPseudonym>()]]), [said],
             async details =>
             {
                 var united = await links.LinkAsync([[.. names.OfType<SubjectPseudonym>()]], context.RequestAborted);

@@ -345,6 +345,9 @@ internal sealed class LineOfMessages(TimeProvider time) : IMessageQueue
 internal sealed class FaultyStore(IEntityStore inner) : IEntityStore
 {
     private int _operationsLeft = int.MaxValue;
+    private int _answersLeft = int.MaxValue;
+
+    public bool IsExclusive => inner.IsExclusive;
 
     public int Operations { get; private set; }
 
@@ -359,9 +362,16 @@ internal sealed class FaultyStore(IEntityStore inner) : IEntityStore
 
     public bool Dead { get; private set; }
 
+    /// <summary>Loses the answer of one operation, after so many others: it happens, and the process lives on.</summary>
+    public void LoseAnswerAfter(int operations) => _answersLeft = operations;
+
+    /// <summary>The fault that was asked for has happened.</summary>
+    public bool HasFailed { get; private set; }
+
     public void Heal()
     {
         _operationsLeft = int.MaxValue;
+        _answersLeft = int.MaxValue;
         Dead = false;
     }
 
@@ -381,23 +391,30 @@ internal sealed class FaultyStore(IEntityStore inner) : IEntityStore
 
     private async Task<T> CountAsync<T>(Func<Task<T>> operation)
     {
-        bool last;
+        bool last, isLost;
         lock (this)
         {
             if (Dead || _operationsLeft-- <= 0)
             {
-                Dead = true;
+                Dead = HasFailed = true;
                 throw new EntityStoreException("The process died.");
             }
 
             last = _operationsLeft == 0 && LosesAnswer;
+            isLost = _answersLeft-- == 0;
             Operations++;
         }
 
         var result = await operation();
+        if (isLost)
+        {
+            HasFailed = true;
+            throw new EntityStoreException("The answer was lost.");
+        }
+
         if (last)
         {
-            Dead = true;
+            Dead = HasFailed = true;
             throw new EntityStoreException("The process died after the write.");
         }
 

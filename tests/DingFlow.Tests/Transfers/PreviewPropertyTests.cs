@@ -2,6 +2,7 @@ using System.Text;
 using CsCheck;
 using DingFlow.Settings;
 using DingFlow.Tests.Audit;
+using DingFlow.Messaging;
 using DingFlow.Rules;
 using DingFlow.Transfers;
 using DingFlow.Transfers.Ledger;
@@ -120,6 +121,8 @@ public sealed class PreviewPropertyTests
 
     private sealed class World : IAsyncDisposable
     {
+        private static readonly AuditEvent Reported = new() { Kind = TransferAudit.BatchRecorded, Actor = AuditActor.System("Tests"), Payload = PayloadHash.None };
+
         private readonly LedgerMemoryStore _store = new();
         private readonly BulkScheduler _bulk = new(new(TimeProvider.System));
         private readonly SubjectIdentities _identities;
@@ -132,15 +135,16 @@ public sealed class PreviewPropertyTests
             var time = LedgerScenario.Clock();
             _ledger = LedgerScenario.Ledger(_store, LedgerScenario.SmallOptions with { RecipientLimit = recipients, LaneLimit = lanes, FactLimit = facts }, time: time);
             _identities = new(_store, Key);
+            var (journal, trail) = TestJournal.Aside(time);
             _intake = new(
-                Options, new(() => FieldClassifier.Load(ClassificationProfile.Conservative, Options.FieldMap, (_, _) => { })), Key, _identities, _ledger, _bulk, time);
+                Options, new(() => FieldClassifier.Load(ClassificationProfile.Conservative, Options.FieldMap, (_, _) => { })), Key, _identities, _ledger, _bulk, journal, trail, time);
             _thresholds = new(RuleEngine.Create(Options, new SettingsFaults()), _ledger, new CounterHistory(_store, time), new IncidentStore(_store, new TestTrail(_store)), time);
         }
 
         public async Task<TransferReceipt> RecordAsync(string key, IEnumerable<JObject> records)
         {
             await using var body = await OpenAsync(key, records);
-            return await _intake.RecordAsync(body.BatchId, body, static _ => true, Token);
+            return await _intake.RecordAsync(body.BatchId, body, Reported, static _ => true, Token);
         }
 
         /// <summary>Employee numbers of an exporter are found to be one person's.</summary>

@@ -1,5 +1,7 @@
 using CsCheck;
+using DingFlow.Messaging;
 using DingFlow.Storage;
+using DingFlow.Tests.Audit;
 using DingFlow.Transfers;
 using DingFlow.Transfers.Ledger;
 
@@ -16,6 +18,11 @@ public sealed class TransferIntakeTests
         Exporters = new Dictionary<string, Exporter>(StringComparer.OrdinalIgnoreCase) { [Exporter] = new() { Id = Exporter } },
     };
 
+    private static readonly AuditEvent Reported = new()
+    {
+        Kind = TransferAudit.BatchRecorded, Actor = AuditActor.System("Tests"), Payload = PayloadHash.None,
+    };
+
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
@@ -30,7 +37,7 @@ public sealed class TransferIntakeTests
                     await using var failing = new World(new LedgerFaultyStore(memory, number => number == call ? fault : StoreFault.None));
                     try
                     {
-                        await failing.Intake.RecordAsync("batch", batch, Token);
+                        await failing.Intake.RecordAsync("batch", batch, Reported, Token);
                         await failing.Ledger.ReadCountersAsync(Exporter, 2026, Token);
                     }
                     catch (Exception exception) when (exception is EntityStoreException or ProcessDiedException)
@@ -40,7 +47,7 @@ public sealed class TransferIntakeTests
                 }
 
                 await using var world = new World(memory);
-                var receipt = await world.Intake.RecordAsync("batch", batch, Token);
+                var receipt = await world.Intake.RecordAsync("batch", batch, Reported, Token);
 
                 Assert.Equal(records, receipt.Accepted + receipt.Duplicates);
                 Assert.Equal(records, (await world.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
@@ -60,7 +67,7 @@ public sealed class TransferIntakeTests
         {
             var batch = Batch(200, 100 * round);
             var receipts = await Task.WhenAll(
-                Task.Run(() => one.Intake.RecordAsync($"batch-{round}", batch, Token)), Task.Run(() => two.Intake.RecordAsync($"batch-{round}", batch, Token)));
+                Task.Run(() => one.Intake.RecordAsync($"batch-{round}", batch, Reported, Token)), Task.Run(() => two.Intake.RecordAsync($"batch-{round}", batch, Reported, Token)));
             Assert.Equal((200, 200), (receipts.Sum(receipt => receipt.Accepted), receipts.Sum(receipt => receipt.Duplicates)));
         }
 
@@ -81,12 +88,12 @@ public sealed class TransferIntakeTests
                 var memory = new LedgerMemoryStore();
                 await using var other = new World(memory);
                 TransferReceipt? between = null;
-                var store = new InterruptedStore(memory, call, async () => between = await other.Intake.RecordAsync("batch", Batch(others, from), Token));
+                var store = new InterruptedStore(memory, call, async () => between = await other.Intake.RecordAsync("batch", Batch(others, from), Reported, Token));
                 await using var one = new World(store);
 
-                var receipt = await one.Intake.RecordAsync("batch", Batch(records), Token);
+                var receipt = await one.Intake.RecordAsync("batch", Batch(records), Reported, Token);
                 await store.EndAsync();
-                between ??= await other.Intake.RecordAsync("batch", Batch(others, from), Token);
+                between ??= await other.Intake.RecordAsync("batch", Batch(others, from), Reported, Token);
 
                 var expected = Enumerable.Range(0, records).Union(Enumerable.Range(from, others)).Count();
                 Assert.Equal((records, others), (receipt.Accepted + receipt.Duplicates, between.Accepted + between.Duplicates));
@@ -120,7 +127,7 @@ public sealed class TransferIntakeTests
                 await using var one = new World(store);
                 try
                 {
-                    await one.Intake.RecordAsync("batch", Batch(records), Token);
+                    await one.Intake.RecordAsync("batch", Batch(records), Reported, Token);
                 }
                 catch (LedgerRefusalException refusal) when (voided)
                 {
@@ -146,14 +153,14 @@ public sealed class TransferIntakeTests
         await using var stalling = new StallingStream(System.Text.Encoding.UTF8.GetBytes(lines[..(until + 50)]));
         await using var body = await OpenAsync(stalling, time);
 
-        var taking = world.Intake.RecordAsync(body.BatchId, body, static _ => true, Token);
+        var taking = world.Intake.RecordAsync(body.BatchId, body, Reported, static _ => true, Token);
         await stalling.Stalled.WaitAsync(Token);
         time.Advance(Options.BatchTime);
         var receipt = await taking;
 
         Assert.Equal((BatchStop.TimeLimit, false, 200L, 200L), (receipt.Stopped, receipt.Complete, receipt.Read, receipt.Accepted));
         await using var rest = await OpenAsync(new MemoryStream(System.Text.Encoding.UTF8.GetBytes(lines[until..])), time);
-        var more = await world.Intake.RecordAsync(rest.BatchId, rest, static _ => true, Token);
+        var more = await world.Intake.RecordAsync(rest.BatchId, rest, Reported, static _ => true, Token);
         Assert.Equal((true, 100L, receipt.BatchId), (more.Complete, more.Accepted, more.BatchId));
         Assert.Equal(300, (await world.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
 
@@ -170,9 +177,9 @@ public sealed class TransferIntakeTests
     public async Task Records_that_become_acceptable_are_recorded_when_the_same_batch_comes_again()
     {
         await using var world = new World(new LedgerMemoryStore());
-        await world.Intake.RecordAsync("batch", Batch(3), Token);
+        await world.Intake.RecordAsync("batch", Batch(3), Reported, Token);
 
-        var again = await world.Intake.RecordAsync("batch", Batch(5), Token);
+        var again = await world.Intake.RecordAsync("batch", Batch(5), Reported, Token);
 
         Assert.Equal((2, 3), (again.Accepted, again.Duplicates));
         Assert.Equal(5, (await world.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
@@ -184,7 +191,7 @@ public sealed class TransferIntakeTests
         await using var world = new World(new LedgerMemoryStore(), LedgerScenario.SmallOptions with { RecipientLimit = 2 });
         var batch = Enumerable.Range(0, 3).Select(i => LedgerScenario.Record(i, facts: LedgerScenario.Fact(recipient: $"recipient-{i}"))).ToList();
 
-        var receipt = await world.Intake.RecordAsync("batch", batch, Token);
+        var receipt = await world.Intake.RecordAsync("batch", batch, Reported, Token);
 
         Assert.Equal(3, receipt.Accepted + receipt.RejectedCount);
         Assert.All(receipt.Rejected, rejected => Assert.Equal("too-many-recipients", rejected.Code));
@@ -197,7 +204,7 @@ public sealed class TransferIntakeTests
     {
         var memory = new LedgerMemoryStore();
         await using var world = new World(memory);
-        await world.Intake.RecordAsync("batch", Batch(4), Token);
+        await world.Intake.RecordAsync("batch", Batch(4), Reported, Token);
 
         // The process dies between the link and the union.
         await world.Identities.LinkAsync([[LedgerScenario.Subject(0), LedgerScenario.Subject(1), LedgerScenario.Subject(99)]], Token);
@@ -218,7 +225,7 @@ public sealed class TransferIntakeTests
     public async Task Only_what_says_something_new_is_news()
     {
         await using var world = new World(new LedgerMemoryStore());
-        await world.Intake.RecordAsync("batch", Batch(2), Token);
+        await world.Intake.RecordAsync("batch", Batch(2), Reported, Token);
 
         var news = await world.Ledger.NewsAsync(
             Exporter,
@@ -238,9 +245,9 @@ public sealed class TransferIntakeTests
         var time = LedgerScenario.Clock();
         await using var world = new World(store, time: time);
         var history = new CounterHistory(store, time);
-        await world.Intake.RecordAsync("one", Batch(2), Token);
+        await world.Intake.RecordAsync("one", Batch(2), Reported, Token);
         await history.RecordAsync(await world.Ledger.ReadCountersAsync(Exporter, 2026, Token), Token);
-        await world.Intake.RecordAsync("two", Batch(3), Token);
+        await world.Intake.RecordAsync("two", Batch(3), Reported, Token);
         await history.RecordAsync(await world.Ledger.ReadCountersAsync(Exporter, 2026, Token), Token);
         time.Advance(TimeSpan.FromDays(1));
         await history.RecordAsync(await world.Ledger.ReadCountersAsync(Exporter, 2026, Token), Token);
@@ -258,7 +265,7 @@ public sealed class TransferIntakeTests
         var store = new LedgerMemoryStore();
         var time = LedgerScenario.Clock();
         await using var world = new World(store, time: time);
-        await world.Intake.RecordAsync("old", [LedgerScenario.Record(1), LedgerScenario.Record(2)], Token);
+        await world.Intake.RecordAsync("old", [LedgerScenario.Record(1), LedgerScenario.Record(2)], Reported, Token);
         await Assert.ThrowsAsync<LedgerRefusalException>(() => world.Ledger.EraseSubjectAsync(Exporter, LedgerScenario.Subject(1), Token));
 
         time.Advance(TimeSpan.FromDays(3 * 366));
@@ -366,7 +373,8 @@ public sealed class TransferIntakeTests
             time ??= LedgerScenario.Clock();
             Ledger = LedgerScenario.Ledger(store, options, time: time);
             Identities = new(store, Key);
-            Intake = new(Options, new(() => FieldClassifier.Load(ClassificationProfile.Conservative, Options.FieldMap, (_, _) => { })), Key, Identities, Ledger, _bulk, time);
+            var (journal, trail) = TestJournal.Aside(time);
+            Intake = new(Options, new(() => FieldClassifier.Load(ClassificationProfile.Conservative, Options.FieldMap, (_, _) => { })), Key, Identities, Ledger, _bulk, journal, trail, time);
             Links = new(Options, Identities, Ledger);
         }
 
