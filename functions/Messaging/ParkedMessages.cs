@@ -25,7 +25,10 @@ public sealed partial class ParkedMessages(
     /// <summary>How long one that somebody has dealt with is kept for those who ask about it.</summary>
     private static readonly TimeSpan Retention = TimeSpan.FromDays(90);
 
-    /// <summary>Keeps the message and tells people. Doing it again changes nothing but the time.</summary>
+    /// <summary>
+    /// Keeps the message and tells people. The same message again, after a crash or a lost answer, changes nothing: neither what was kept
+    /// nor what somebody has decided on it since.
+    /// </summary>
     /// <param name="message">The message.</param>
     /// <param name="reason">Why, in plain words; no personal data.</param>
     /// <param name="cancellationToken">Gives up waiting.</param>
@@ -54,24 +57,15 @@ public sealed partial class ParkedMessages(
             properties[string.Create(CultureInfo.InvariantCulture, $"Body{i}")] = message.Body.Slice(at, length).ToArray();
         }
 
-        await trail.SubmitAsync(
-            EntityTransaction.Of(Table, EntityOperation.Upsert(new Entity(message.Queue, id) { Properties = properties })),
-            [
-                new()
-                {
-                    Kind = MessagingAudit.MessageParked,
-                    Actor = AuditActor.System(nameof(ParkedMessages)),
-                    Payload = PayloadHash.Of(message.Body.Span),
-                    Outcome = AuditOutcome.Failed,
-                    On = new("parkedMessage", id),
-                    Reason = reason,
-                    Details = new Dictionary<string, string>
-                    {
-                        ["queue"] = message.Queue, ["deliveries"] = message.DeliveryCount.ToString(CultureInfo.InvariantCulture),
-                    },
-                },
-            ],
-            cancellationToken);
+        var row = new Entity(message.Queue, id) { Properties = properties };
+        if (known is null || known.Properties.Get<DateTimeOffset?>("EnqueuedAt") != message.EnqueuedAt)
+        {
+            // Not committed: another delivery of it is being kept at this moment.
+            await trail.SubmitAsync(
+                EntityTransaction.Of(Table, known is null ? EntityOperation.Insert(row) : EntityOperation.Replace(row, known.ETag)),
+                [ParkedEvent(message, id, reason)], cancellationToken);
+        }
+
         Log.Parked(logger, id, message.Queue, message.DeliveryCount, reason);
         OperationalMetrics.MessageParked(message.Queue);
         if (message.Queue == Queues.Alerts.Name)
@@ -192,6 +186,20 @@ public sealed partial class ParkedMessages(
             }
         }
     }
+
+    private static AuditEvent ParkedEvent(ReceivedMessage message, string id, string reason) => new()
+    {
+        Kind = MessagingAudit.MessageParked,
+        Actor = AuditActor.System(nameof(ParkedMessages)),
+        Payload = PayloadHash.Of(message.Body.Span),
+        Outcome = AuditOutcome.Failed,
+        On = new("parkedMessage", id),
+        Reason = reason,
+        Details = new Dictionary<string, string>
+        {
+            ["queue"] = message.Queue, ["deliveries"] = message.DeliveryCount.ToString(CultureInfo.InvariantCulture),
+        },
+    };
 
     private async Task<ParkedMessage?> ActAsync(
         ParkedMessage parked, ParkedStatus status, int replays, string principal, string reason, CancellationToken cancellationToken)

@@ -46,12 +46,15 @@ internal sealed record AuditContent
     public IReadOnlyDictionary<string, string>? Details { get; init; }
 
     /// <summary>The content of an event that has just happened.</summary>
-    public static AuditContent Of(AuditEvent auditEvent, DateTimeOffset now)
+    /// <param name="auditEvent">The event.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="id">Its id; a new one when absent.</param>
+    public static AuditContent Of(AuditEvent auditEvent, DateTimeOffset now, string? id = null)
     {
         var room = new Room(MaximumTotal);
         return new()
         {
-            Id = AuditRandom.Id(now),
+            Id = id ?? AuditRandom.Id(now),
             Salt = AuditRandom.Salt(),
             OccurredAt = (auditEvent.OccurredAt ?? now).ToUniversalTime(),
             Actor = room.Cut(auditEvent.Actor),

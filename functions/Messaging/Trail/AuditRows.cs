@@ -270,9 +270,9 @@ internal sealed record WaitingEvent
     /// <summary>The <see cref="AuditKeys"/> of the entry that it becomes.</summary>
     public required ulong[] Keys { get; init; }
 
-    public static WaitingEvent Of(AuditEvent auditEvent, string chain, long after, DateTimeOffset now)
+    public static WaitingEvent Of(AuditEvent auditEvent, string chain, long after, DateTimeOffset now, AuditIds? ids = null)
     {
-        var content = AuditContent.Of(auditEvent, now);
+        var content = AuditContent.Of(auditEvent, now, ids?.Next(now));
         var bytes = content.ToBytes();
         return new()
         {

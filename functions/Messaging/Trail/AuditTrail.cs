@@ -21,6 +21,7 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
     private readonly ConcurrentDictionary<PlaceOfDay, bool> _places = new();
     private readonly AuditChain _chain = new(store, options.Writer, time);
     private readonly SemaphoreSlim _chainTurn = new(1);
+    private readonly AuditIds _ids = new();
     private readonly Lock _start = new();
     private readonly CancellationTokenSource _stop = new();
     private Task? _loop;
@@ -145,7 +146,7 @@ public sealed partial class AuditTrail(IEntityStore store, AuditTrailOptions opt
         var place = new Place(transaction.Table, transaction.Operations[0].Entity.PartitionKey);
         await RegisterAsync(place, now, cancellationToken);
         var after = Interlocked.Read(ref _known);
-        List<WaitingRow> rows = [.. AuditRows.Wait([.. events.Select(auditEvent => WaitingEvent.Of(auditEvent, options.Writer, after, now))])];
+        List<WaitingRow> rows = [.. AuditRows.Wait([.. events.Select(auditEvent => WaitingEvent.Of(auditEvent, options.Writer, after, now, _ids))])];
         foreach (var row in rows)
         {
             // Ours from now on, so that a sweep of this process leaves it to the loop.

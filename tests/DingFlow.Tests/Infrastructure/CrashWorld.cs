@@ -28,6 +28,7 @@ internal sealed class CrashWorld : IAsyncDisposable
     private readonly Dictionary<string, string?> _settings;
     private readonly DataDirectory _data = new();
     private ServiceProvider _services = null!;
+    private Dictionary<Type, FunctionRegistration> _registrations = [];
 
     private CrashWorld(Dictionary<string, string?> settings, SandboxServer? sandbox)
     {
@@ -117,6 +118,7 @@ internal sealed class CrashWorld : IAsyncDisposable
         using var answer = new MemoryStream();
         context.Response.Body = answer;
         await Get<TFunction>().InvokeAsync(context);
+        await Get<RequestAudit>().EndedAsync(context, _registrations[typeof(TFunction)]);
         return (context.Response.StatusCode, Encoding.UTF8.GetString(answer.ToArray()));
     }
 
@@ -232,6 +234,7 @@ internal sealed class CrashWorld : IAsyncDisposable
         faults.ThrowIfAny();
         services.Replace(ServiceDescriptor.Singleton<IEntityStore>(Store));
         services.Replace(ServiceDescriptor.Singleton<IMessageQueue>(Queue));
+        _registrations = services.Select(static service => service.ImplementationInstance).OfType<FunctionRegistration>().ToDictionary(static function => function.Type);
         _services = services.BuildServiceProvider();
     }
 }
