@@ -102,10 +102,30 @@ public sealed class AuditSearch(IEntityStore store, AuditSeals seals)
         return (page, budget.IsSpent);
     }
 
+    /// <summary>The last entry of every chain at this moment: whoever reads up to there comes to an end, however much is appended meanwhile.</summary>
+    internal async Task<IReadOnlyDictionary<string, long>> EndsAsync(CancellationToken cancellationToken)
+    {
+        var ends = new SortedDictionary<string, long>(StringComparer.Ordinal);
+        foreach (var chain in await seals.ChainsAsync(cancellationToken))
+        {
+            if (await store.GetAsync(AuditRows.EntriesTable, chain.Chain, AuditRows.HeadRow, cancellationToken) is { } head)
+            {
+                ends[chain.Chain] = AuditRows.ReadHead(head).Sequence;
+            }
+        }
+
+        return ends;
+    }
+
     /// <summary>The entries that are asked for, in order. The cursor moves on with every entry that was read, found or not.</summary>
+    /// <param name="filter">What is asked for.</param>
+    /// <param name="cursor">From where; moves on.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <param name="budget">How many entries may be read; <see langword="null"/> for any number.</param>
+    /// <param name="ends">Up to which entry of each chain (<see cref="EndsAsync"/>); <see langword="null"/> for what there is when it is reached.</param>
     internal async IAsyncEnumerable<FoundEntry> ReadAsync(
         AuditFilter filter, AuditCursor cursor, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken,
-        AuditReadBudget? budget = null)
+        AuditReadBudget? budget = null, IReadOnlyDictionary<string, long>? ends = null)
     {
         var days = await DaysAsync(filter, cancellationToken);
         var from = cursor.AfterDay.Length == 0 ? null : AuditDay.Next(cursor.AfterDay);
@@ -119,7 +139,7 @@ public sealed class AuditSearch(IEntityStore store, AuditSeals seals)
         {
             if (seal.Count > 0 && !(filter.To <= seal.From) && !(filter.From > seal.To) && days?.Contains(seal.Day) != false)
             {
-                await foreach (var found in MergeAsync(seal.Chains, filter, cursor, budget, cancellationToken))
+                await foreach (var found in MergeAsync(UpTo(seal.Chains, ends), filter, cursor, budget, cancellationToken))
                 {
                     yield return found;
                 }
@@ -140,7 +160,7 @@ public sealed class AuditSearch(IEntityStore store, AuditSeals seals)
 
         var last = segments.LastOrDefault() ?? (cursor.AfterDay.Length == 0 ? null : await seals.FindAsync(cursor.AfterDay, cancellationToken));
         var open = await OpenPartsAsync(last, cancellationToken);
-        await foreach (var found in MergeAsync(open, filter, cursor, budget, cancellationToken))
+        await foreach (var found in MergeAsync(UpTo(open, ends), filter, cursor, budget, cancellationToken))
         {
             yield return found;
         }
@@ -160,6 +180,9 @@ public sealed class AuditSearch(IEntityStore store, AuditSeals seals)
 
         return parts;
     }
+
+    private static IReadOnlyList<SealedChain> UpTo(IReadOnlyList<SealedChain> parts, IReadOnlyDictionary<string, long>? ends) =>
+        ends is null ? parts : [.. parts.Select(part => part with { Last = Math.Min(part.Last, ends.GetValueOrDefault(part.Chain)) })];
 
     private async Task<HashSet<string>?> DaysAsync(AuditFilter filter, CancellationToken cancellationToken)
     {

@@ -9,11 +9,18 @@ namespace DingFlow.Audit;
 
 /// <summary>
 /// <c>GET /api/audit/export?format=jsonl|csv|ocsf&amp;…</c>: everything that the filter finds, streamed, so that no size matters. The export
-/// is recorded before its first byte is sent.
+/// is recorded before its first byte is sent. It ends at the entries that were the last when it began: the header
+/// <c>DingFlow-Audit-Through</c> and the entry <c>audit.exported</c> say which these were.
 /// </summary>
 public sealed class ExportAudit(AuditSearch search, IAuditTrail trail, TimeProvider time) : IHttpFunction
 {
+    /// <summary>Of each chain its name and the number of the last entry that the export covers, such as <c>main=4711, i-0a1b=17</c>.</summary>
+    internal const string ThroughHeader = "DingFlow-Audit-Through";
+
     private const int FlushAt = 64 * 1024;
+
+    /// <summary>Proxies take headers of some kilobytes: of very many chains the first are named, and how many more there are.</summary>
+    private const int ChainsInHeader = 100;
 
     /// <inheritdoc/>
     public async Task InvokeAsync(HttpContext context)
@@ -37,13 +44,17 @@ public sealed class ExportAudit(AuditSearch search, IAuditTrail trail, TimeProvi
             return;
         }
 
-        await trail.AppendAsync(AuditQuery.EventOf(context, AuditAudit.Exported, filter, null), context.RequestAborted);
+        var ends = await search.EndsAsync(context.RequestAborted);
+        var through = ThroughOf(ends);
+        var exported = AuditQuery.EventOf(context, AuditAudit.Exported, filter, null);
+        await trail.AppendAsync(exported with { Details = new Dictionary<string, string>(exported.Details) { ["through"] = through } }, context.RequestAborted);
+        context.Response.Headers[ThroughHeader] = through;
         context.Features.Get<RequestTimeLimit>()?.Lift();
         context.Response.ContentType = format.MediaType;
         context.Response.Headers.ContentDisposition = $"attachment; filename=\"audit.{format.Extension}\"";
         var output = context.Response.BodyWriter;
         format.Begin(output);
-        await foreach (var found in search.ReadAsync(filter, new(), context.RequestAborted))
+        await foreach (var found in search.ReadAsync(filter, new(), context.RequestAborted, budget: null, ends))
         {
             format.Write(output, found);
             if (output.UnflushedBytes >= FlushAt)
@@ -53,6 +64,13 @@ public sealed class ExportAudit(AuditSearch search, IAuditTrail trail, TimeProvi
         }
 
         await output.FlushAsync(context.RequestAborted);
+    }
+
+    private static string ThroughOf(IReadOnlyDictionary<string, long> ends)
+    {
+        var named = ends.Take(ChainsInHeader).Select(static end => string.Create(CultureInfo.InvariantCulture, $"{end.Key}={end.Value}"));
+        var more = ends.Count - ChainsInHeader;
+        return string.Join(", ", more > 0 ? named.Append(string.Create(CultureInfo.InvariantCulture, $"and {more} more")) : named);
     }
 }
 

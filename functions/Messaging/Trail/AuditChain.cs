@@ -252,7 +252,13 @@ internal sealed class AuditChain(IEntityStore store, string name, TimeProvider t
 /// <summary>Reads the entries of a chain in the order of their rows.</summary>
 internal static class AuditChainReader
 {
-    private const int PageSize = 200;
+    /// <summary>
+    /// A row has one entry or hundreds. What one chain holds of a page stays around a mebibyte: readers go through many chains side by side.
+    /// </summary>
+    private const int BytesPerPage = 1024 * 1024;
+
+    private const int SmallestPage = 16;
+    private const int LargestPage = 200;
 
     /// <summary>The entries from a number to another, both included, as they stand: nothing is checked.</summary>
     /// <exception cref="InvalidDataException">A line is damaged.</exception>
@@ -293,9 +299,11 @@ internal static class AuditChainReader
         var range = new RowKeyRange(AuditRows.EntryRow(from), AuditRows.EntryRow(last + 1));
         Entity? before = null;
         string? continuation = null;
+        var pageSize = SmallestPage;
         do
         {
-            var page = await store.QueryAsync(AuditRows.EntriesTable, chain, range, PageSize, continuation, cancellationToken);
+            var page = await store.QueryAsync(AuditRows.EntriesTable, chain, range, pageSize, continuation, cancellationToken);
+            pageSize = NextPage(page.Entities);
             foreach (var row in page.Entities)
             {
                 if (AuditRows.FirstOf(row.RowKey) <= first)
@@ -320,5 +328,11 @@ internal static class AuditChainReader
         {
             yield return before;
         }
+    }
+
+    private static int NextPage(IReadOnlyList<Entity> rows)
+    {
+        var bytes = rows.Sum(static row => row.Properties.Values.Sum(static value => value is byte[] part ? part.Length : 0L));
+        return bytes == 0 ? LargestPage : (int)Math.Clamp(BytesPerPage * rows.Count / bytes, SmallestPage, LargestPage);
     }
 }

@@ -250,4 +250,52 @@ public sealed class AuditTrailTests
 
         Assert.True(reasons.Count(reason => reason == "between") <= 1);
     }
+
+    /// <summary>A sweep has nothing but the ids to tell in which order events of one moment were staged.</summary>
+    [Fact]
+    public void Ids_of_one_writer_sort_in_the_order_in_which_they_were_made()
+    {
+        var ids = new AuditIds();
+        var made = Enumerable.Range(0, 20_000).Select(number => ids.Next(TrailDriver.Start.AddTicks(number))).ToList();
+
+        Assert.Equal(made.Order(StringComparer.Ordinal), made);
+        Assert.Equal(made.Count, made.Distinct(StringComparer.Ordinal).Count());
+        Assert.All(made, static id => Assert.Equal(('7', true), (id[12], id[16] is '8' or '9' or 'a' or 'b')));
+
+        // A clock that goes back for good is followed.
+        Assert.True(string.CompareOrdinal(ids.Next(TrailDriver.Start.AddDays(-1)), made[0]) < 0);
+    }
+
+    [Fact]
+    public async Task Events_of_one_moment_keep_their_order_when_a_sweep_finishes_what_a_dead_process_began()
+    {
+        await using var driver = new TrailDriver();
+        var trail = driver.Open();
+        await trail.SubmitAsync(TrailDriver.Change("first"), [TrailDriver.Event("first")], Cancellation);
+        await trail.DrainAsync(Cancellation);
+        var staging = driver.Open(store: new WithoutMoves(driver.Real));
+        for (var i = 0; i < 40; i++)
+        {
+            await staging.SubmitAsync(TrailDriver.Change($"s-{i}"), [TrailDriver.Event($"{i:D2}")], Cancellation);
+        }
+
+        await driver.Open(store: driver.Real).SweepAsync(Cancellation);
+        Assert.Equal(["first", .. Enumerable.Range(0, 40).Select(static i => $"{i:D2}")], await driver.ReasonsAsync());
+    }
+
+    /// <summary>A process that dies after each change, before it has moved its event.</summary>
+    private sealed class WithoutMoves(IEntityStore inner) : IEntityStore
+    {
+        public Task<Entity?> GetAsync(string table, string partitionKey, string rowKey, CancellationToken cancellationToken) =>
+            inner.GetAsync(table, partitionKey, rowKey, cancellationToken);
+
+        public Task<EntityPage> QueryAsync(string table, string partitionKey, RowKeyRange range, int pageSize, string? continuation, CancellationToken cancellationToken) =>
+            inner.QueryAsync(table, partitionKey, range, pageSize, continuation, cancellationToken);
+
+        public Task<TransactionResult> SubmitAsync(EntityTransaction transaction, CancellationToken cancellationToken) =>
+            transaction.Table == AuditRows.EntriesTable ? throw new EntityStoreException("The process died.") : inner.SubmitAsync(transaction, cancellationToken);
+
+        public Task<IReadOnlyList<TransactionResult>> SubmitManyAsync(IReadOnlyList<EntityTransaction> transactions, CancellationToken cancellationToken) =>
+            inner.SubmitManyAsync(transactions, cancellationToken);
+    }
 }

@@ -382,12 +382,34 @@ internal sealed class FaultyStore(IEntityStore inner) : IEntityStore
         string table, string partitionKey, RowKeyRange range, int pageSize, string? continuation, CancellationToken cancellationToken) =>
         CountAsync(() => inner.QueryAsync(table, partitionKey, range, pageSize, continuation, cancellationToken));
 
-    public Task<TransactionResult> SubmitAsync(EntityTransaction transaction, CancellationToken cancellationToken) =>
-        CountAsync(() => inner.SubmitAsync(transaction, cancellationToken));
+    public Task<TransactionResult> SubmitAsync(EntityTransaction transaction, CancellationToken cancellationToken)
+    {
+        Weigh([transaction]);
+        return CountAsync(() => inner.SubmitAsync(transaction, cancellationToken));
+    }
 
     public Task<IReadOnlyList<TransactionResult>> SubmitManyAsync(
-        IReadOnlyList<EntityTransaction> transactions, CancellationToken cancellationToken) =>
-        CountAsync(() => inner.SubmitManyAsync(transactions, cancellationToken));
+        IReadOnlyList<EntityTransaction> transactions, CancellationToken cancellationToken)
+    {
+        Weigh(transactions);
+        return CountAsync(() => inner.SubmitManyAsync(transactions, cancellationToken));
+    }
+
+    /// <summary>Transactions on tables that are not the ledger's.</summary>
+    public int MainTransactions { get; private set; }
+
+    /// <summary>Rows that these put in or replaced.</summary>
+    public int MainEntities { get; private set; }
+
+    private void Weigh(IReadOnlyList<EntityTransaction> transactions)
+    {
+        lock (this)
+        {
+            var main = transactions.Where(static transaction => !transaction.Table.StartsWith("Ledger", StringComparison.Ordinal)).ToList();
+            MainTransactions += main.Count;
+            MainEntities += main.Sum(static transaction => transaction.Operations.Count(static operation => operation.Kind != EntityOperationKind.Delete));
+        }
+    }
 
     private async Task<T> CountAsync<T>(Func<Task<T>> operation)
     {

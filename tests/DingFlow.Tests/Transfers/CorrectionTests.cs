@@ -31,8 +31,12 @@ public sealed class CorrectionTests(TransfersProgram program) : IClassFixture<Tr
         (await PostAsync("/api/transfers/batches/00000000000000000000000000000000/void", new() { ["reason"] = "None." })).IsProblem(404, "not-found");
         (await program.Sender.Client.AskAsync(HttpMethod.Post, $"/api/transfers/batches/{id}/void", """{"reason":"May I?"}""")).IsProblem(403, "forbidden");
 
-        var recorded = Assert.Single(await program.AuditAsync("transfers.batch_recorded", id));
+        var reported = await program.AuditAsync("transfers.batch_recorded", id);
+        Assert.Equal(["succeeded", "refused"], reported.Select(static entry => (string?)entry["outcome"]));
+        var recorded = reported[0];
         Assert.Equal(("key:sender", "2", "0"), ((string?)recorded["actor"]!["id"], (string?)recorded["details"]!["accepted"], (string?)recorded["details"]!["rejected"]));
+        Assert.Equal((exporter, 64), ((string?)recorded["exporter"], ((string?)recorded["payloadHash"])!.Length));
+        Assert.Equal("BatchVoided", (string?)reported[1]["details"]!["cause"]);
         var voids = await program.AuditAsync("transfers.batch_voided", id);
         Assert.Equal(2, voids.Count);
         Assert.All(voids, entry => Assert.Equal(("key:compliance", "The wrong file was sent."), ((string?)entry["actor"]!["id"], (string?)entry["reason"])));
