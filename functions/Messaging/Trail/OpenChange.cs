@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using DingFlow.Settings;
 using DingFlow.Storage;
 
 namespace DingFlow.Messaging;
@@ -177,6 +178,6 @@ internal sealed record OpenChangeEvent(string Kind, AuditRetention Retention, Au
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-    Converters = [typeof(AuditWord<AuditActorType>), typeof(AuditWord<AuditOutcome>), typeof(AuditWord<AuditRetention>)])]
+    Converters = [typeof(WordConverter<AuditActorType>), typeof(WordConverter<AuditOutcome>), typeof(WordConverter<AuditRetention>)])]
 [JsonSerializable(typeof(OpenChangeContent))]
 internal sealed partial class OpenChangeJson : JsonSerializerContext;

@@ -23,6 +23,8 @@ public sealed class PeopleCounting(
     /// <summary>Persons that one change links: what the journal holds of it stays small.</summary>
     private const int PersonsPerChange = 200;
 
+    private static readonly AuditActor s_doer = AuditActor.System(nameof(PeopleCounting));
+
     /// <summary>Counts everybody of a feed, once a day at most. Returns how many people had to be recorded.</summary>
     /// <param name="feed">The feed.</param>
     /// <param name="people">All of its people: that an identifier is borne by two of them shows here.</param>
@@ -34,11 +36,10 @@ public sealed class PeopleCounting(
         ArgumentNullException.ThrowIfNull(feed);
         ArgumentNullException.ThrowIfNull(people);
         ArgumentNullException.ThrowIfNull(former);
-        var doer = AuditActor.System(nameof(CountDingTalkContacts));
-        await LinkAsync(feed, people, former, whole: true, doer, cancellationToken);
+        await LinkAsync(feed, people, former, whole: true, cancellationToken);
         var now = time.GetUtcNow();
         var day = LegalTime.DayOf(now).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
-        return await RecordAsync(feed, people, $"people\n{feed.Source}\n{feed.Destination}\n{day}", now, doer, [new("feed", feed.Source)], cancellationToken);
+        return await RecordAsync(feed, people, $"people\n{feed.Source}\n{feed.Destination}\n{day}", now, [new("feed", feed.Source)], cancellationToken);
     }
 
     /// <summary>Counts people of whom an event or a delivery tells.</summary>
@@ -52,18 +53,17 @@ public sealed class PeopleCounting(
     {
         ArgumentNullException.ThrowIfNull(feed);
         ArgumentNullException.ThrowIfNull(people);
-        var doer = AuditActor.System(nameof(ProcessTransfers));
-        await LinkAsync(feed, people, [], whole: false, doer, cancellationToken);
+        await LinkAsync(feed, people, [], whole: false, cancellationToken);
         var now = time.GetUtcNow();
 
         // A clock of theirs that runs ahead must not keep anybody from being counted.
         return await RecordAsync(
-            feed, people, $"event\n{delivery}\n{feed.Destination}", at < now ? at : now, doer,
+            feed, people, $"event\n{delivery}\n{feed.Destination}", at < now ? at : now,
             [new("feed", feed.Source), new("delivery", delivery.Split('\n')[0])], cancellationToken);
     }
 
     private async Task<long> RecordAsync(
-        PeopleFeed feed, IReadOnlyList<FeedPerson> people, string batch, DateTimeOffset at, AuditActor doer, IReadOnlyList<KeyValuePair<string, string>> details,
+        PeopleFeed feed, IReadOnlyList<FeedPerson> people, string batch, DateTimeOffset at, IReadOnlyList<KeyValuePair<string, string>> details,
         CancellationToken cancellationToken)
     {
         await identities.RefreshAsync(cancellationToken);
@@ -88,7 +88,7 @@ public sealed class PeopleCounting(
             var batchId = key.OpaqueId(batch);
             var reported = new AuditEvent
             {
-                Kind = TransferAudit.BatchRecorded, Actor = doer, Payload = PayloadHash.None, On = new("batch", batchId), Details = new Dictionary<string, string>(details),
+                Kind = TransferAudit.BatchRecorded, Actor = s_doer, Payload = PayloadHash.None, On = new("batch", batchId), Details = new Dictionary<string, string>(details),
             };
             recorded = (await intake.RecordAsync(batchId, news, reported, cancellationToken)).Accepted;
         }
@@ -126,7 +126,7 @@ public sealed class PeopleCounting(
     /// too few. A union id is one person's for ever, so that somebody who comes back under another user id is known by it.
     /// </summary>
     private async Task LinkAsync(
-        PeopleFeed feed, IReadOnlyList<FeedPerson> list, IReadOnlyList<FeedPerson> former, bool whole, AuditActor doer, CancellationToken cancellationToken)
+        PeopleFeed feed, IReadOnlyList<FeedPerson> list, IReadOnlyList<FeedPerson> former, bool whole, CancellationToken cancellationToken)
     {
         if (!list.Any(static person => person.Names.Count > 1))
         {
@@ -190,7 +190,7 @@ public sealed class PeopleCounting(
                     new()
                     {
                         Kind = TransferAudit.SubjectsUnited,
-                        Actor = doer,
+                        Actor = s_doer,
                         Payload = PayloadHash.None,
                         On = new("exporter", feed.Exporter.Id),
                         Exporter = feed.Exporter.Id,

@@ -53,7 +53,7 @@ public sealed class TransferCrashTests
             var feed = world.Get<PeopleFeedOptions>().HrSources["acme"];
             await world.Get<PeopleCounting>().CountAllAsync(
                 feed,
-                [.. Enumerable.Range(1, 3).Select(static i => new FeedPerson([(SubjectType.EmployeeId, $"E{i}", Exporter), (SubjectType.Email, $"e{i}@acme.example", "")]))],
+                [.. Enumerable.Range(1, 3).Select(static i => new FeedPerson([(SubjectType.EmployeeId, $"E{i}", Exporter), (SubjectType.Email, $"e{i}@acme.example", "")]))], [],
                 Cancellation);
         },
         State = async world => (await RecordsAsync(world)).Concat(
