@@ -57,7 +57,7 @@ public sealed class OperatorCrashTests
         {
             var standing = RuleEngine.Create(new TransfersOptions(), new SettingsFaults()).Evaluate(
                 new Exporter { Id = CrashWorld.Exporter }, new Dictionary<string, long> { ["cn.counted.sensitive"] = 1 }, world.Time.GetUtcNow());
-            await world.Get<TierLatch>().ObserveAsync(standing, Cancellation);
+            await world.Get<TierLatch>().ObserveAsync(standing, told: true, Cancellation);
             await world.CallAsync<ReviewTier>(
                 """{"reason":"Filed as SC-2026-7."}""", new Dictionary<string, string> { ["exporter"] = CrashWorld.Exporter, ["tier"] = Tier });
         },

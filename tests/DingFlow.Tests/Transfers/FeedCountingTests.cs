@@ -1,4 +1,5 @@
 using DingFlow.Messaging;
+using DingFlow.Tests.Audit;
 using DingFlow.Transfers;
 using DingFlow.Transfers.Ledger;
 using Microsoft.Extensions.Time.Testing;
@@ -28,9 +29,10 @@ public sealed class FeedCountingTests : IAsyncDisposable
     {
         _ledger = LedgerScenario.Ledger(_store, time: _time);
         _identities = new(_store, Key);
+        var (journal, trail) = TestJournal.Aside(_time);
         _intake = new(
-            Options, new(() => FieldClassifier.Load(ClassificationProfile.Conservative, Options.FieldMap, (_, _) => { })), Key, _identities, _ledger, _bulk, _time);
-        _counting = new(_intake, _identities, new SubjectLinks(Options, _identities, _ledger), _ledger, Key, _time);
+            Options, new(() => FieldClassifier.Load(ClassificationProfile.Conservative, Options.FieldMap, (_, _) => { })), Key, _identities, _ledger, _bulk, journal, trail, _time);
+        _counting = new(_intake, _identities, new SubjectLinks(Options, _identities, _ledger), _ledger, Key, journal, _time);
     }
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
@@ -203,7 +205,8 @@ public sealed class FeedCountingTests : IAsyncDisposable
             Destination = "SG", Recipient = "acme-sg", Purpose = "payroll", LegalBasis = "contract", Method = "api", System = "payroll",
         });
         Assert.True(transfer is not null, refusal?.Message);
-        await _intake.RecordAsync($"batch-{_events}", [transfer], Token);
+        await _intake.RecordAsync(
+            $"batch-{_events}", [transfer], new() { Kind = TransferAudit.BatchRecorded, Actor = AuditActor.System("Tests"), Payload = PayloadHash.None }, Token);
     }
 
     private async Task<long> SubjectsAsync(string exporter, int year = 2026) => (await _ledger.ReadCountersAsync(exporter, year, Token)).Subjects;
