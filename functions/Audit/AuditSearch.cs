@@ -103,19 +103,8 @@ public sealed class AuditSearch(IEntityStore store, AuditSeals seals)
     }
 
     /// <summary>The last entry of every chain at this moment: whoever reads up to there comes to an end, however much is appended meanwhile.</summary>
-    internal async Task<IReadOnlyDictionary<string, long>> EndsAsync(CancellationToken cancellationToken)
-    {
-        var ends = new SortedDictionary<string, long>(StringComparer.Ordinal);
-        foreach (var chain in await seals.ChainsAsync(cancellationToken))
-        {
-            if (await store.GetAsync(AuditRows.EntriesTable, chain.Chain, AuditRows.HeadRow, cancellationToken) is { } head)
-            {
-                ends[chain.Chain] = AuditRows.ReadHead(head).Sequence;
-            }
-        }
-
-        return ends;
-    }
+    internal async Task<IReadOnlyDictionary<string, long>> EndsAsync(CancellationToken cancellationToken) =>
+        (await seals.HeadsAsync(cancellationToken)).ToDictionary(static head => head.Chain, static head => head.Sequence, StringComparer.Ordinal);
 
     /// <summary>The entries that are asked for, in order. The cursor moves on with every entry that was read, found or not.</summary>
     /// <param name="filter">What is asked for.</param>
@@ -127,7 +116,8 @@ public sealed class AuditSearch(IEntityStore store, AuditSeals seals)
         AuditFilter filter, AuditCursor cursor, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken,
         AuditReadBudget? budget = null, IReadOnlyDictionary<string, long>? ends = null)
     {
-        var days = await DaysAsync(filter, cancellationToken);
+        // In this order: a day that is sealed from now on is read as what is not sealed yet, and none falls between the two.
+        var chains = await seals.ChainsAsync(cancellationToken);
         var from = cursor.AfterDay.Length == 0 ? null : AuditDay.Next(cursor.AfterDay);
         List<AuditSeal> segments = [];
         await foreach (var seal in seals.ReadAsync(from, null, cancellationToken))
@@ -135,9 +125,10 @@ public sealed class AuditSearch(IEntityStore store, AuditSeals seals)
             segments.Add(seal);
         }
 
+        var days = await DaysAsync(filter, cancellationToken);
         foreach (var seal in segments)
         {
-            if (seal.Count > 0 && !(filter.To <= seal.From) && !(filter.From > seal.To) && days?.Contains(seal.Day) != false)
+            if (seal.Count > 0 && !(filter.To <= seal.From) && !(filter.From > seal.To) && (days?.Contains(seal.Day) != false || !IsNoted(seal, chains)))
             {
                 await foreach (var found in MergeAsync(UpTo(seal.Chains, ends), filter, cursor, budget, cancellationToken))
                 {
@@ -158,27 +149,28 @@ public sealed class AuditSearch(IEntityStore store, AuditSeals seals)
             }
         }
 
-        var last = segments.LastOrDefault() ?? (cursor.AfterDay.Length == 0 ? null : await seals.FindAsync(cursor.AfterDay, cancellationToken));
-        var open = await OpenPartsAsync(last, cancellationToken);
-        await foreach (var found in MergeAsync(UpTo(open, ends), filter, cursor, budget, cancellationToken))
+        await foreach (var found in MergeAsync(UpTo(OpenParts(chains, segments), ends), filter, cursor, budget, cancellationToken))
         {
             yield return found;
         }
     }
 
-    /// <summary>The part of each chain that is in no seal yet.</summary>
-    internal async Task<IReadOnlyList<SealedChain>> OpenPartsAsync(AuditSeal? last, CancellationToken cancellationToken)
+    /// <summary>Chains are noted as sealed after the day's index was written: without the note the index may not be there yet.</summary>
+    private static bool IsNoted(AuditSeal seal, IReadOnlyList<ChainState> chains) =>
+        seal.Chains.All(part => chains.Any(chain => chain.Chain == part.Chain && chain.SealedThrough >= part.Last));
+
+    /// <summary>The part of each chain that is in none of the seals that are known, nor in an earlier one.</summary>
+    private static IReadOnlyList<SealedChain> OpenParts(IReadOnlyList<ChainState> chains, IReadOnlyList<AuditSeal> seals)
     {
-        List<SealedChain> parts = [];
-        foreach (var chain in await seals.ChainsAsync(cancellationToken))
+        var through = chains.ToDictionary(static chain => chain.Chain, static chain => chain.SealedThrough, StringComparer.Ordinal);
+
+        // A seal may be younger than the note of how far a chain is sealed.
+        foreach (var part in seals.SelectMany(static seal => seal.Chains))
         {
-            // The seal may be younger than the note of how far the chain is sealed.
-            var sealedPart = last?.Chains.FirstOrDefault(part => part.Chain == chain.Chain);
-            var through = Math.Max(chain.SealedThrough, sealedPart?.Last ?? 0);
-            parts.Add(new(chain.Chain, through + 1, long.MaxValue - 1, sealedPart?.Head ?? chain.SealedHead, ""));
+            through[part.Chain] = Math.Max(through.GetValueOrDefault(part.Chain), part.Last);
         }
 
-        return parts;
+        return [.. through.Select(static chain => new SealedChain(chain.Key, chain.Value + 1, long.MaxValue - 1, "", ""))];
     }
 
     private static IReadOnlyList<SealedChain> UpTo(IReadOnlyList<SealedChain> parts, IReadOnlyDictionary<string, long>? ends) =>
