@@ -17,13 +17,13 @@ namespace DingFlow.Transfers;
 /// <param name="readers">Judge the records.</param>
 internal sealed class RecordBlocks(Stream records, long? length, RecordCutter cutter, TransfersOptions options, ReaderPool readers)
 {
-    private const int LargeBlock = 512 * 1024;
+    private const int LargeBlock = 256 * 1024;
 
     /// <summary>
-    /// Records of a part. The ledger writes ten thousand at once most cheaply; a list of a few more would be an object of the large kind,
-    /// which is collected only with everything else.
+    /// Records of a part. The ledger writes some ten thousand at once most cheaply. It borrows arrays for them, which come in powers of two: one
+    /// record more, and each would take twice the memory.
     /// </summary>
-    private const int PartRecords = 10_600;
+    private const int PartRecords = 8 * 1024;
 
     /// <summary>One byte more than there are, so that the first block of a small batch sees its end.</summary>
     private readonly int _blockBytes = Math.Max((int)Math.Min(LargeBlock, (length ?? LargeBlock) + 1), 2 * options.MaxRecordBytes);

@@ -3,11 +3,11 @@ using System.Runtime.CompilerServices;
 namespace DingFlow.Transfers.Ledger;
 
 /// <summary>
-/// The subjects of one shard in memory: a hash table with open addressing, two thirds to four fifths full, 20 bytes a place.
+/// The subjects of one shard in memory: a hash table with open addressing, seven tenths to four fifths full, 20 bytes a place.
 /// </summary>
 /// <remarks>
 /// <para>The place follows from the key's bits as a share of the table, so a larger table has the subjects in the same order: growing reads and
-/// writes memory from one end to the other, and takes a fifth, not as much again.</para>
+/// writes memory from one end to the other, and takes a seventh at most, not as much again.</para>
 /// <para>The places lie in pages (<see cref="TablePages{T}"/>), which the shards of an exporter share.</para>
 /// </remarks>
 internal sealed class ShardMap(TablePages<SubjectEntry> pages, int number = 0)
@@ -52,7 +52,7 @@ internal sealed class ShardMap(TablePages<SubjectEntry> pages, int number = 0)
         if (!HasRoom(more))
         {
             // Not the same share in every shard: shards that fill alike do not all grow at once.
-            Resize(Math.Max(Needed(more), Capacity + (Capacity / (4 + (number % 4)))), purge: false);
+            Resize(Math.Max(Needed(more), Capacity + (Capacity / (7 + (number % 8)))), purge: false);
         }
     }
 
