@@ -9,7 +9,7 @@ internal sealed class LedgerChangeSettler(SubjectLedger ledger, SubjectIdentitie
 {
     /// <inheritdoc/>
     public bool Knows(string question) => question is LedgerQuestion.BatchName or LedgerQuestion.VoidName or LedgerQuestion.EraseName
-        or LedgerQuestion.UniteName or LedgerQuestion.OpeningSetName or LedgerQuestion.OpeningRemovedName;
+        or LedgerQuestion.UniteName or LedgerQuestion.PruneName or LedgerQuestion.OpeningSetName or LedgerQuestion.OpeningRemovedName;
 
     /// <inheritdoc/>
     public Task<ChangeSettlement?> SettleAsync(
@@ -19,6 +19,7 @@ internal sealed class LedgerChangeSettler(SubjectLedger ledger, SubjectIdentitie
         LedgerQuestion.VoidName => VoidAsync(arguments[0], arguments[1], cancellationToken),
         LedgerQuestion.EraseName => EraseAsync([.. arguments.Select(static place => place.Split(' '))], cancellationToken),
         LedgerQuestion.UniteName => UniteAsync([.. arguments.Select(static names => names.Split(' ').Select(Pseudonym).ToList())], cancellationToken),
+        LedgerQuestion.PruneName => PruneAsync(arguments[0], int.Parse(arguments[1], NumberStyles.None, CultureInfo.InvariantCulture), cancellationToken),
         LedgerQuestion.OpeningSetName => OpeningAsync(arguments, begunAt, cancellationToken),
         LedgerQuestion.OpeningRemovedName => OpeningAsync(arguments, begunAt, cancellationToken),
         _ => throw new ArgumentException("That is no question about the ledger.", nameof(question)),
@@ -95,6 +96,11 @@ internal sealed class LedgerChangeSettler(SubjectLedger ledger, SubjectIdentitie
             ? new(AuditOutcome.Succeeded, Details(("linked", Number(linked)), ("united", Number(united))))
             : new(AuditOutcome.Failed, Details(("cause", "NotLinked")));
     }
+
+    private async Task<ChangeSettlement?> PruneAsync(string exporter, int day, CancellationToken cancellationToken) =>
+        await ledger.HoldsBeforeAsync(exporter, day, cancellationToken)
+            ? new(AuditOutcome.Failed, Details(("cause", "SomeLeft")))
+            : new(AuditOutcome.Succeeded, Details());
 
     private async Task<ChangeSettlement?> OpeningAsync(IReadOnlyList<string> arguments, DateTimeOffset begunAt, CancellationToken cancellationToken)
     {

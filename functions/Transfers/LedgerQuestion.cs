@@ -14,6 +14,7 @@ internal sealed record LedgerQuestion(string Name, IReadOnlyList<string> Argumen
     public const string VoidName = "transfers.void";
     public const string EraseName = "transfers.erase";
     public const string UniteName = "transfers.unite";
+    public const string PruneName = "transfers.prune";
     public const string OpeningSetName = "transfers.opening_set";
     public const string OpeningRemovedName = "transfers.opening_removed";
 
@@ -32,6 +33,9 @@ internal sealed record LedgerQuestion(string Name, IReadOnlyList<string> Argumen
     /// <param name="persons">The pseudonyms of each.</param>
     public static LedgerQuestion Unite(IEnumerable<IReadOnlyList<SubjectPseudonym>> persons) =>
         new(UniteName, [.. persons.Select(static names => string.Join(' ', names))]);
+
+    /// <summary>Are the records gone that were accepted before a day (<c>yyyymmdd</c>)?</summary>
+    public static LedgerQuestion Prune(string exporter, int day) => new(PruneName, [exporter, day.ToString(CultureInfo.InvariantCulture)]);
 
     /// <summary>Is this the opening balance?</summary>
     public static LedgerQuestion OpeningSet(string exporter, int year, string counter, long count) => new(

@@ -33,6 +33,10 @@ internal static class TransferAudit
     /// <summary>The ledger was recounted.</summary>
     public static AuditKind Recounted { get; } = new("transfers.recounted", AuditRetention.Legal, "The rows of a ledger were counted anew and compared with its counters.");
 
+    /// <summary>Records went since their retention has passed.</summary>
+    public static AuditKind RecordsExpired { get; } =
+        new("transfers.records_expired", AuditRetention.Legal, "Records of transfers were removed because their retention had passed.");
+
     /// <summary>A person is looked up.</summary>
     public static AuditKind SubjectLookedUp { get; } = new("transfers.subject_looked_up", AuditRetention.Legal, "Somebody asked what is held on a data subject.");
 

@@ -24,6 +24,14 @@ public sealed partial class SubjectLedger
         await For(exporter).MergeAcceptedAsync(cancellationToken);
     }
 
+    /// <summary>The first day of acceptance (Asia/Shanghai, <c>yyyymmdd</c>) whose log entries are kept now.</summary>
+    public int KeptFrom() => DayNumber(RetainedFrom());
+
+    /// <summary>Whether there are log entries that were accepted before a day (<c>yyyymmdd</c>).</summary>
+    public async Task<bool> HoldsBeforeAsync(string exporter, int day, CancellationToken cancellationToken) =>
+        (await store.QueryAsync(LedgerRows.LogTable, exporter, LedgerRows.Log(0), 1, null, cancellationToken)).Entities
+            .Any(row => row.Properties.Require<int>("Day") < day);
+
     /// <summary>
     /// Removes log entries accepted before the retention period, and the subjects' facts of calendar years that ended before it. For a
     /// timer; a run that was interrupted is finished by the next.
@@ -34,7 +42,7 @@ public sealed partial class SubjectLedger
         var ledger = For(exporter);
         var head = await ledger.MergeAcceptedAsync(cancellationToken);
         var from = RetainedFrom();
-        var day = (from.Year * 10000) + (from.Month * 100) + from.Day;
+        var day = KeptFrom();
         return await ledger.WithShardsAsync(
             async shards =>
             {
@@ -52,6 +60,8 @@ public sealed partial class SubjectLedger
             },
             cancellationToken);
     }
+
+    private static int DayNumber(DateOnly day) => (day.Year * 10000) + (day.Month * 100) + day.Day;
 
     private DateOnly RetainedFrom() => LegalTime.DayOf(time.GetUtcNow()).AddYears(-options.RetentionYears);
 

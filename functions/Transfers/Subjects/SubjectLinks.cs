@@ -1,4 +1,5 @@
 using DingFlow.Hosting;
+using DingFlow.Messaging;
 using DingFlow.Transfers.Ledger;
 
 namespace DingFlow.Transfers;
@@ -84,19 +85,45 @@ public sealed partial class UniteLinkedSubjects(SubjectLinks links, ILogger<Unit
 }
 
 /// <summary>Removes records past their retention, and what they say about persons in years past it (<c>Transfers:RetentionYears</c>).</summary>
-public sealed partial class PruneTransfers(TransfersOptions options, SubjectLedger ledger, ILogger<PruneTransfers> logger) : ITimerFunction
+public sealed partial class PruneTransfers(TransfersOptions options, SubjectLedger ledger, ChangeJournal journal, ILogger<PruneTransfers> logger) : ITimerFunction
 {
     /// <inheritdoc/>
     public async Task InvokeAsync(TimerTick tick, CancellationToken cancellationToken)
     {
         foreach (var exporter in options.Exporters.Values)
         {
-            if (await ledger.PruneAsync(exporter.Id, cancellationToken) is var removed and > 0)
+            var day = ledger.KeptFrom();
+            var removed = await ledger.HoldsBeforeAsync(exporter.Id, day, cancellationToken)
+                ? await AuditedAsync(exporter.Id, day, cancellationToken)
+                : await ledger.PruneAsync(exporter.Id, cancellationToken);
+            if (removed > 0)
             {
                 Log.Pruned(logger, exporter.Id, removed);
             }
         }
     }
+
+    private Task<int> AuditedAsync(string exporter, int day, CancellationToken cancellationToken) => AuditedChange.RunAsync(
+        journal, LedgerQuestion.Prune(exporter, day),
+        [
+            new()
+            {
+                Kind = TransferAudit.RecordsExpired,
+                Actor = AuditActor.System(nameof(PruneTransfers)),
+                Payload = PayloadHash.None,
+                On = new("exporter", exporter),
+                Exporter = exporter,
+                Reason = "Transfers:RetentionYears",
+                Details = new Dictionary<string, string> { ["acceptedBefore"] = day.ToString(System.Globalization.CultureInfo.InvariantCulture) },
+            },
+        ],
+        async details =>
+        {
+            var removed = await ledger.PruneAsync(exporter, cancellationToken);
+            details["parts"] = removed.ToString(System.Globalization.CultureInfo.InvariantCulture);
+            return removed;
+        },
+        cancellationToken);
 
     private static partial class Log
     {

@@ -125,6 +125,21 @@ public sealed class TransferCrashTests
         Final = async world => Assert.Equal(0, (await world.Get<SubjectLedger>().ReadCountersAsync(Exporter, 2026, Cancellation)).Subjects),
     });
 
+    [Fact]
+    public Task Records_past_their_retention_are_told_exactly_when_they_are_gone() => CrashPoints.EveryAsync(new()
+    {
+        Arrange = async world =>
+        {
+            await SendAsync(world, "batch-1", 2);
+            await SendAsync(world, "batch-2", 2);
+            world.Time.Advance(TimeSpan.FromDays(4 * 366));
+        },
+        Act = static world => world.TickAsync<PruneTransfers>(),
+        State = async world => (await world.RowsAsync("LedgerLog", Exporter, "L")).Count == 0 ? ["expired"] : [],
+        Told = Once(TransferAudit.RecordsExpired, "expired"),
+        Final = async world => Assert.Empty(await world.RowsAsync("LedgerLog", Exporter, "L")),
+    });
+
     /// <summary>What a request says was done may have been done by the one before, which nobody answered: the state shows it once.</summary>
     private static Func<IReadOnlyList<ToldEntry>, IEnumerable<string>> Once(AuditKind kind, string change) =>
         entries => entries.Where(entry => entry.Kind == kind.Name && entry.Said.Outcome == AuditOutcome.Succeeded).Select(_ => change).Distinct();

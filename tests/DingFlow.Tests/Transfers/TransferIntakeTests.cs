@@ -271,7 +271,7 @@ public sealed class TransferIntakeTests
         time.Advance(TimeSpan.FromDays(3 * 366));
         await world.Ledger.EraseSubjectAsync(Exporter, LedgerScenario.Subject(1), Token);
         Assert.False(store.Holds(LedgerScenario.Subject(1)));
-        await new PruneTransfers(Options, world.Ledger, Microsoft.Extensions.Logging.Abstractions.NullLogger<PruneTransfers>.Instance).InvokeAsync(new(false), Token);
+        await new PruneTransfers(Options, world.Ledger, TestJournal.Aside(LedgerScenario.Clock()).Journal, Microsoft.Extensions.Logging.Abstractions.NullLogger<PruneTransfers>.Instance).InvokeAsync(new(false), Token);
 
         Assert.Null(await world.Ledger.FindBatchAsync(Exporter, "old", Token));
         Assert.Equal(1, (await world.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
