@@ -1,18 +1,22 @@
 using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
 using DingFlow.Hosting;
 using DingFlow.Messaging;
 
 namespace DingFlow.Audit;
 
 /// <summary><c>GET /api/audit?from=&amp;to=&amp;kind=&amp;caseId=&amp;subject=&amp;principal=&amp;exporter=&amp;limit=&amp;next=</c>: entries, the earliest first.</summary>
-public sealed class SearchAudit(AuditSearch search, IAuditTrail trail, TimeProvider time) : IHttpFunction
+public sealed class SearchAudit(AuditSearch search, AuditPseudonyms pseudonyms, IAuditTrail trail, TimeProvider time) : IHttpFunction
 {
     /// <inheritdoc/>
     public async Task InvokeAsync(HttpContext context)
     {
         ArgumentNullException.ThrowIfNull(context);
+        var query = context.Request.Query;
+        var asked = new AskedPages(pseudonyms, context, [.. AuditQuery.FilterNames.Select(name => query[name].ToString())]);
         if (await AuditQuery.ReadFilterAsync(context, time) is not { } filter
-            || await AuditQuery.ReadPageAsync(context, context.Request.Query["limit"].ToString(), context.Request.Query["next"].ToString()) is not { } page)
+            || await AuditQuery.ReadPageAsync(context, asked, query["limit"].ToString(), query["next"].ToString()) is not { } page)
         {
             return;
         }
@@ -58,7 +62,8 @@ public sealed class SearchAuditSubject(AuditSearch search, AuditPseudonyms pseud
 
         var filter = new AuditFilter { Subject = subject, From = request.From, To = request.To, Kind = request.Kind, ConfinedTo = context.ConfinedExporters() };
         var limit = request.Limit?.ToString(CultureInfo.InvariantCulture) ?? "";
-        if (await AuditQuery.IsKindAsync(context, request.Kind) && await AuditQuery.ReadPageAsync(context, limit, request.Next ?? "") is { } page)
+        var asked = new AskedPages(pseudonyms, context, [subject, $"{request.From:O}", $"{request.To:O}", request.Kind ?? "", reason]);
+        if (await AuditQuery.IsKindAsync(context, request.Kind) && await AuditQuery.ReadPageAsync(context, asked, limit, request.Next ?? "") is { } page)
         {
             await AuditQuery.AnswerAsync(context, search, trail, filter, page, reason);
         }
@@ -66,11 +71,51 @@ public sealed class SearchAuditSubject(AuditSearch search, AuditPseudonyms pseud
 }
 
 /// <summary>How much to answer, and from where.</summary>
-internal sealed record AuditPage(int Limit, AuditCursor Cursor, bool IsFirst);
+/// <param name="Limit">Entries at most.</param>
+/// <param name="Cursor">From where.</param>
+/// <param name="IsRecorded">Somebody's asking for it was recorded, with the first page.</param>
+/// <param name="Asked">For whom, and for what.</param>
+internal sealed record AuditPage(int Limit, AuditCursor Cursor, bool IsRecorded, AskedPages Asked);
+
+/// <summary>
+/// Ties the place of a next page to who asked for what. That somebody looks is recorded with the first page; whoever makes up a place, or
+/// takes one from another search, would look without an entry.
+/// </summary>
+/// <param name="pseudonyms">Whose key signs places, the same in every instance. Without a key every page is recorded.</param>
+/// <param name="context">Who asks.</param>
+/// <param name="filter">What for, as it was asked.</param>
+internal sealed class AskedPages(AuditPseudonyms pseudonyms, HttpContext context, IReadOnlyList<string> filter)
+{
+    private const char Separator = '.';
+    private const int TagLength = 32;
+
+    /// <summary>The place as it is given out.</summary>
+    public string Sign(AuditCursor cursor) => TagOf(cursor.ToString()) is { } tag ? $"{cursor}{Separator}{tag}" : cursor.ToString();
+
+    /// <summary>The place of a page that was given out for this; <see langword="null"/> for anything else.</summary>
+    public (AuditCursor Cursor, bool IsRecorded)? Read(string next)
+    {
+        var end = next.IndexOf(Separator, StringComparison.Ordinal);
+        var (text, tag) = end < 0 ? (next, "") : (next[..end], next[(end + 1)..]);
+        var expected = TagOf(text);
+        return AuditCursor.Parse(text) is { } cursor
+            && (expected is null ? tag.Length == 0 : CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(tag), Encoding.UTF8.GetBytes(expected)))
+            ? (cursor, expected is not null)
+            : null;
+    }
+
+    // The hash, because a pseudonym does not tell small letters from large ones.
+    private string? TagOf(string cursor) => pseudonyms.Of(
+        "auditPage",
+        Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', (IEnumerable<string>)[cursor, context.Principal() ?? "", .. filter])))))?[..TagLength];
+}
 
 /// <summary>What the routes that search have in common.</summary>
 internal static class AuditQuery
 {
+    /// <summary>What a search is asked by.</summary>
+    public static readonly string[] FilterNames = ["from", "to", "kind", "caseId", "subject", "principal", "exporter"];
+
     private const int DefaultPage = 100;
     private const int LargestPage = 1000;
     private const int MaximumText = 200;
@@ -149,35 +194,39 @@ internal static class AuditQuery
         return false;
     }
 
-    public static async Task<AuditPage?> ReadPageAsync(HttpContext context, string limitText, string next)
+    public static async Task<AuditPage?> ReadPageAsync(HttpContext context, AskedPages asked, string limitText, string next)
     {
         if (await context.PageLimitAsync(limitText, DefaultPage, LargestPage) is not { } limit)
         {
             return null;
         }
 
-        var cursor = next.Length == 0 ? new AuditCursor() : AuditCursor.Parse(next);
-        if (cursor is null)
+        if (next.Length == 0)
         {
-            await context.ProblemAsync(ProblemCode.Malformed, "next is not a value that this route gave out.");
+            return new(limit, new(), IsRecorded: false, asked);
+        }
+
+        if (asked.Read(next) is not { } place)
+        {
+            await context.ProblemAsync(ProblemCode.Malformed, "next is not a value that this route gave out for the same search.");
             return null;
         }
 
-        return new(limit, cursor, next.Length == 0);
+        return new(limit, place.Cursor, place.IsRecorded, asked);
     }
 
     /// <summary>Answers a page. That somebody looked is itself recorded, once for all pages.</summary>
     public static async Task AnswerAsync(
         HttpContext context, AuditSearch search, IAuditTrail trail, AuditFilter filter, AuditPage page, string? reason)
     {
-        if (page.IsFirst)
+        if (!page.IsRecorded)
         {
             await trail.AppendAsync(EventOf(context, AuditAudit.Read, filter, reason), context.RequestAborted);
         }
 
         var (found, isMore) = await search.PageAsync(filter, page.Cursor, page.Limit, MostRead, context.RequestAborted);
         await context.WriteJsonAsync(
-            new AuditPageView([.. found.Select(AuditEntryView.Of)], isMore ? page.Cursor.ToString() : null), AuditApiJson.Default.AuditPageView);
+            new AuditPageView([.. found.Select(AuditEntryView.Of)], isMore ? page.Asked.Sign(page.Cursor) : null), AuditApiJson.Default.AuditPageView);
     }
 
     /// <summary>The entry about a look into the trail.</summary>

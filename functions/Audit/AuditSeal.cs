@@ -81,6 +81,13 @@ public sealed record AuditSeal
         && Chains.All(static part => part is not null && AuditTrailOptions.IsValid(part.Chain) && part.First > 0 && part.Last >= part.First
             && part.Last - part.First < MostEntries && IsHash(part.Previous) && IsHash(part.Head));
 
+    /// <summary>
+    /// The seal is stored, and what follows from it (the list of hashes, the index, how far the chains are sealed, in this order) may not be
+    /// yet: an instance is at it, or died, and the next run completes it.
+    /// </summary>
+    internal bool IsBeingCompleted(IEnumerable<ChainState> chains) =>
+        Chains.Any(part => chains.Any(chain => chain.Chain == part.Chain && chain.SealedThrough < part.Last));
+
     private static bool IsHash(string? text) => text is { Length: HexLength } && text.All(char.IsAsciiHexDigitLower);
 
     /// <summary>The root as it follows from everything else.</summary>

@@ -10,13 +10,17 @@ internal sealed class HeadNotes(IAuditAnchors anchors, string fromDay, Cancellat
 {
     private readonly Dictionary<string, SortedDictionary<(long Sequence, string Hash), DateTimeOffset>> _notes = new(StringComparer.Ordinal);
     private IAsyncEnumerator<AuditHeads>? _heads;
+    private string _readThrough = "";
     private bool _isOver;
 
     /// <summary>The fault of an entry that is another one than it was.</summary>
     public static AuditFault Forged(string? day, AuditHeadNote note, DateTimeOffset at) =>
         new(AuditFaultKind.Forged, day, note.Chain, note.Sequence, $"The entry is not the one that was the end of its chain at {at:u}.");
 
-    /// <summary>Reads what was anchored up to a day, itself included; <see langword="null"/> for everything.</summary>
+    /// <summary>
+    /// Reads what was anchored up to a day, itself included, and the first that was anchored after it: that one knows the last entries of the
+    /// day. <see langword="null"/> for everything.
+    /// </summary>
     public async Task ReadThroughAsync(string? day)
     {
         if (_heads is null)
@@ -25,8 +29,9 @@ internal sealed class HeadNotes(IAuditAnchors anchors, string fromDay, Cancellat
             _isOver = !await _heads.MoveNextAsync();
         }
 
-        while (!_isOver && (day is null || string.CompareOrdinal(AuditDay.Of(_heads.Current.At), day) <= 0))
+        while (!_isOver && (day is null || string.CompareOrdinal(_readThrough, day) <= 0))
         {
+            _readThrough = AuditDay.Of(_heads.Current.At);
             foreach (var note in _heads.Current.Chains)
             {
                 if (!_notes.TryGetValue(note.Chain, out var ofChain))

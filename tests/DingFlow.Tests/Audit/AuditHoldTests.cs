@@ -156,6 +156,45 @@ public sealed class AuditHoldTests
     }
 
     [Fact]
+    public async Task Whatever_dies_while_content_is_removed_store_and_archive_are_whole_and_forget_in_the_end()
+    {
+        var died = 0;
+        for (var operations = 0; ; operations += 2)
+        {
+            await using var driver = new TrailDriver();
+            using var feature = await AuditFeature.WithThreeDaysAsync(driver, store: driver.Store);
+            await feature.Holds.PlaceAsync(new("case-1", "litigation", "key:legal", driver.Time.GetUtcNow()), Cancellation);
+            await feature.Trail.DrainAsync(Cancellation);
+            driver.Time.SetUtcNow(TrailDriver.Start + TimeSpan.FromDays(190));
+            await feature.SealAsync();
+            driver.Store.DieAfter(operations, loseAnswer: operations % 4 == 2);
+            var ended = await Record.ExceptionAsync(() => feature.Expiry.RunAsync(Cancellation)) is null && !driver.Store.Dead;
+            driver.Store.Heal();
+            for (var day = 191; day < 195; day++)
+            {
+                var result = await feature.VerifyAsync();
+                Assert.True(result.Ok, $"after {operations} operations: {result.FirstFault}");
+                var archived = await new ArchiveVerifier(feature.Archive).VerifyAsync(Cancellation);
+                Assert.True(archived.Ok, $"after {operations} operations: {archived.FirstFault}");
+                await feature.Expiry.RunAsync(Cancellation);
+                driver.Time.SetUtcNow(TrailDriver.Start + TimeSpan.FromDays(day));
+                await feature.SealAsync();
+            }
+
+            Assert.Equal(12, (await feature.VerifyAsync()).WithoutContent);
+            Assert.Equal(12, (await new ArchiveVerifier(feature.Archive).VerifyAsync(Cancellation)).WithoutContent);
+            Assert.Equal(5, (await feature.FindAsync(new() { CaseId = "case-1", Kind = TrailDriver.Kind.Name })).Count);
+            died += ended ? 0 : 1;
+            if (ended)
+            {
+                break;
+            }
+        }
+
+        Assert.True(died > 10, $"died {died} times only");
+    }
+
+    [Fact]
     public async Task A_damaged_line_of_one_day_does_not_keep_the_content_of_the_others()
     {
         await using var driver = new TrailDriver();

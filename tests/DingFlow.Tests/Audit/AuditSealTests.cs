@@ -61,6 +61,9 @@ public sealed class AuditSealTests
             }
 
             driver.Store.Heal();
+            var meanwhile = await feature.VerifyAsync();
+            Assert.True(meanwhile.Ok, $"after {operations} operations: {meanwhile.FirstFault}");
+            Assert.Equal(["1", "2"], await feature.FindAsync(new() { Kind = TrailDriver.Kind.Name }));
             await feature.Trail.AppendAsync(TrailDriver.Event("3"), Cancellation);
             await feature.Sealer.SealAsync(Cancellation);
             var verification = await feature.VerifyAsync();

@@ -86,6 +86,17 @@ public sealed class AuditWalkTests
             (await client.AskAsync(HttpMethod.Get, $"/api/{query}")).IsProblem(400, "malformed");
         }
 
+        // A place in one search is none in another, and one that nobody gave out is none: whoever looks leaves an entry.
+        var firstPage = await client.AskAsync(HttpMethod.Get, "/api/audit?limit=1");
+        var next = (string)firstPage.Json["next"]!;
+        Assert.Equal(200, (await client.AskAsync(HttpMethod.Get, $"/api/audit?limit=3&next={next}")).Status);
+        var (made, changed) = ("O21haW49MQ", next[..^1] + (next[^1] == '0' ? '1' : '0'));
+        foreach (var query in (string[])[$"limit=1&kind=audit.*&next={next}", $"next={made}", $"next={made}.{next.Split('.')[1]}", $"next={changed}", $"next={next.Split('.')[0]}"])
+        {
+            (await client.AskAsync(HttpMethod.Get, $"/api/audit?{query}")).IsProblem(400, "malformed");
+        }
+
+        (await client.AskAsync(HttpMethod.Post, "/api/audit/search", $$"""{"type":"employeeId","identifier":"E1001","reason":"access","next":"{{next}}"}""")).IsProblem(400, "malformed");
         (await client.AskAsync(HttpMethod.Get, "/api/audit/nobody/1/proof")).IsProblem(404, "not-found");
         (await client.AskAsync(HttpMethod.Get, "/api/audit/main/999999/proof")).IsProblem(404, "not-found");
         (await client.AskAsync(HttpMethod.Get, "/api/audit/main/1/proof")).IsProblem(409, "conflict");
