@@ -224,10 +224,25 @@ internal static class AuditQuery
             await trail.AppendAsync(EventOf(context, AuditAudit.Read, filter, reason), context.RequestAborted);
         }
 
-        var (found, isMore) = await search.PageAsync(filter, page.Cursor, page.Limit, MostRead, context.RequestAborted);
+        IReadOnlyList<FoundEntry> found;
+        bool isMore;
+        try
+        {
+            (found, isMore) = await search.PageAsync(filter, page.Cursor, page.Limit, MostRead, context.RequestAborted);
+        }
+        catch (InvalidDataException)
+        {
+            await DamagedAsync(context);
+            return;
+        }
+
         await context.WriteJsonAsync(
             new AuditPageView([.. found.Select(AuditEntryView.Of)], isMore ? page.Asked.Sign(page.Cursor) : null), AuditApiJson.Default.AuditPageView);
     }
+
+    /// <summary>Answers that something in the trail cannot be read; lines that are damaged are left out, a seal is needed.</summary>
+    public static Task DamagedAsync(HttpContext context) =>
+        context.ProblemAsync(ProblemCode.Unavailable, "A seal or a row of the trail is damaged; verify the trail, which names it.");
 
     /// <summary>The entry about a look into the trail.</summary>
     public static AuditEvent EventOf(HttpContext context, AuditKind kind, AuditFilter filter, string? reason) => new()

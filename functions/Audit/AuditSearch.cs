@@ -48,7 +48,7 @@ internal sealed class AuditCursor
         {
             var at = part.IndexOf('=', StringComparison.Ordinal);
             if (at < 1 || !AuditTrailOptions.IsValid(part[..at])
-                || !long.TryParse(part.AsSpan(at + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var sequence))
+                || !long.TryParse(part.AsSpan(at + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var sequence) || sequence == long.MaxValue)
             {
                 return null;
             }

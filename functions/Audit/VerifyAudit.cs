@@ -84,6 +84,18 @@ public sealed class ProveAuditEntry(IEntityStore store, AuditSeals seals, AuditA
     public async Task InvokeAsync(HttpContext context)
     {
         ArgumentNullException.ThrowIfNull(context);
+        try
+        {
+            await ProveAsync(context);
+        }
+        catch (InvalidDataException)
+        {
+            await AuditQuery.DamagedAsync(context);
+        }
+    }
+
+    private async Task ProveAsync(HttpContext context)
+    {
         if (context.Request.RouteValues["chain"] is not string chain || !AuditTrailOptions.IsValid(chain)
             || context.Request.RouteValues["sequence"] is not string text
             || !long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var sequence) || sequence < 1

@@ -32,6 +32,35 @@ public sealed class AuditRestoreTests
     }
 
     [Fact]
+    public async Task A_restore_that_dies_anywhere_is_finished_by_the_next_one()
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        var died = 0;
+        for (var operations = 0; ; operations += 3)
+        {
+            await using var copy = await CopyAsync(feature, 3);
+            var archive = new ArchiveVerifier(new AuditArchive(copy.Real, new FolderFiles(feature.ArchivePath)));
+            copy.Store.DieAfter(operations, loseAnswer: operations % 2 == 1);
+            var ended = await Record.ExceptionAsync(() => archive.RestoreAsync(copy.Store, Cancellation)) is null;
+            copy.Store.Heal();
+            await archive.RestoreAsync(copy.Store, Cancellation);
+            using var restored = new AuditFeature(copy);
+            var result = await restored.VerifyAsync();
+            Assert.True(result.Ok, $"after {operations} operations: {result.FirstFault}");
+            Assert.Equal((3, 30L, 0L), (result.Days, result.Entries, result.OpenEntries));
+            if (ended)
+            {
+                break;
+            }
+
+            died++;
+        }
+
+        Assert.True(died > 5, $"died {died} times only");
+    }
+
+    [Fact]
     public async Task What_the_store_holds_behind_the_archive_stays()
     {
         await using var driver = new TrailDriver();

@@ -372,6 +372,26 @@ public sealed class AuditVerifierTests
     }
 
     [Fact]
+    public async Task Where_a_seal_is_damaged_a_search_and_a_proof_say_so()
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        await WriteAsync(feature, new Entity("seals", "2026-11-25") { Properties = { ["Schema"] = 1, ["C0"] = "{"u8.ToArray() } });
+        foreach (var function in (DingFlow.Hosting.IHttpFunction[])
+            [
+                new SearchAudit(feature.Search, new AuditPseudonyms([]), feature.Trail, driver.Time),
+                new ProveAuditEntry(feature.Store, feature.Seals, feature.Anchors, feature.Trail),
+            ])
+        {
+            var context = NewContext();
+            context.Request.QueryString = new("?from=2026-11-24");
+            context.Request.RouteValues = new() { ["chain"] = "main", ["sequence"] = "7" };
+            await function.InvokeAsync(context);
+            Assert.Equal(503, context.Response.StatusCode);
+        }
+    }
+
+    [Fact]
     public async Task A_new_chain_that_was_removed_with_everything_is_found_through_what_was_anchored()
     {
         await using var driver = new TrailDriver();

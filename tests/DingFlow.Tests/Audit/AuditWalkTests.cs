@@ -90,7 +90,7 @@ public sealed class AuditWalkTests
         var firstPage = await client.AskAsync(HttpMethod.Get, "/api/audit?limit=1");
         var next = (string)firstPage.Json["next"]!;
         Assert.Equal(200, (await client.AskAsync(HttpMethod.Get, $"/api/audit?limit=3&next={next}")).Status);
-        var (made, changed) = ("O21haW49MQ", next[..^1] + (next[^1] == '0' ? '1' : '0'));
+        var (made, changed) = ("O21haW49Mw", next[..^1] + (next[^1] == '0' ? '1' : '0'));
         foreach (var query in (string[])[$"limit=1&kind=audit.*&next={next}", $"next={made}", $"next={made}.{next.Split('.')[1]}", $"next={changed}", $"next={next.Split('.')[0]}"])
         {
             (await client.AskAsync(HttpMethod.Get, $"/api/audit?{query}")).IsProblem(400, "malformed");
@@ -156,6 +156,7 @@ public sealed class AuditWalkTests
         using var again = program.CreateOperator();
         verified = (await again.AskAsync(HttpMethod.Get, "/api/audit/verify")).Json;
         Assert.False((bool)verified["ok"]!);
+        Assert.DoesNotContain("damaged", (await again.AskAsync(HttpMethod.Get, "/api/audit?from=2000-01-01")).Text, StringComparison.Ordinal);
         Assert.Equal(("changed", "main", 2L), ((string?)verified["firstFault"]!["kind"], (string?)verified["firstFault"]!["chain"], (long)verified["firstFault"]!["sequence"]!));
     }
 
