@@ -1,8 +1,13 @@
 using System.Globalization;
 using DingFlow.Messaging;
+using DingFlow.Storage;
+using DingFlow.Tests.Audit;
+using DingFlow.Tests.EndToEnd;
 using DingFlow.Tests.Infrastructure;
+using DingFlow.Tests.Storage;
 using DingFlow.Transfers;
 using DingFlow.Transfers.Ledger;
+using Microsoft.Extensions.Logging.Abstractions;
 using Newtonsoft.Json.Linq;
 
 namespace DingFlow.Tests.Transfers;
@@ -139,6 +144,38 @@ public sealed class TransferCrashTests
         Told = Once(TransferAudit.RecordsExpired, "expired"),
         Final = async world => Assert.Empty(await world.RowsAsync("LedgerLog", Exporter, "L")),
     });
+
+    [Fact]
+    public async Task A_start_settles_what_the_process_before_left_unfinished()
+    {
+        using var data = new DataDirectory();
+        using (var database = new SqliteDatabase(data.Path))
+        {
+            var store = new SqliteEntityStore(database, TimeProvider.System);
+            await using var trail = new AuditTrail(store, new(), TimeProvider.System, NullLogger<AuditTrail>.Instance);
+            await using var left = await TestJournal.Over(store, trail, TimeProvider.System).BeginAsync(
+                new()
+                {
+                    Begun = TransferAudit.ChangeBegun, Question = LedgerQuestion.BatchName, Arguments = ["0123456789abcdef0123456789abcdef", Exporter],
+                    Events = [TrailDriver.Event("left", TransferAudit.BatchRecorded) with { Exporter = Exporter }],
+                },
+                Cancellation);
+            await trail.DrainAsync(Cancellation);
+        }
+
+        await using var program = await ClockedProgram.StartAsync(data.Path, TimeProvider.System.GetUtcNow().ToString("O", CultureInfo.InvariantCulture));
+        JToken? told = null;
+        await Eventually.IsTrueAsync(
+            async () => (told = (await program.Operator.AskAsync(HttpMethod.Get, "/api/audit?kind=transfers.batch_recorded")).Json["items"]!.FirstOrDefault()) is not null,
+            static () => "the outcome of the batch", Cancellation);
+
+        Assert.Equal(
+            ("failed", "interrupted", "0", "key:ops", Exporter),
+            ((string?)told!["outcome"], (string?)told["details"]!["settled"], (string?)told["details"]!["records"], (string?)told["actor"]!["id"], (string?)told["exporter"]));
+        Assert.Equal(
+            (string?)told["details"]!["change"],
+            (string?)Assert.Single((await program.Operator.AskAsync(HttpMethod.Get, "/api/audit?kind=transfers.change_begun")).Json["items"]!)["details"]!["change"]);
+    }
 
     /// <summary>What a request says was done may have been done by the one before, which nobody answered: the state shows it once.</summary>
     private static Func<IReadOnlyList<ToldEntry>, IEnumerable<string>> Once(AuditKind kind, string change) =>
