@@ -15,7 +15,7 @@ public static class AuditCommand
     /// <summary>Something does not hold.</summary>
     public const int Broken = 1;
 
-    /// <summary>The command is not one of these, or its file is not there.</summary>
+    /// <summary>The command is not one of these, or its file or folder is not there.</summary>
     public const int Usage = 64;
 
     private const string Help = """
@@ -24,6 +24,7 @@ public static class AuditCommand
                                                   verifies every archived day from its files alone; with the folder of the anchors also that
                                                   none is missing at the end
         DingFlow audit restore DIRECTORY          verifies, then restores what the store of the settings does not have
+        Exit codes: 0 everything holds, 1 something does not, 64 the command, file or folder is not there.
         """;
 
     /// <summary>Whether the program's arguments are such a command.</summary>
@@ -45,12 +46,15 @@ public static class AuditCommand
             {
                 case [_, "check", var file]:
                     return await CheckAsync(file, output, cancellationToken);
-                case [_, "verify-archive", var directory] when Directory.Exists(directory):
-                    return await VerifyAsync(ArchiveOf(directory), output, cancellationToken) ? Ok : Broken;
-                case [_, "verify-archive", var directory, var anchors] when Directory.Exists(directory) && Directory.Exists(anchors):
-                    return await VerifyAsync(ArchiveOf(directory, anchors), output, cancellationToken) ? Ok : Broken;
-                case [_, "restore", var directory] when Directory.Exists(directory):
-                    return await RestoreAsync(ArchiveOf(directory), output, openStore, cancellationToken);
+                case [_, "verify-archive", var directory]:
+                    return await LiesInAsync(directory, "days", "an archive", output)
+                        ? await VerifyAsync(ArchiveOf(directory), output, cancellationToken) ? Ok : Broken : Usage;
+                case [_, "verify-archive", var directory, var anchors]:
+                    return await LiesInAsync(directory, "days", "an archive", output) && await LiesInAsync(anchors, "anchors", "anchors", output)
+                        ? await VerifyAsync(ArchiveOf(directory, anchors), output, cancellationToken) ? Ok : Broken : Usage;
+                case [_, "restore", var directory]:
+                    return await LiesInAsync(directory, "days", "an archive", output)
+                        ? await RestoreAsync(ArchiveOf(directory), output, openStore, cancellationToken) : Usage;
                 default:
                     await output.WriteLineAsync(Help);
                     return Usage;
@@ -61,6 +65,20 @@ public static class AuditCommand
             await output.WriteLineAsync(exception.Message);
             return Usage;
         }
+    }
+
+    /// <summary>A folder that was mistyped holds no days, and must not count as an archive in which nothing is wrong.</summary>
+    private static async Task<bool> LiesInAsync(string directory, string child, string what, TextWriter output)
+    {
+        if (Directory.Exists(Path.Combine(directory, child)))
+        {
+            return true;
+        }
+
+        await output.WriteLineAsync(Directory.Exists(directory)
+            ? $"{directory} does not hold {what}: there is no folder {child} in it."
+            : $"There is no folder {directory}.");
+        return false;
     }
 
     private static ArchiveVerifier ArchiveOf(string directory, string? anchors = null) =>

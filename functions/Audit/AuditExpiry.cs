@@ -104,7 +104,9 @@ public sealed partial class AuditExpiry(
 
         if (!await archive.PutAsync(seal, cancellationToken))
         {
+            // It stays owed: a policy ends, and then somebody must write it.
             Log.ArchiveStays(logger, seal.Day);
+            return;
         }
 
         await StoreAsync(seal.Day, progress with { ArchiveOwed = null }, cancellationToken);

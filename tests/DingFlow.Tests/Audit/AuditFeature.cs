@@ -14,7 +14,7 @@ internal sealed class AuditFeature : IDisposable
     private readonly DataDirectory _files = new();
     private readonly HttpClient _http = new();
 
-    public AuditFeature(TrailDriver driver, AuditOptions? options = null, IEntityStore? store = null, IAuditFiles? files = null)
+    public AuditFeature(TrailDriver driver, AuditOptions? options = null, IEntityStore? store = null, IAuditFiles? files = null, IAuditFiles? anchors = null)
     {
         Driver = driver;
         Store = store ?? driver.Real;
@@ -23,7 +23,7 @@ internal sealed class AuditFeature : IDisposable
         Seals = new(Store);
         Search = new(Store, Seals);
         Sealer = new(Store, Seals, driver.Time, NullLogger<AuditSealer>.Instance);
-        Anchors = new(new FolderFiles(AnchorPath), Options, _http, driver.Time);
+        Anchors = new(anchors ?? new FolderFiles(AnchorPath), Options, _http, driver.Time);
         Policy = new(Options, Search, driver.Time);
         Archive = new(Store, files ?? new FolderFiles(ArchivePath));
         Verifier = new(Store, Seals, Policy, Anchors, Archive, driver.Time);
@@ -68,9 +68,9 @@ internal sealed class AuditFeature : IDisposable
 
     /// <summary>Three sealed days of two writers, and some entries that are not sealed yet.</summary>
     public static async Task<AuditFeature> WithThreeDaysAsync(
-        TrailDriver driver, AuditOptions? options = null, IEntityStore? store = null, IAuditFiles? files = null)
+        TrailDriver driver, AuditOptions? options = null, IEntityStore? store = null, IAuditFiles? files = null, IAuditFiles? anchors = null)
     {
-        var feature = new AuditFeature(driver, options, store, files);
+        var feature = new AuditFeature(driver, options, store, files, anchors);
         var other = driver.Open("other", driver.Real);
         for (var day = 0; day < 3; day++)
         {
