@@ -273,6 +273,7 @@ internal static class PeopleFeedServices
     public static IServiceCollection AddPeopleFeeds(
         this IServiceCollection services, IConfiguration configuration, TransfersOptions options, SettingsFaults faults) => services
         .AddSingleton(PeopleFeedOptions.Read(configuration, options, faults))
+        .AddSingleton<FeedMembers>()
         .AddSingleton<PeopleCounting>()
         .AddSingleton<ContactCounting>()
         .AddSingleton<HeldPeopleCounting>()

@@ -16,8 +16,8 @@ public sealed record FeedPerson(IReadOnlyList<(SubjectType Type, string Id, stri
 /// Counts the people of feeds, and learns from them which identifiers are one person's. Nobody is recorded twice in a year who has been
 /// recorded with the same facts.
 /// </summary>
-public sealed class PeopleCounting(
-    TransferIntake intake, SubjectIdentities identities, SubjectLinks links, SubjectLedger ledger, PseudonymKey key, ChangeJournal journal,
+internal sealed class PeopleCounting(
+    TransferIntake intake, SubjectIdentities identities, SubjectLinks links, FeedMembers members, SubjectLedger ledger, PseudonymKey key, ChangeJournal journal,
     TimeProvider time)
 {
     /// <summary>Persons that one change links: what the journal holds of it stays small.</summary>
@@ -28,7 +28,10 @@ public sealed class PeopleCounting(
     /// <summary>Counts everybody of a feed, once a day at most. Returns how many people had to be recorded.</summary>
     /// <param name="feed">The feed.</param>
     /// <param name="people">All of its people: that an identifier is borne by two of them shows here.</param>
-    /// <param name="former">Those who left it, as far as they are remembered: a number or address of theirs that is given anew is not them.</param>
+    /// <param name="former">
+    /// Those who left it, as far as they are remembered: a number or address of theirs that is given anew is not them. For HR sources,
+    /// whom this remembers itself, nobody.
+    /// </param>
     /// <param name="cancellationToken">Gives up.</param>
     public async Task<long> CountAllAsync(
         PeopleFeed feed, IReadOnlyList<FeedPerson> people, IReadOnlyList<FeedPerson> former, CancellationToken cancellationToken)
@@ -128,14 +131,17 @@ public sealed class PeopleCounting(
     private async Task LinkAsync(
         PeopleFeed feed, IReadOnlyList<FeedPerson> list, IReadOnlyList<FeedPerson> former, bool whole, CancellationToken cancellationToken)
     {
-        if (!list.Any(static person => person.Names.Count > 1))
+        using var pseudonymizer = key.CreatePseudonymizer();
+        var people = list.Select(person => NamesOf(person, pseudonymizer)).Where(names => names.Count > 0).ToList();
+
+        // Before anything is linked: what a person bears must not become a successor's after a crash.
+        var remembered = feed.IsHrSource ? await RememberAsync(feed.Source, people, whole, cancellationToken) : [];
+        if (!people.Any(static names => names.Count > 1))
         {
             return;
         }
 
         await identities.RefreshAsync(cancellationToken);
-        using var pseudonymizer = key.CreatePseudonymizer();
-        var people = list.Select(person => NamesOf(person, pseudonymizer)).Where(names => names.Count > 0).ToList();
         var bearers = people.SelectMany(names => names).GroupBy(name => name.Name).ToDictionary(name => name.Key, name => name.Count());
 
         // Who is counted under what already: two people of this list must not become one.
@@ -145,7 +151,7 @@ public sealed class PeopleCounting(
             owners.TryAdd(identities.Resolve(names[0].Name), names[0].Name);
         }
 
-        var gone = former.SelectMany(person => NamesOf(person, pseudonymizer)).Select(name => identities.Resolve(name.Name)).ToHashSet();
+        var gone = former.SelectMany(person => NamesOf(person, pseudonymizer)).Select(static name => name.Name).Concat(remembered).Select(identities.Resolve).ToHashSet();
         List<IReadOnlyList<SubjectPseudonym>> linked = [];
         foreach (var names in people)
         {
@@ -206,6 +212,20 @@ public sealed class PeopleCounting(
                 },
                 cancellationToken);
         }
+    }
+
+    /// <summary>Whom an HR source named before and does not any more, when all of its people are at hand.</summary>
+    private async Task<IReadOnlyList<SubjectPseudonym>> RememberAsync(
+        string source, List<List<(SubjectType Type, SubjectPseudonym Name)>> people, bool whole, CancellationToken cancellationToken)
+    {
+        var present = people.Select(static names => names[0].Name).ToHashSet();
+        if (whole)
+        {
+            return await members.NoteAllAsync(source, present, cancellationToken);
+        }
+
+        await members.NoteAsync(source, present, cancellationToken);
+        return [];
     }
 
     /// <summary>Pseudonyms of the well-formed identifiers, in their order; none when the first is not well formed.</summary>

@@ -48,6 +48,9 @@ public sealed record PeopleFeed
 
     /// <summary>Out of which system: <c>dingtalk</c>, or the source.</summary>
     public required string System { get; init; }
+
+    /// <summary>Its people are those of an HR source, not of a contact list.</summary>
+    internal bool IsHrSource => Source.StartsWith(PeopleFeedOptions.HrPrefix, StringComparison.Ordinal);
 }
 
 /// <summary>The feeds, from the settings.</summary>
@@ -86,7 +89,7 @@ public sealed record PeopleFeedOptions(
     }
 
     private const string TenantPrefix = "dingtalk/";
-    private const string HrPrefix = "hr/";
+    internal const string HrPrefix = "hr/";
     private const string ReceivedMethod = "sync";
     private const string OperatorSetting = "DingFlow:Operator";
 

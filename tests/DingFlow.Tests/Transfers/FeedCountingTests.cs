@@ -1,4 +1,5 @@
 using DingFlow.Messaging;
+using DingFlow.Storage;
 using DingFlow.Tests.Audit;
 using DingFlow.Transfers;
 using DingFlow.Transfers.Ledger;
@@ -32,7 +33,7 @@ public sealed class FeedCountingTests : IAsyncDisposable
         var (journal, trail) = TestJournal.Aside(_time);
         _intake = new(
             Options, new(() => FieldClassifier.Load(ClassificationProfile.Conservative, Options.FieldMap, (_, _) => { })), Key, _identities, _ledger, _bulk, journal, trail, _time);
-        _counting = new(_intake, _identities, new SubjectLinks(Options, _identities, _ledger), _ledger, Key, journal, _time);
+        _counting = new(_intake, _identities, new SubjectLinks(Options, _identities, _ledger), new(_store, _time), _ledger, Key, journal, _time);
     }
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
@@ -123,6 +124,40 @@ public sealed class FeedCountingTests : IAsyncDisposable
         await ReadAsync(contacts, Person("u1", "un1", "E1", "wei@acme.example"), Person("u2", "un2", null, "ana@acme.example"));
 
         Assert.Equal(2, await SubjectsAsync("one"));
+    }
+
+    [Fact]
+    public async Task An_address_that_an_HR_source_gives_to_a_successor_unites_nobody()
+    {
+        // One who was there at night, one whom only an event named between two nights.
+        var hr = Feed(source: "hr/acme", corp: "");
+        await ReadAsync(hr, Hr("E1", "sales@acme.example"), Hr("E2", "ana@acme.example"));
+        await SeenAsync(hr, Hr("E3", "help@acme.example"));
+        await SeenAsync(hr, Hr("E4", "sales@acme.example"));
+        Assert.Equal(4, await SubjectsAsync("one"));
+
+        FeedPerson[] now = [Hr("E4", "sales@acme.example"), Hr("E2", "ana@acme.example"), Hr("E5", "help@acme.example")];
+        await ReadAsync(hr, now);
+        await ReadAsync(hr, now);
+
+        Assert.Equal(5, await SubjectsAsync("one"));
+        await ReportAsync("one", SubjectType.Email, "ana@acme.example");
+        Assert.Equal(5, await SubjectsAsync("one"));
+    }
+
+    [Fact]
+    public async Task Who_comes_back_to_an_HR_source_is_the_same_person_and_who_left_long_ago_is_forgotten()
+    {
+        var hr = Feed(source: "hr/acme", corp: "");
+        await ReadAsync(hr, Hr("E1", "wei@acme.example"), Hr("E2", "ana@acme.example"));
+        await ReadAsync(hr, Hr("E2", "ana@acme.example"));
+        await ReadAsync(hr, Hr("E1", "wei@acme.example"), Hr("E2", "ana@acme.example"));
+        Assert.Equal(2, await SubjectsAsync("one"));
+
+        await ReadAsync(hr, Hr("E2", "ana@acme.example"));
+        _time.Advance(TimeSpan.FromDays(396));
+        await ReadAsync(hr, Hr("E2", "ana@acme.example"));
+        Assert.Single((await _store.QueryAsync("FeedMembers", "hr|acme", RowKeyRange.All, 10, null, Token)).Entities);
     }
 
     [Fact]
