@@ -11,7 +11,11 @@ internal static class FeedPeople
     {
         List<(SubjectType, string, string)> names = [(SubjectType.DingTalkUserId, user.UserId, feed.CorpId)];
         Add(names, SubjectType.UnionId, user.UnionId, "");
-        Add(names, SubjectType.EmployeeId, user.JobNumber, feed.Exporter.Id);
+        if (feed.JobNumbers == JobNumberScope.Exporter)
+        {
+            Add(names, SubjectType.EmployeeId, user.JobNumber, feed.Exporter.Id);
+        }
+
         Add(names, SubjectType.Email, user.Email, "");
         Add(names, SubjectType.Email, user.OrgEmail, "");
         return new(names);

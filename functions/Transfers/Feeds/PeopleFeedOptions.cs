@@ -4,6 +4,16 @@ using DingFlow.Settings;
 
 namespace DingFlow.Transfers;
 
+/// <summary>Within what the job numbers of a contact list are one person's.</summary>
+public enum JobNumberScope
+{
+    /// <summary>The exporter: they are the employee ids of its HR system, and one number is one person in all of its organisations.</summary>
+    Exporter,
+
+    /// <summary>The organisation alone: two organisations of one exporter may give one number to two people, so that it names nobody.</summary>
+    Tenant,
+}
+
 /// <summary>
 /// A standing transfer of which DingFlow itself knows the people: the contact list of a DingTalk organisation whose data lie abroad, or
 /// what a tenant or an HR source sends to a DingFlow that runs abroad.
@@ -48,6 +58,9 @@ public sealed record PeopleFeed
 
     /// <summary>Out of which system: <c>dingtalk</c>, or the source.</summary>
     public required string System { get; init; }
+
+    /// <summary>Within what its job numbers are one person's (<c>Contacts:JobNumbers</c>).</summary>
+    public JobNumberScope JobNumbers { get; init; }
 
     /// <summary>Its people are those of an HR source, not of a contact list.</summary>
     internal bool IsHrSource => Source.StartsWith(PeopleFeedOptions.HrPrefix, StringComparison.Ordinal);
@@ -119,7 +132,10 @@ public sealed record PeopleFeedOptions(
             var (stored, received) = (dataRegion is { } place && place != origin, region is { } here && here != origin && !IsImaginary(reader));
             if ((stored || received) && ExporterOf(reader, options, stored ? "the tenant's data lie abroad" : "DingFlow runs abroad (DingFlow:Region)") is { } exporter)
             {
-                var contacts = Feed($"dingtalk/{name}", reader, "Contacts", exporter, origin, ContactFields, "contact list") with { CorpId = reader.Text("CorpId") ?? "", System = "dingtalk" };
+                var contacts = Feed($"dingtalk/{name}", reader, "Contacts", exporter, origin, ContactFields, "contact list") with
+                {
+                    CorpId = reader.Text("CorpId") ?? "", System = "dingtalk", JobNumbers = JobNumbersOf(root, name, exporter),
+                };
                 List<PeopleFeed> feeds = [];
                 if (stored)
                 {
@@ -155,6 +171,17 @@ public sealed record PeopleFeedOptions(
         }
 
         return new(region, tenants.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase), sources.ToFrozenDictionary(StringComparer.OrdinalIgnoreCase));
+    }
+
+    /// <summary>
+    /// Unless the settings say it, the numbers of an exporter with one organisation are its own, and those of several organisations are
+    /// not trusted to be: taking two people for one would count one too few.
+    /// </summary>
+    private static JobNumberScope JobNumbersOf(SettingsReader root, string tenant, Exporter exporter)
+    {
+        var alone = root.Children("DingTalk:Tenants").Count(name =>
+            exporter.Id.Equals(root.Text($"DingTalk:Tenants:{name}:Exporter"), StringComparison.OrdinalIgnoreCase)) == 1;
+        return root.Choice($"DingTalk:Tenants:{tenant}:Contacts:JobNumbers", alone ? JobNumberScope.Exporter : JobNumberScope.Tenant);
     }
 
     /// <summary>The sandbox's people are nobody's, unless a rehearsal gives them an exporter.</summary>

@@ -185,6 +185,18 @@ public sealed class FeedCountingTests : IAsyncDisposable
         Assert.Equal((2, 3), (await SubjectsAsync("one"), await SubjectsAsync("two")));
     }
 
+    [Theory]
+    [InlineData(JobNumberScope.Tenant, 2)]
+    [InlineData(JobNumberScope.Exporter, 1)]
+    public async Task A_number_in_two_organisations_of_an_exporter_is_one_person_only_where_numbers_are_the_exporters(JobNumberScope scope, int expected)
+    {
+        var (zhuhai, macau) = (Feed() with { JobNumbers = scope }, Feed(corp: "corp-macau", source: "dingtalk/macau") with { JobNumbers = scope });
+        await ReadAsync(zhuhai, FeedPeople.Of(zhuhai, new() { UserId = "u1", UnionId = "un1", JobNumber = "E1" }));
+        await ReadAsync(macau, FeedPeople.Of(macau, new() { UserId = "m1", UnionId = "un2", JobNumber = "E1" }), FeedPeople.Of(macau, new() { UserId = "m2" }));
+
+        Assert.Equal(expected + 1, await SubjectsAsync("one"));
+    }
+
     [Fact]
     public async Task One_person_who_cannot_be_counted_keeps_nobody_else_from_being_counted()
     {

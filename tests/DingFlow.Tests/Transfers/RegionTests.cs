@@ -179,6 +179,29 @@ public sealed class RegionTests
         Assert.Equal([("CN-SG", "dingtalk-sg", "remoteAccess"), ("CN-HK", "dingflow-hk", "sync")], feeds.Select(feed => ($"{feed.Origin}-{feed.Destination}", feed.Recipient, feed.Method)));
     }
 
+    [Theory]
+    [InlineData(null, null, JobNumberScope.Exporter)]
+    [InlineData("acme", null, JobNumberScope.Tenant)]
+    [InlineData("acme", "exporter", JobNumberScope.Exporter)]
+    [InlineData("other", null, JobNumberScope.Exporter)]
+    [InlineData(null, "tenant", JobNumberScope.Tenant)]
+    public void Job_numbers_of_an_exporter_with_several_organisations_are_not_trusted_unless_the_settings_say_so(
+        string? exporterOfAnother, string? said, JobNumberScope expected)
+    {
+        var configuration = new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?>
+        {
+            ["DingTalk:Tenants:zhuhai:CorpId"] = "dingcorp1", ["DingTalk:Tenants:zhuhai:DataRegion"] = "SG", ["DingTalk:Tenants:zhuhai:Exporter"] = "acme",
+            ["DingTalk:Tenants:zhuhai:Contacts:JobNumbers"] = said, ["DingTalk:Tenants:macau:CorpId"] = "dingcorp2", ["DingTalk:Tenants:macau:Exporter"] = exporterOfAnother,
+            ["Exporters:acme:Name"] = "Acme", ["Exporters:other:Name"] = "Other",
+        }).Build();
+        var faults = new SettingsFaults();
+
+        var feeds = PeopleFeedOptions.Read(configuration, TransfersOptions.Read(configuration, faults), faults);
+
+        Assert.Empty(faults.All);
+        Assert.Equal(expected, Assert.Single(feeds.Tenants["zhuhai"]).JobNumbers);
+    }
+
     private static async Task RosterAsync(HttpClient client, params string[] employeeIds)
     {
         using var roster = new HttpRequestMessage(HttpMethod.Put, "/api/hr/acme/roster")
