@@ -44,19 +44,67 @@ public sealed class ExportAudit(AuditSearch search, IAuditTrail trail, TimeProvi
             return;
         }
 
-        var ends = await search.EndsAsync(context.RequestAborted);
-        var through = ThroughOf(ends);
+        // It may take long until the first entry is found.
+        context.Features.Get<RequestTimeLimit>()?.Lift();
+        if (await BeginAsync(filter, context.RequestAborted) is not var (ends, entries, any))
+        {
+            await AuditQuery.DamagedAsync(context);
+            return;
+        }
+
+        await using (entries)
+        {
+            await RecordAsync(context, filter, ThroughOf(ends));
+            await WriteAsync(context, format, any, entries);
+        }
+    }
+
+    /// <summary>
+    /// Reads up to the first entry, before which all seals, chains and the index are read: what is damaged there is found before anything is
+    /// told. <see langword="null"/>: something is.
+    /// </summary>
+    private async Task<Beginning?> BeginAsync(AuditFilter filter, CancellationToken cancellationToken)
+    {
+        IAsyncEnumerator<FoundEntry>? entries = null;
+        try
+        {
+            var ends = await search.EndsAsync(cancellationToken);
+            entries = search.ReadAsync(filter, new(), cancellationToken, budget: null, ends).GetAsyncEnumerator(cancellationToken);
+            return new(ends, entries, await entries.MoveNextAsync());
+        }
+        catch (Exception exception)
+        {
+            if (entries is not null)
+            {
+                await entries.DisposeAsync();
+            }
+
+            if (exception is InvalidDataException)
+            {
+                return null;
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>Says in the trail, and in a header, what is exported.</summary>
+    private async Task RecordAsync(HttpContext context, AuditFilter filter, string through)
+    {
         var exported = AuditQuery.EventOf(context, AuditAudit.Exported, filter, null);
         await trail.AppendAsync(exported with { Details = new Dictionary<string, string>(exported.Details) { ["through"] = through } }, context.RequestAborted);
         context.Response.Headers[ThroughHeader] = through;
-        context.Features.Get<RequestTimeLimit>()?.Lift();
+    }
+
+    private static async Task WriteAsync(HttpContext context, IAuditFormat format, bool any, IAsyncEnumerator<FoundEntry> entries)
+    {
         context.Response.ContentType = format.MediaType;
         context.Response.Headers.ContentDisposition = $"attachment; filename=\"audit.{format.Extension}\"";
         var output = context.Response.BodyWriter;
         format.Begin(output);
-        await foreach (var found in search.ReadAsync(filter, new(), context.RequestAborted, budget: null, ends))
+        for (; any; any = await entries.MoveNextAsync())
         {
-            format.Write(output, found);
+            format.Write(output, entries.Current);
             if (output.UnflushedBytes >= FlushAt)
             {
                 await output.FlushAsync(context.RequestAborted);
@@ -72,6 +120,9 @@ public sealed class ExportAudit(AuditSearch search, IAuditTrail trail, TimeProvi
         var more = ends.Count - ChainsInHeader;
         return string.Join(", ", more > 0 ? named.Append(string.Create(CultureInfo.InvariantCulture, $"and {more} more")) : named);
     }
+
+    /// <summary>An export that can begin: up to where it goes, what it reads, and whether anything was found.</summary>
+    private sealed record Beginning(IReadOnlyDictionary<string, long> Ends, IAsyncEnumerator<FoundEntry> Entries, bool Any);
 }
 
 /// <summary>A form in which entries are exported.</summary>

@@ -1,9 +1,13 @@
 using System.Buffers;
+using System.Text;
 using System.Text.Json;
 using DingFlow.Audit;
 using DingFlow.Messaging;
+using DingFlow.Storage;
 using DingFlow.Tests.EndToEnd;
 using DingFlow.Tests.Infrastructure;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace DingFlow.Tests.Audit;
 
@@ -69,6 +73,25 @@ public sealed class AuditExportTests
                 Assert.Equal(change["who"], json.RootElement.GetProperty("user").GetProperty("uid").GetString());
             }
         }
+    }
+
+    [Theory]
+    [InlineData("seals", "2026-11-25")]
+    [InlineData(AuditRows.ChainsPartition, "other")]
+    public async Task Where_a_seal_or_a_chain_is_damaged_an_export_says_so_before_it_begins_and_is_not_told_as_one(string partition, string row)
+    {
+        await using var driver = new TrailDriver();
+        using var feature = await AuditFeature.WithThreeDaysAsync(driver);
+        await TrailMeddling.WriteAsync(feature, new Entity(partition, row) { Properties = { ["Schema"] = 1, ["C0"] = "{"u8.ToArray(), ["SealedThrough"] = "x" } });
+        var context = new DefaultHttpContext { RequestServices = new ServiceCollection().AddLogging().BuildServiceProvider(), Response = { Body = new MemoryStream() } };
+        context.Request.QueryString = new("?from=2026-11-24&format=csv");
+        await new ExportAudit(feature.Search, feature.Trail, driver.Time).InvokeAsync(context);
+
+        Assert.Equal((503, "application/problem+json"), (context.Response.StatusCode, context.Response.ContentType?.Split(';')[0]));
+        Assert.False(context.Response.Headers.ContainsKey(ExportAudit.ThroughHeader));
+        Assert.Empty(context.Response.Headers.ContentDisposition.ToString());
+        Assert.DoesNotContain("main,1,", Encoding.UTF8.GetString(((MemoryStream)context.Response.Body).ToArray()), StringComparison.Ordinal);
+        Assert.DoesNotContain(await driver.ReadAsync(), static entry => entry.Kind == "audit.exported");
     }
 
     [Fact]
