@@ -29,6 +29,12 @@ public static partial class DingFlowProgram
     /// <summary>Runs until told to stop. Returns the exit code.</summary>
     public static async Task<int> RunAsync(string[] args)
     {
+        if (CommandOverview.ExitCodeOf(args) is { } code)
+        {
+            await (code == 0 ? Console.Out : Console.Error).WriteLineAsync(CommandOverview.Text);
+            return code;
+        }
+
         if (args is [LedgerKeyCommand.Name, ..])
         {
             return await LedgerKeyCommand.RunAsync(args[1..], Console.Out, Console.Error);

@@ -18,7 +18,10 @@ public static class AuditCommand
     /// <summary>The command is not one of these, or its file or folder is not there.</summary>
     public const int Usage = 64;
 
-    private const string Help = """
+    /// <summary>The first word of the command line.</summary>
+    internal const string Name = "audit";
+
+    internal const string Help = """
         DingFlow audit check FILE                 checks the proof of one entry, as GET /api/audit/{chain}/{sequence}/proof gives it
         DingFlow audit verify-archive DIRECTORY [ANCHORS]
                                                   verifies every archived day from its files alone; with the folder of the anchors also that
@@ -28,7 +31,7 @@ public static class AuditCommand
         """;
 
     /// <summary>Whether the program's arguments are such a command.</summary>
-    public static bool Is(IReadOnlyList<string> args) => args is ["audit", ..];
+    public static bool Is(IReadOnlyList<string> args) => args is [Name, ..];
 
     /// <summary>Runs the command. Returns the exit code.</summary>
     /// <param name="args">The arguments, <c>audit</c> first.</param>

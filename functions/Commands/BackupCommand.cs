@@ -20,7 +20,7 @@ internal static class BackupCommand
     private const int Differs = 1;
     private const int Misused = 64;
 
-    private const string Usage =
+    internal const string Usage =
         """
         DingFlow backup export FILE          writes every row of the store into FILE
         DingFlow backup import FILE          puts the rows of FILE into an empty store; --over: into one that has rows already

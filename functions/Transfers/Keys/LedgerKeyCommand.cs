@@ -16,7 +16,7 @@ internal static class LedgerKeyCommand
     private const int Success = 0;
     private const int Usage = 64;
 
-    private const string Help = """
+    internal const string Help = """
         DingFlow ledger-key show
             Says which ledger key the settings hold, and under which key it is wrapped.
         DingFlow ledger-key wrap

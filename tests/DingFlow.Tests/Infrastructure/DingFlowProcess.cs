@@ -101,9 +101,10 @@ internal sealed class DingFlowProcess : IAsyncDisposable
     }
 
     /// <summary>Starts the process, again after it ended, with the same settings and data, and waits until it listens.</summary>
-    public async Task StartAsync()
+    /// <param name="arguments">The command line.</param>
+    public async Task StartAsync(params string[] arguments)
     {
-        Launch();
+        Launch(arguments);
         var exited = Running.WaitForExitAsync();
         var first = await Task.WhenAny(_address.Task, exited).WaitAsync(Patience);
         if (first == exited)
@@ -115,10 +116,10 @@ internal sealed class DingFlowProcess : IAsyncDisposable
         _client = new HttpClient { BaseAddress = await _address.Task };
     }
 
-    /// <summary>Starts the process and waits for its end; for starts that are expected to fail. Returns the exit code.</summary>
-    public async Task<int> RunToEndAsync()
+    /// <summary>Starts the process and waits for its end; for commands, and for starts that are expected to fail. Returns the exit code.</summary>
+    public async Task<int> RunToEndAsync(params string[] arguments)
     {
-        Launch();
+        Launch(arguments);
         return await WaitForExitAsync();
     }
 
@@ -238,10 +239,10 @@ internal sealed class DingFlowProcess : IAsyncDisposable
         return File.Exists(pointer) ? File.ReadAllText(pointer) : Path.Combine(DataDirectory, fileName);
     }
 
-    private void Launch()
+    private void Launch(params string[] arguments)
     {
         _address = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        var start = new ProcessStartInfo(Program)
+        var start = new ProcessStartInfo(Program, arguments)
         {
             WorkingDirectory = DataDirectory,
             RedirectStandardOutput = true,
