@@ -91,7 +91,7 @@ internal sealed class LedgerChangeSettler(SubjectLedger ledger, SubjectIdentitie
     {
         await identities.RefreshAsync(cancellationToken);
         var linked = persons.Count(names => names.Select(identities.Resolve).Distinct().Count() == 1);
-        var united = linked > 0 ? await links.SettleAsync(cancellationToken) : 0;
+        var united = linked > 0 ? (await links.SettleAsync(cancellationToken)).United : 0;
         return linked > 0
             ? new(AuditOutcome.Succeeded, Details(("linked", Number(linked)), ("united", Number(united))))
             : new(AuditOutcome.Failed, Details(("cause", "NotLinked")));

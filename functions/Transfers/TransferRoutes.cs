@@ -113,6 +113,7 @@ internal static class TransferRoutes
         LedgerRefusal.UnknownBatch => "There is no such batch, or its records are past their retention.",
         LedgerRefusal.WithinRetention => "Some of the subject's records are still within their retention.",
         LedgerRefusal.SameSubject => "Both identifiers are the same subject already.",
+        LedgerRefusal.TooManyVoids => "The exporter has as many voided batches as the ledger remembers.",
         LedgerRefusal.TooManyUnions => "The exporter has as many united identifiers as the ledger remembers.",
         _ => "The ledger refuses.",
     };

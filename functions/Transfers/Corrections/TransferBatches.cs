@@ -33,6 +33,15 @@ public sealed partial class VoidTransferBatch(TransfersOptions options, SubjectL
 
         // A batch of millions takes longer to take back than a request may.
         context.Features.Get<RequestTimeLimit>()?.Lift();
+
+        // Its sender may be about to send the rest of it, which may be of other exporters.
+        foreach (var exporter in BatchesOf.ExportersOf(context, options))
+        {
+            if (found.Parts.All(part => part.Exporter != exporter.Id))
+            {
+                await ledger.CloseBatchAsync(exporter.Id, found.Id, context.RequestAborted);
+            }
+        }
         foreach (var part in found.Parts)
         {
             await AuditedChange.RunAsync(
@@ -75,14 +84,18 @@ internal static class BatchesOf
 {
     private const int IdLength = 32;
 
+    /// <summary>The exporters for which the caller may act.</summary>
+    public static IEnumerable<Exporter> ExportersOf(HttpContext context, TransfersOptions options) =>
+        options.Exporters.Values.Where(exporter => context.MayUseExporter(exporter.Id)).OrderBy(exporter => exporter.Id, StringComparer.Ordinal);
+
     public static async Task<(string Id, IReadOnlyList<TransferBatchPart> Parts)?> FindAsync(HttpContext context, TransfersOptions options, SubjectLedger ledger)
     {
         List<TransferBatchPart> parts = [];
         if (context.Request.RouteValues["id"] is string { Length: IdLength } id && id.All(char.IsAsciiHexDigitLower))
         {
-            foreach (var exporter in options.Exporters.Values.Where(exporter => context.MayUseExporter(exporter.Id)).OrderBy(exporter => exporter.Id, StringComparer.Ordinal))
+            foreach (var exporter in ExportersOf(context, options))
             {
-                if (await ledger.FindBatchAsync(exporter.Id, id, context.RequestAborted) is { } info)
+                if (await ledger.FindBatchAsync(exporter.Id, id, context.RequestAborted) is { Records: > 0 } info)
                 {
                     parts.Add(new(exporter.Id, info.State, info.AcceptedAt, info.Records));
                 }

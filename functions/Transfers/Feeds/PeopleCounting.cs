@@ -188,7 +188,8 @@ internal sealed class PeopleCounting(
             }
         }
 
-        foreach (var persons in linked.Chunk(PersonsPerChange))
+        IReadOnlyList<IReadOnlyList<SubjectPseudonym>> ordered = linked.Count == 0 ? [] : await HeldFirstAsync(feed, linked, cancellationToken);
+        foreach (var persons in ordered.Chunk(PersonsPerChange))
         {
             await AuditedChange.RunAsync(
                 journal, LedgerQuestion.Unite(persons),
@@ -206,7 +207,7 @@ internal sealed class PeopleCounting(
                 ],
                 async details =>
                 {
-                    var united = await links.LinkAsync(persons, cancellationToken);
+                    var (united, _) = await links.LinkAsync(persons, cancellationToken);
                     details["united"] = united.ToString(CultureInfo.InvariantCulture);
                     return united;
                 },
@@ -226,6 +227,17 @@ internal sealed class PeopleCounting(
 
         await members.NoteAsync(source, present, cancellationToken);
         return [];
+    }
+
+    /// <summary>
+    /// Whoever is counted under one of the names already goes on being counted under it: only persons counted under several have to be united, of
+    /// which a ledger remembers so many and no more.
+    /// </summary>
+    private async Task<IReadOnlyList<IReadOnlyList<SubjectPseudonym>>> HeldFirstAsync(
+        PeopleFeed feed, List<IReadOnlyList<SubjectPseudonym>> persons, CancellationToken cancellationToken)
+    {
+        var held = await ledger.HeldAsync(feed.Exporter.Id, [.. persons.SelectMany(names => names).Select(identities.Resolve)], cancellationToken);
+        return [.. persons.Select(names => names.OrderBy(name => held.Contains(identities.Resolve(name)) ? 0 : 1).ToList())];
     }
 
     /// <summary>Pseudonyms of the well-formed identifiers, in their order; none when the first is not well formed.</summary>

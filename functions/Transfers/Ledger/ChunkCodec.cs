@@ -41,7 +41,11 @@ internal static class ChunkCodec
     }
 
     /// <summary>Packs records that were accepted before, as they stay without others.</summary>
-    public static IReadOnlyList<byte[]> Encode(IReadOnlyList<LedgerRecord> records)
+    /// <param name="records">Those that stay.</param>
+    /// <param name="table">
+    /// What all of them added, in its order: it stays, since whoever reads the log numbers recipients and lanes by their first appearance.
+    /// </param>
+    public static IReadOnlyList<byte[]> Encode(IReadOnlyList<LedgerRecord> records, Addition[] table)
     {
         var chunk = Chunk.Of(records.Count);
         for (var i = 0; i < records.Count; i++)
@@ -51,12 +55,12 @@ internal static class ChunkCodec
 
         return Encode(
             [.. records.Select(record => new SubjectTransfer(record.RecordId, "", default, record.OccurredAt, record.Facts, record.Circumstances) { Consent = record.Consent })],
-            chunk);
+            chunk, table);
     }
 
-    private static IReadOnlyList<byte[]> Encode(IReadOnlyList<SubjectTransfer> records, Chunk chunk)
+    private static IReadOnlyList<byte[]> Encode(IReadOnlyList<SubjectTransfer> records, Chunk chunk, Addition[]? table = null)
     {
-        var tables = new Tables();
+        var tables = new Tables(table ?? []);
         var buffers = t_buffers ??= new();
         var (columns, ids, body, row) = buffers.Cleared();
         var additions = chunk.Additions;
@@ -345,6 +349,14 @@ internal static class ChunkCodec
         private readonly Dictionary<string, int> _circumstanceContents = new(StringComparer.Ordinal);
         private readonly List<TransferCircumstances> _circumstances = [];
 
+        public Tables(Addition[] additions)
+        {
+            foreach (var (year, facts) in additions)
+            {
+                PlaceOf(year, facts);
+            }
+        }
+
         public Addition[] Additions => [.. _additions];
 
         public IReadOnlyList<TransferCircumstances> Circumstances => _circumstances;
@@ -359,15 +371,21 @@ internal static class ChunkCodec
             var year = LegalTime.YearOf(record.OccurredAt);
             if (!_instances.TryGetValue((year, record.Facts), out var place))
             {
-                var content = string.Join('\n', record.Facts.Select(f => $"{f.Lane} {(int)f.Exemption} {(int)f.Class} {f.Minor} {f.Recipient}"));
-                if (!_contents.TryGetValue((year, content), out place))
-                {
-                    place = _additions.Count;
-                    _contents.Add((year, content), place);
-                    _additions.Add(new(year, record.Facts));
-                }
-
+                place = PlaceOf(year, record.Facts);
                 _instances.Add((year, record.Facts), place);
+            }
+
+            return place;
+        }
+
+        private int PlaceOf(int year, IReadOnlyList<TransferFact> facts)
+        {
+            var content = string.Join('\n', facts.Select(f => $"{f.Lane} {(int)f.Exemption} {(int)f.Class} {f.Minor} {f.Recipient}"));
+            if (!_contents.TryGetValue((year, content), out var place))
+            {
+                place = _additions.Count;
+                _contents.Add((year, content), place);
+                _additions.Add(new(year, facts));
             }
 
             return place;

@@ -101,6 +101,29 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
         return head;
     }
 
+    /// <summary>Unions behind an entry, as far as the log up to another has any.</summary>
+    public async Task<IReadOnlyList<(long Position, SubjectKey Survivor, SubjectKey Other)>> UnionsAsync(
+        long after, long through, CancellationToken cancellationToken)
+    {
+        if (through > after)
+        {
+            await _logGate.WaitAsync(cancellationToken);
+            try
+            {
+                if (_log.Head < through)
+                {
+                    await ReadOnAsync(cancellationToken);
+                }
+            }
+            finally
+            {
+                _logGate.Release();
+            }
+        }
+
+        return Header.UnionsAfter(after);
+    }
+
     /// <summary>Runs something on the shards while nothing is merged.</summary>
     public async Task<T> WithShardsAsync<T>(Func<ShardSet, Task<T>> action, CancellationToken cancellationToken)
     {
@@ -261,7 +284,7 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
                 continue;
             }
 
-            if (newNames && _log.Header.Dictionary.Overflow(entry.Chunk!.Facts) is { } overflow)
+            if (newNames && _log.Header.Dictionary.Overflow(entry.Chunk!.Facts, _log.Header.Bytes > _options.HeaderBytes) is { } overflow)
             {
                 request.Fail(new DictionaryFullException(overflow));
                 continue;
@@ -329,7 +352,16 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
         {
             while (Interlocked.Read(ref _merged) < through && NextToMerge() is { Count: > 0 } entries)
             {
-                await MergeGroupAsync(entries, cancellationToken);
+                if (entries[0].Position <= _log.Checkpointed)
+                {
+                    // Another process has merged these, and may have forgotten what merging them here would need.
+                    Shards().Unload();
+                    Complete(entries.FindAll(entry => entry.Position <= _log.Checkpointed));
+                }
+                else
+                {
+                    await MergeGroupAsync(entries, cancellationToken);
+                }
             }
         }
         finally
@@ -359,6 +391,18 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
             throw;
         }
 
+        _mergedRecords += Complete(entries);
+        shards.Trim(_options.CachedSubjects);
+        if (_merged - _log.Checkpointed >= _options.CheckpointEntries || _mergedRecords >= LedgerLimits.CheckpointRecords)
+        {
+            _mergedRecords = 0;
+            await _log.CheckpointAsync(_merged, always: false, cancellationToken);
+        }
+    }
+
+    /// <summary>These entries, the first that wait, are merged. Returns how many records they hold.</summary>
+    private long Complete(List<LogEntry> entries)
+    {
         var records = entries.Sum(entry => (long)entry.Records);
         lock (_pending)
         {
@@ -372,13 +416,7 @@ internal sealed partial class ExporterLedger : IAsyncDisposable
 
         Interlocked.Exchange(ref _merged, entries[^1].Position);
         entries.ForEach(entry => entry.Chunk?.Release());
-        _mergedRecords += records;
-        shards.Trim(_options.CachedSubjects);
-        if (_merged - _log.Checkpointed >= _options.CheckpointEntries || _mergedRecords >= LedgerLimits.CheckpointRecords)
-        {
-            _mergedRecords = 0;
-            await _log.CheckpointAsync(_merged, always: false, cancellationToken);
-        }
+        return records;
     }
 
     /// <summary>Records that can be merged together, or one correction.</summary>

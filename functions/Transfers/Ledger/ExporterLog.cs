@@ -81,20 +81,24 @@ internal sealed class ExporterLog(IEntityStore store, string exporter, LedgerOpt
     }
 
     /// <summary>One entry; <see langword="null"/> when it is past its retention.</summary>
-    public async Task<LogEntry?> EntryAsync(long position, CancellationToken cancellationToken)
-    {
-        var row = await store.GetAsync(LedgerRows.LogTable, exporter, LedgerRows.LogRow(position), cancellationToken);
-        return row is null ? null : LogEntry.FromRow(row);
-    }
+    public async Task<LogEntry?> EntryAsync(long position, CancellationToken cancellationToken) =>
+        await RowAsync(position, cancellationToken) is { } row ? LogEntry.FromRow(row) : null;
+
+    /// <summary>Its row.</summary>
+    public Task<Entity?> RowAsync(long position, CancellationToken cancellationToken) =>
+        store.GetAsync(LedgerRows.LogTable, exporter, LedgerRows.LogRow(position), cancellationToken);
 
     /// <summary>Every row before a position, in order, as far as they are kept.</summary>
-    public async IAsyncEnumerable<Entity> RowsAsync(long before, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public IAsyncEnumerable<Entity> RowsAsync(long before, CancellationToken cancellationToken) => RowsAsync(1, before, cancellationToken);
+
+    /// <summary>Those from a position on.</summary>
+    public async IAsyncEnumerable<Entity> RowsAsync(long from, long before, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         string? continuation = null;
         do
         {
             var page = await store.QueryAsync(
-                LedgerRows.LogTable, exporter, LedgerRows.Log(1, before), PageSize, continuation, cancellationToken);
+                LedgerRows.LogTable, exporter, LedgerRows.Log(from, before), PageSize, continuation, cancellationToken);
             foreach (var row in page.Entities)
             {
                 yield return row;
@@ -273,51 +277,45 @@ internal sealed class ExporterLog(IEntityStore store, string exporter, LedgerOpt
         var entry = request.Entry;
         if (entry.Kind is LogEntryKind.Union or LogEntryKind.Erase)
         {
-            return null;
-        }
-
-        if (!_batches.TryGetValue(entry.BatchId, out var batch) || batch.ETag is null)
-        {
-            batch = await BatchAsync(entry.BatchId, cancellationToken);
-        }
-
-        if (entry.Kind == LogEntryKind.Void)
-        {
-            if (batch is null || batch.Pieces.Count == 0)
+            if (request.At is { } at && at != position)
             {
-                request.Settle(LogVerdict.UnknownBatch, 0);
-                return null;
+                request.Settle(LogVerdict.Overtaken, 0);
             }
 
-            if (batch.VoidedAt != 0)
-            {
-                request.Settle(LogVerdict.AlreadyWritten, batch.VoidedAt);
-                return null;
-            }
-
-            return batch with { VoidedAt = position };
-        }
-
-        batch ??= new BatchRow(entry.BatchId, time.GetUtcNow());
-        if (batch.VoidedAt != 0)
-        {
-            request.Settle(LogVerdict.BatchVoided, 0);
             return null;
         }
 
-        if (request.Seen is { } seen && seen != batch.Pieces.Count)
+        // What is remembered may be out of date: a row that was changed meanwhile fails by its ETag, and nobody is turned away without a look.
+        var remembered = _batches.GetValueOrDefault(entry.BatchId);
+        var batch = remembered?.ETag is not null && VerdictOn(request, remembered).Verdict == LogVerdict.Written
+            ? remembered
+            : await BatchAsync(entry.BatchId, cancellationToken) ?? new BatchRow(entry.BatchId, time.GetUtcNow());
+        var (verdict, settledAt) = VerdictOn(request, batch);
+        if (verdict != LogVerdict.Written)
         {
-            request.Settle(LogVerdict.Overtaken, 0);
+            request.Settle(verdict, settledAt);
             return null;
         }
 
-        if (batch.PositionOf(request.Piece) is > 0 and var accepted)
+        return entry.Kind == LogEntryKind.Void
+            ? batch with { VoidedAt = position }
+            : batch with { Records = batch.Records + entry.Records, Pieces = [.. batch.Pieces, new(request.Piece, position)] };
+    }
+
+    private (LogVerdict Verdict, long Position) VerdictOn(LogRequest request, BatchRow batch)
+    {
+        if (request.Entry.Kind == LogEntryKind.Void)
         {
-            request.Settle(LogVerdict.AlreadyWritten, accepted);
-            return null;
+            return batch.VoidedAt != 0 ? (LogVerdict.AlreadyWritten, batch.VoidedAt)
+                : batch.Pieces.Count == 0 && !request.EvenUnknown ? (LogVerdict.UnknownBatch, 0)
+                : (LogVerdict.Written, 0);
         }
 
-        return batch with { Records = batch.Records + entry.Records, Pieces = [.. batch.Pieces, new(request.Piece, position)] };
+        // The registry forgets a batch with its records; that it was voided holds for ever.
+        return batch.VoidedAt != 0 || Header.IsVoided(batch.Id) ? (LogVerdict.BatchVoided, 0)
+            : request.Seen is { } seen && seen != batch.Pieces.Count ? (LogVerdict.Overtaken, 0)
+            : batch.PositionOf(request.Piece) is > 0 and var accepted ? (LogVerdict.AlreadyWritten, accepted)
+            : (LogVerdict.Written, 0);
     }
 
     private void Remember(BatchRow batch)

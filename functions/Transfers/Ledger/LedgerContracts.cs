@@ -60,6 +60,9 @@ public enum LedgerRefusal
 
     /// <summary>More identifiers were united than the ledger remembers.</summary>
     TooManyUnions,
+
+    /// <summary>More batches were voided than the ledger remembers.</summary>
+    TooManyVoids,
 }
 
 /// <summary>The ledger refuses the whole request.</summary>

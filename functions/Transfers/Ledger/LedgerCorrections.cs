@@ -60,6 +60,11 @@ internal sealed class LedgerCorrections(ExporterLog log, ShardSet shards)
     private async Task VoidAsync(LogEntry entry, CancellationToken cancellationToken)
     {
         await log.ReadCheckpointAsync(cancellationToken);
+        if (IsDoneElsewhere(entry))
+        {
+            return;
+        }
+
         var rebuilt = await TouchedAsync(entry, cancellationToken);
         await RebuildAsync(entry, rebuilt, cancellationToken);
         var frozen = shards.Header.FrozenThrough;
@@ -73,9 +78,10 @@ internal sealed class LedgerCorrections(ExporterLog log, ShardSet shards)
                     shard.Reserve(group.Count());
                     foreach (var (key, state) in group)
                     {
-                        // Records of frozen years may be gone, so nothing says what these years would be without the batch.
+                        // Records of frozen years may be gone, so nothing says what these years would be without the batch; and those that are
+                        // left may tell of years that are past their retention.
                         var kept = shards.Space.Where(shard.StateOf(key), year => year <= frozen);
-                        shard.Set(key, shards.Space.Union(state, kept));
+                        shard.Set(key, shards.Space.Union(shards.Space.Where(state, year => year > frozen), kept));
                     }
                 },
                 cancellationToken);
@@ -124,51 +130,101 @@ internal sealed class LedgerCorrections(ExporterLog log, ShardSet shards)
         }
     }
 
-    /// <summary>The subject's entry goes, then its records, and at last its key in this very entry.</summary>
+    /// <summary>
+    /// The subject's entry goes, then its records, then the unions that name it, and at last its key in this very entry. Whoever goes on
+    /// after a crash, or reads the log meanwhile, knows of a union as long as a record is left that it concerns.
+    /// </summary>
     private async Task EraseAsync(LogEntry entry, CancellationToken cancellationToken)
     {
+        // Names and unions that the log is about to lose are in the checkpoint first.
+        await log.CheckpointAsync(entry.Position - 1, always: true, cancellationToken);
+        if (IsDoneElsewhere(entry))
+        {
+            return;
+        }
+
         var subject = shards.Header.Resolve(entry.Subject, entry.Position);
         var shard = await shards.OpenAsync(subject, cancellationToken);
         await ShardSet.CommitAsync(
             shard, entry.Position, always: true, purge: true, () => shard.Set(subject, FactSpace.Empty), cancellationToken);
-        await foreach (var row in log.RowsAsync(entry.Position + 1, cancellationToken))
+
+        // A shard keeps the keys of those who went into another, without facts, until it is written anew.
+        foreach (var number in shards.Header.UnitedWith(subject, entry.Position).Select(other => other.Shard(shards.Count)).Where(number => number != shard.Number).ToHashSet())
+        {
+            await ShardSet.CommitAsync(
+                await shards.OpenAsync(number, cancellationToken), entry.Position, always: true, purge: true, static () => { }, cancellationToken);
+        }
+
+        List<Entity> corrections = [];
+        await foreach (var row in log.RowsAsync(entry.Position, cancellationToken))
+        {
+            if ((LogEntryKind)row.Properties.Require<int>("Kind") == LogEntryKind.Records)
+            {
+                await ForgetAsync(row, subject, entry.Position, cancellationToken);
+            }
+            else
+            {
+                corrections.Add(row);
+            }
+        }
+
+        foreach (var row in corrections)
         {
             await ForgetAsync(row, subject, entry.Position, cancellationToken);
         }
 
-        shards.Header.Forget(subject);
+        await shards.SweepAsync(cancellationToken);
+        shards.Header.Forget(entry.Position);
         await log.CheckpointAsync(log.Checkpointed, always: true, cancellationToken);
+        if (await log.RowAsync(entry.Position, cancellationToken) is { } own)
+        {
+            await BlankAsync(own, LogEntry.FromRow(own), cancellationToken);
+        }
+    }
+
+    /// <summary>Another process has merged the entry and everything before it; what is in memory here may lack some of that.</summary>
+    private bool IsDoneElsewhere(LogEntry entry)
+    {
+        if (log.Checkpointed < entry.Position)
+        {
+            return false;
+        }
+
+        shards.Unload();
+        return true;
     }
 
     private async Task ForgetAsync(Entity row, SubjectKey subject, long position, CancellationToken cancellationToken)
     {
         var entry = LogEntry.FromRow(row);
-        IReadOnlyList<byte[]>? pieces = null;
-        if (entry.Chunk is not null)
+        if (entry.Chunk is { } chunk)
         {
             var records = ChunkCodec.DecodeRecords(entry.Bytes, "");
             if (records.RemoveAll(record => shards.Header.Resolve(record.Subject, position) == subject) > 0)
             {
-                pieces = ChunkCodec.Encode(records);
+                await ReplaceAsync(row, entry, ChunkCodec.Encode(records, chunk.Table), cancellationToken);
             }
         }
         else if (shards.Header.Resolve(entry.Subject, position) == subject || shards.Header.Resolve(entry.Other, position) == subject)
         {
-            pieces = [(entry with { Subject = default, Other = default }).PackCorrection()];
+            await BlankAsync(row, entry, cancellationToken);
+        }
+    }
+
+    private Task BlankAsync(Entity row, LogEntry entry, CancellationToken cancellationToken) =>
+        ReplaceAsync(row, entry, [(entry with { Subject = default, Other = default }).PackCorrection()], cancellationToken);
+
+    private async Task ReplaceAsync(Entity row, LogEntry entry, IReadOnlyList<byte[]> pieces, CancellationToken cancellationToken)
+    {
+        foreach (var name in row.Properties.Keys.Where(name => name.StartsWith("Data", StringComparison.Ordinal)).ToList())
+        {
+            row.Properties.Remove(name);
         }
 
-        if (pieces is not null)
+        LedgerRows.Put(row.Properties, pieces);
+        if (!await log.ReplaceAsync(row, cancellationToken) && await log.EntryAsync(entry.Position, cancellationToken) is not null)
         {
-            foreach (var name in row.Properties.Keys.Where(name => name.StartsWith("Data", StringComparison.Ordinal)).ToList())
-            {
-                row.Properties.Remove(name);
-            }
-
-            LedgerRows.Put(row.Properties, pieces);
-            if (!await log.ReplaceAsync(row, cancellationToken) && await log.EntryAsync(entry.Position, cancellationToken) is not null)
-            {
-                throw new EntityStoreException("The ledger's log changed while a subject was erased.");
-            }
+            throw new EntityStoreException("The ledger's log changed while a subject was erased.");
         }
     }
 }

@@ -18,6 +18,20 @@ internal sealed class LedgerDictionary(int recipientLimit, int laneLimit, int fa
     private readonly List<Lane> _laneNames = [];
     private readonly HashSet<PackedFact> _facts = [];
     private long _observedThrough;
+    private int _recipientBytes;
+
+    /// <summary>How long the names are when they are written, at most.</summary>
+    public int Bytes
+    {
+        get
+        {
+            const int lane = 6;
+            lock (_gate)
+            {
+                return _recipientBytes + (_laneNames.Count * lane);
+            }
+        }
+    }
 
     /// <summary>Recipients in the order of their numbers.</summary>
     public IReadOnlyList<string> Recipients
@@ -89,10 +103,13 @@ internal sealed class LedgerDictionary(int recipientLimit, int laneLimit, int fa
     }
 
     /// <summary>What of these would not fit any more; <see langword="null"/> when all would.</summary>
-    public LedgerOverflow? Overflow(IEnumerable<TransferFact> facts)
+    /// <param name="facts">The facts.</param>
+    /// <param name="isFull">No new name fits, whatever the limits say.</param>
+    public LedgerOverflow? Overflow(IEnumerable<TransferFact> facts, bool isFull = false)
     {
         lock (_gate)
         {
+            var (mostRecipients, mostLanes) = isFull ? (0, 0) : (recipientLimit, laneLimit);
             var (recipients, lanes) = (new HashSet<string>(StringComparer.Ordinal), new HashSet<Lane>());
             var (newRecipients, newLanes) = (new HashSet<string>(StringComparer.Ordinal), new HashSet<Lane>());
             var (beyond, newFacts) = (new HashSet<TransferFact>(), new HashSet<TransferFact>());
@@ -100,12 +117,12 @@ internal sealed class LedgerDictionary(int recipientLimit, int laneLimit, int fa
             {
                 if (!_recipients.ContainsKey(fact.Recipient) && !newRecipients.Contains(fact.Recipient))
                 {
-                    (_recipients.Count + newRecipients.Count < recipientLimit ? newRecipients : recipients).Add(fact.Recipient);
+                    (_recipients.Count + newRecipients.Count < mostRecipients ? newRecipients : recipients).Add(fact.Recipient);
                 }
 
                 if (!_lanes.ContainsKey(fact.Lane) && !newLanes.Contains(fact.Lane))
                 {
-                    (_lanes.Count + newLanes.Count < laneLimit ? newLanes : lanes).Add(fact.Lane);
+                    (_lanes.Count + newLanes.Count < mostLanes ? newLanes : lanes).Add(fact.Lane);
                 }
 
                 // A fact whose names do not fit is not going to be there: it takes nobody's place.
@@ -227,6 +244,7 @@ internal sealed class LedgerDictionary(int recipientLimit, int laneLimit, int fa
         {
             if (_recipients.TryAdd(recipient, _recipientNames.Count))
             {
+                _recipientBytes += System.Text.Encoding.UTF8.GetByteCount(recipient) + sizeof(ushort);
                 _recipientNames.Add(recipient);
             }
         }

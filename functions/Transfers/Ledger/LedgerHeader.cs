@@ -11,7 +11,11 @@ internal sealed class LedgerHeader
     private const byte Version = 1;
 
     private readonly Lock _gate = new();
-    private readonly Dictionary<SubjectKey, (SubjectKey Survivor, long Position)> _aliases = [];
+    private readonly Dictionary<SubjectKey, Alias> _aliases = [];
+
+    /// <summary>Those of persons whose erasure is in the log and not applied yet: they hold for what comes before it, and for nothing after.</summary>
+    private readonly List<EndingAlias> _ending = [];
+
     private readonly HashSet<string> _voided = new(StringComparer.Ordinal);
 
     public LedgerHeader(LedgerOptions options) => Dictionary = new(options.RecipientLimit, options.LaneLimit, options.FactLimit);
@@ -20,6 +24,19 @@ internal sealed class LedgerHeader
 
     /// <summary>Records up to this calendar year may be gone, past their retention: what they said is kept as it is.</summary>
     public int FrozenThrough { get; set; }
+
+    /// <summary>How long it is when it is written, at most.</summary>
+    public int Bytes
+    {
+        get
+        {
+            const int alias = (2 * SubjectKey.Size) + 8;
+            lock (_gate)
+            {
+                return ((_aliases.Count + _ending.Count) * alias) + _voidedBytes + Dictionary.Bytes;
+            }
+        }
+    }
 
     /// <summary>How many identifiers were united with another.</summary>
     public int Aliases
@@ -36,6 +53,7 @@ internal sealed class LedgerHeader
     public bool HasAliases => Volatile.Read(ref _hasAliases);
 
     private bool _hasAliases;
+    private int _voidedBytes;
 
     /// <summary>Takes in one entry; to be called in the order of the log.</summary>
     public void Observe(LogEntry entry)
@@ -47,7 +65,7 @@ internal sealed class LedgerHeader
             switch (entry.Kind)
             {
                 case LogEntryKind.Void:
-                    _voided.Add(entry.BatchId);
+                    AddVoided(entry.BatchId);
                     break;
                 case LogEntryKind.Union:
                     // The survivor may itself have gone before: then its own survivor is meant. A union that closes a ring says nothing new.
@@ -55,8 +73,17 @@ internal sealed class LedgerHeader
                     var other = Follow(entry.Other, long.MaxValue);
                     if (survivor != other)
                     {
-                        _aliases[other] = (survivor, entry.Position);
+                        _aliases[other] = new(survivor, entry.Position);
                         Volatile.Write(ref _hasAliases, true);
+                    }
+
+                    break;
+                case LogEntryKind.Erase when entry.Subject != default:
+                    var erased = Follow(entry.Subject, long.MaxValue);
+                    foreach (var (key, alias) in _aliases.Where(alias => Follow(alias.Key, long.MaxValue) == erased).ToList())
+                    {
+                        _ending.Add(new(key, alias, entry.Position));
+                        _aliases.Remove(key);
                     }
 
                     break;
@@ -82,6 +109,15 @@ internal sealed class LedgerHeader
         }
     }
 
+    /// <summary>The identifiers that stood for a subject just before an entry of the log.</summary>
+    public IReadOnlyCollection<SubjectKey> UnitedWith(SubjectKey subject, long before)
+    {
+        lock (_gate)
+        {
+            return [.. _aliases.Keys.Concat(_ending.Select(ending => ending.Other)).Where(key => key != subject && Follow(key, before) == subject).Distinct()];
+        }
+    }
+
     public bool IsVoided(string batchId)
     {
         lock (_gate)
@@ -90,15 +126,27 @@ internal sealed class LedgerHeader
         }
     }
 
-    /// <summary>Forgets identifiers that were united with an erased subject.</summary>
-    public void Forget(SubjectKey survivor)
+    /// <summary>Forgets identifiers that were united with subjects whose erasure, up to this entry, is applied.</summary>
+    public void Forget(long through)
     {
         lock (_gate)
         {
-            foreach (var alias in _aliases.Where(alias => Follow(alias.Key, long.MaxValue) == survivor).Select(alias => alias.Key).ToList())
-            {
-                _aliases.Remove(alias);
-            }
+            _ending.RemoveAll(ending => ending.End <= through);
+            Volatile.Write(ref _hasAliases, _aliases.Count + _ending.Count > 0);
+        }
+    }
+
+    /// <summary>Unions behind an entry of the log, as far as it was observed.</summary>
+    public IReadOnlyList<(long Position, SubjectKey Survivor, SubjectKey Other)> UnionsAfter(long position)
+    {
+        if (!HasAliases)
+        {
+            return [];
+        }
+
+        lock (_gate)
+        {
+            return [.. _aliases.Where(alias => alias.Value.Position > position).Select(alias => (alias.Value.Position, alias.Value.Survivor, alias.Key))];
         }
     }
 
@@ -123,8 +171,15 @@ internal sealed class LedgerHeader
                 writer.Number(lane.Destination.Number);
             }
 
-            writer.Number(_aliases.Count);
-            foreach (var (other, (survivor, position)) in _aliases)
+            // Whoever starts here observes what ends an alias, and what makes it anew, once more.
+            var aliases = _aliases.ToDictionary();
+            foreach (var ending in _ending.OrderByDescending(ending => ending.Alias.Position))
+            {
+                aliases[ending.Other] = ending.Alias;
+            }
+
+            writer.Number(aliases.Count);
+            foreach (var (other, (survivor, position)) in aliases)
             {
                 writer.Key(other);
                 writer.Key(survivor);
@@ -163,8 +218,8 @@ internal sealed class LedgerHeader
     }
 
     /// <summary>
-    /// Takes in what a checkpoint of the log up to an entry says: entries that were not observed yet, years that were given up,
-    /// identifiers that were forgotten.
+    /// Takes in what a checkpoint of the log up to an entry says: names that were not observed yet, years that were given up, identifiers that
+    /// were forgotten. Unions that were not observed yet are in the log; one that is there no more was forgotten.
     /// </summary>
     public void TakeIn(LedgerHeader checkpoint, long through)
     {
@@ -172,21 +227,21 @@ internal sealed class LedgerHeader
         lock (_gate)
         {
             FrozenThrough = Math.Max(FrozenThrough, checkpoint.FrozenThrough);
-            _voided.UnionWith(checkpoint._voided);
-            foreach (var (other, (_, position)) in _aliases.ToList())
+            foreach (var batch in checkpoint._voided)
             {
-                if (position <= through && !checkpoint._aliases.ContainsKey(other))
+                AddVoided(batch);
+            }
+
+            foreach (var (other, alias) in _aliases.ToList())
+            {
+                if (alias.Position <= through && !checkpoint._aliases.ContainsKey(other))
                 {
                     _aliases.Remove(other);
                 }
             }
 
-            foreach (var (other, alias) in checkpoint._aliases)
-            {
-                _aliases.TryAdd(other, alias);
-            }
-
-            Volatile.Write(ref _hasAliases, _aliases.Count > 0);
+            _ending.RemoveAll(ending => ending.End <= through || (ending.Alias.Position <= through && !checkpoint._aliases.ContainsKey(ending.Other)));
+            Volatile.Write(ref _hasAliases, _aliases.Count + _ending.Count > 0);
         }
     }
 
@@ -223,24 +278,50 @@ internal sealed class LedgerHeader
         {
             for (var count = reader.Count(); count > 0; count--)
             {
-                _aliases[reader.Key()] = (reader.Key(), (long)reader.Number());
+                _aliases[reader.Key()] = new(reader.Key(), (long)reader.Number());
             }
 
             Volatile.Write(ref _hasAliases, _aliases.Count > 0);
             for (var count = reader.Count(); count > 0; count--)
             {
-                _voided.Add(reader.Text());
+                AddVoided(reader.Text());
             }
+        }
+    }
+
+    private void AddVoided(string batch)
+    {
+        if (_voided.Add(batch))
+        {
+            _voidedBytes += global::System.Text.Encoding.UTF8.GetByteCount(batch) + sizeof(int);
         }
     }
 
     private SubjectKey Follow(SubjectKey key, long before)
     {
-        while (_aliases.TryGetValue(key, out var alias) && alias.Position < before)
+        while (true)
         {
-            key = alias.Survivor;
+            if (_aliases.TryGetValue(key, out var alias) && alias.Position < before)
+            {
+                key = alias.Survivor;
+            }
+            else if (_ending.Count > 0 && Ending(key, before) is { } ending)
+            {
+                key = ending.Alias.Survivor;
+            }
+            else
+            {
+                return key;
+            }
         }
-
-        return key;
     }
+
+    private EndingAlias? Ending(SubjectKey key, long before) =>
+        _ending.Find(ending => ending.Other == key && ending.Alias.Position < before && before <= ending.End);
+
+    /// <summary>An identifier stands for another from an entry of the log on.</summary>
+    private readonly record struct Alias(SubjectKey Survivor, long Position);
+
+    /// <summary>It does so until another entry.</summary>
+    private sealed record EndingAlias(SubjectKey Other, Alias Alias, long End);
 }

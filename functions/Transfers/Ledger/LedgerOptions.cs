@@ -55,6 +55,12 @@ public sealed record LedgerOptions(string KeyId)
     /// <summary>Log entries that a start may have to read again: then the checkpoint moves.</summary>
     internal int CheckpointEntries { get; init; } = 64;
 
+    /// <summary>
+    /// Bytes of the checkpoint, which is one row: beyond them neither names nor unions nor voids are taken in. A row that the store refuses would
+    /// stop every count.
+    /// </summary>
+    internal int HeaderBytes { get; init; } = 900 * 1024;
+
     /// <summary>Reads <c>Transfers:*</c>.</summary>
     public static LedgerOptions Read(IConfiguration configuration, SettingsFaults faults, string keyId)
     {

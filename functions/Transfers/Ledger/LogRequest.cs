@@ -17,7 +17,7 @@ internal enum LogVerdict
     /// <summary>There is no such batch.</summary>
     UnknownBatch,
 
-    /// <summary>The batch has pieces that the sender has not seen.</summary>
+    /// <summary>The batch has pieces that the sender has not seen, or the log has entries that whoever asks has not.</summary>
     Overtaken,
 }
 
@@ -33,6 +33,12 @@ internal sealed class LogRequest(LogEntry entry, long piece = 0, int? seen = nul
 
     /// <summary>How many pieces the batch must have; <see langword="null"/> for any.</summary>
     public int? Seen { get; } = seen;
+
+    /// <summary>Which entry of the log it must become; <see langword="null"/> for the next, whatever it is.</summary>
+    public long? At { get; init; }
+
+    /// <summary>Voids the batch also where it has no records yet, so that it gets none.</summary>
+    public bool EvenUnknown { get; init; }
 
     public bool Settled => _answer.Task.IsCompleted;
 

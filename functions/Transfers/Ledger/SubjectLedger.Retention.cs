@@ -7,21 +7,79 @@ public sealed partial class SubjectLedger
     /// Forgets a subject: its entry, the records that name it, and identifiers that were united with it. The counters lose it under the
     /// same condition as every other write.
     /// </summary>
+    /// <returns>Something was held.</returns>
     /// <exception cref="LedgerRefusalException">One of its records is still within its retention.</exception>
-    public async Task EraseSubjectAsync(string exporter, SubjectPseudonym subject, CancellationToken cancellationToken)
+    public Task<bool> EraseSubjectAsync(string exporter, SubjectPseudonym subject, CancellationToken cancellationToken) =>
+        EraseSubjectAsync(exporter, new HashSet<SubjectPseudonym> { subject }, cancellationToken);
+
+    /// <summary>The same for a person under any of several pseudonyms.</summary>
+    public async Task<bool> EraseSubjectAsync(string exporter, IReadOnlySet<SubjectPseudonym> person, CancellationToken cancellationToken)
     {
+        var ledger = For(exporter);
         var from = LegalTime.StartOf(RetainedFrom());
-        await foreach (var record in ReadRecordsAsync(exporter, subject, cancellationToken))
+        HashSet<SubjectKey> named = [];
+        foreach (var name in person)
         {
-            if (record.OccurredAt >= from)
+            if (await ReadSubjectAsync(exporter, name, cancellationToken) is { Years.Count: > 0 } held)
             {
-                throw new LedgerRefusalException(LedgerRefusal.WithinRetention);
+                named.Add(held.Subject);
             }
         }
 
-        var entry = new LogEntry(LogEntryKind.Erase, "") { Subject = SubjectKey.Of(subject) };
-        await For(exporter).WriteAsync(new(entry), cancellationToken);
-        await For(exporter).MergeAcceptedAsync(cancellationToken);
+        HashSet<SubjectKey> erased = [];
+        for (var seen = 0L; ;)
+        {
+            var head = await ledger.MergeAcceptedAsync(cancellationToken);
+            var keys = person.Select(name => ledger.Header.Resolve(SubjectKey.Of(name))).ToHashSet();
+            await foreach (var row in ledger.Entries.RowsAsync(seen + 1, head + 1, cancellationToken))
+            {
+                named.UnionWith(NamedIn(LogEntry.FromRow(row), keys, ledger.Header, from));
+            }
+
+            seen = head;
+            if (named.Except(erased).ToList() is not [var next, ..])
+            {
+                return erased.Count > 0;
+            }
+
+            // A record that is accepted meanwhile would go with the others: then it is looked at first.
+            var entry = new LogEntry(LogEntryKind.Erase, "") { Subject = next };
+            if ((await ledger.WriteAsync(new(entry) { At = head + 1 }, cancellationToken)).Verdict != LogVerdict.Overtaken)
+            {
+                erased.Add(next);
+                seen++;
+                await ledger.MergeAcceptedAsync(cancellationToken);
+            }
+        }
+    }
+
+    /// <summary>Those of the subjects that the entry names, in a record or as one of two that were united.</summary>
+    /// <exception cref="LedgerRefusalException">A record of one that stands is still within its retention.</exception>
+    private static HashSet<SubjectKey> NamedIn(LogEntry entry, HashSet<SubjectKey> subjects, LedgerHeader header, DateTimeOffset from)
+    {
+        HashSet<SubjectKey> named = [];
+        if (entry.Chunk is not { } chunk)
+        {
+            named.UnionWith(entry.Kind == LogEntryKind.Union ? [header.Resolve(entry.Subject), header.Resolve(entry.Other)] : []);
+            named.IntersectWith(subjects);
+            return named;
+        }
+
+        foreach (var key in chunk.Keys)
+        {
+            if (header.Resolve(key) is var person && subjects.Contains(person))
+            {
+                named.Add(person);
+            }
+        }
+
+        if (named.Count > 0 && !header.IsVoided(entry.BatchId)
+            && ChunkCodec.DecodeRecords(entry.Bytes, "").Exists(record => record.OccurredAt >= from && named.Contains(header.Resolve(record.Subject))))
+        {
+            throw new LedgerRefusalException(LedgerRefusal.WithinRetention);
+        }
+
+        return named;
     }
 
     /// <summary>The first day of acceptance (Asia/Shanghai, <c>yyyymmdd</c>) whose log entries are kept now.</summary>
@@ -89,7 +147,7 @@ public sealed partial class SubjectLedger
 
         foreach (var (batchId, last) in batches)
         {
-            if (batchId.Length > 0 && await log.BatchAsync(batchId, cancellationToken) is { } batch && batch.Pieces[^1].Position <= last)
+            if (batchId.Length > 0 && await log.BatchAsync(batchId, cancellationToken) is { } batch && (batch.Pieces.Count == 0 ? batch.VoidedAt : batch.Pieces[^1].Position) <= last)
             {
                 await log.RemoveAsync(LedgerRows.Batch(batchId), cancellationToken);
             }

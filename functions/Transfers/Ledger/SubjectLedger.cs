@@ -18,6 +18,8 @@ namespace DingFlow.Transfers.Ledger;
 public sealed partial class SubjectLedger(
     IEntityStore store, LedgerOptions options, PredicateSet predicates, TimeProvider time, ILogger<SubjectLedger> logger) : IAsyncDisposable
 {
+    private const int MostTornReads = 64;
+
     private readonly ConcurrentDictionary<string, Lazy<ExporterLedger>> _exporters = new(StringComparer.Ordinal);
 
     /// <summary>
@@ -75,6 +77,7 @@ public sealed partial class SubjectLedger(
         var ledger = For(exporter);
         var position = await ledger.MergeAcceptedAsync(cancellationToken);
         var rows = await ReadRowsAsync(ledger, exporter, cancellationToken);
+        await MendTornUnionsAsync(ledger, exporter, rows, position, cancellationToken);
         var totals = ledger.Predicates.FixedNames.ToDictionary(name => name, _ => 0L, StringComparer.Ordinal);
         foreach (var (key, count) in rows.SelectMany(row => row.Counters.Counts).Where(entry => entry.Key.Year == year && entry.Value != 0))
         {
@@ -146,11 +149,23 @@ public sealed partial class SubjectLedger(
     /// whose records may be past their retention stay.
     /// </summary>
     /// <exception cref="LedgerRefusalException">There is no such batch.</exception>
-    public async Task VoidBatchAsync(string exporter, string batchId, CancellationToken cancellationToken)
+    public Task VoidBatchAsync(string exporter, string batchId, CancellationToken cancellationToken) =>
+        VoidBatchAsync(exporter, batchId, evenUnknown: false, cancellationToken);
+
+    /// <summary>The same, or where the batch has no records of the exporter yet, sees to it that it gets none.</summary>
+    public Task CloseBatchAsync(string exporter, string batchId, CancellationToken cancellationToken) =>
+        VoidBatchAsync(exporter, batchId, evenUnknown: true, cancellationToken);
+
+    private async Task VoidBatchAsync(string exporter, string batchId, bool evenUnknown, CancellationToken cancellationToken)
     {
         var ledger = For(exporter);
         await MergeAsync(exporter, cancellationToken);
-        var (verdict, _) = await ledger.WriteAsync(new(new(LogEntryKind.Void, batchId)), cancellationToken);
+        if (ledger.Header.Bytes > options.HeaderBytes && !ledger.Header.IsVoided(batchId))
+        {
+            throw new LedgerRefusalException(LedgerRefusal.TooManyVoids);
+        }
+
+        var (verdict, _) = await ledger.WriteAsync(new(new(LogEntryKind.Void, batchId)) { EvenUnknown = evenUnknown }, cancellationToken);
         Throw(verdict);
         await ledger.MergeAcceptedAsync(cancellationToken);
     }
@@ -169,7 +184,7 @@ public sealed partial class SubjectLedger(
 
         var ledger = For(exporter);
         await ledger.MergeAcceptedAsync(cancellationToken);
-        if (ledger.Header.Aliases >= LedgerLimits.Aliases)
+        if (ledger.Header.Aliases >= LedgerLimits.Aliases || ledger.Header.Bytes > options.HeaderBytes)
         {
             throw new LedgerRefusalException(LedgerRefusal.TooManyUnions);
         }
@@ -438,16 +453,51 @@ public sealed partial class SubjectLedger(
         return [.. Cut([.. records.Take(half)], start), .. Cut([.. records.Skip(half)], start + half)];
     }
 
-    private async Task<IReadOnlyList<ShardRow>> ReadRowsAsync(ExporterLedger ledger, string exporter, CancellationToken cancellationToken)
+    /// <summary>
+    /// Rows are read one after the other. Where the survivor's was read before a union and the other's after it, the person is in neither: the
+    /// survivor's is read again, which was written first.
+    /// </summary>
+    private async Task MendTornUnionsAsync(ExporterLedger ledger, string exporter, ShardRow[] rows, long position, CancellationToken cancellationToken)
+    {
+        for (var attempt = 0; attempt < MostTornReads; attempt++)
+        {
+            var unions = await ledger.UnionsAsync(position, rows.Max(row => row.Applied), cancellationToken);
+            var torn = unions
+                .Where(union => rows[union.Survivor.Shard(rows.Length)].Applied < union.Position && rows[union.Other.Shard(rows.Length)].Applied >= union.Position)
+                .Select(union => union.Survivor.Shard(rows.Length)).ToHashSet();
+            if (torn.Count == 0)
+            {
+                return;
+            }
+
+            foreach (var number in torn)
+            {
+                rows[number] = await ReadRowAsync(exporter, number, cancellationToken);
+            }
+
+            await CountAnewAsync(ledger, rows, cancellationToken);
+        }
+
+        throw new EntityStoreException("Identifiers keep being united while the counters are read.");
+    }
+
+    private async Task<ShardRow> ReadRowAsync(string exporter, int number, CancellationToken cancellationToken) =>
+        await store.GetAsync(LedgerRows.ShardTable, LedgerRows.ShardPartition(exporter, number), LedgerRows.CounterRow, cancellationToken) is { } stored
+            ? ShardRow.FromRow(stored, options)
+            : new();
+
+    private async Task<ShardRow[]> ReadRowsAsync(ExporterLedger ledger, string exporter, CancellationToken cancellationToken)
     {
         var rows = new ShardRow[options.Shards];
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = 16, CancellationToken = cancellationToken };
-        await Parallel.ForEachAsync(Enumerable.Range(0, rows.Length), parallel, async (number, token) =>
-        {
-            var stored = await store.GetAsync(LedgerRows.ShardTable, LedgerRows.ShardPartition(exporter, number), LedgerRows.CounterRow, token);
-            rows[number] = stored is null ? new() : ShardRow.FromRow(stored, options);
-        });
+        await Parallel.ForEachAsync(
+            Enumerable.Range(0, rows.Length), parallel, async (number, token) => rows[number] = await ReadRowAsync(exporter, number, token));
+        await CountAnewAsync(ledger, rows, cancellationToken);
+        return rows;
+    }
 
+    private async Task CountAnewAsync(ExporterLedger ledger, ShardRow[] rows, CancellationToken cancellationToken)
+    {
         await ledger.Entries.LearnNamesAsync(rows.Max(row => row.Applied), cancellationToken);
 
         // Counted under other definitions: counted anew from the rows, and kept so.
@@ -456,8 +506,6 @@ public sealed partial class SubjectLedger(
         {
             rows[number] = rows[number] with { Counters = await ledger.RedefineAsync(number, cancellationToken) };
         }
-
-        return rows;
     }
 }
 

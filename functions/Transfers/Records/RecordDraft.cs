@@ -54,6 +54,9 @@ internal sealed class RecordDraft
     private int _subjectScopeLength;
 
     public RecordProperties Seen;
+
+    /// <summary>Those that stand in the record, also without a value.</summary>
+    public RecordProperties Named;
     public string Id = "";
     public DateTimeOffset OccurredAt;
     public PartyName? Exporter;
@@ -95,7 +98,7 @@ internal sealed class RecordDraft
         Array.Clear(_subjectId, 0, _subjectIdLength);
         Array.Clear(_subjectScope, 0, _subjectScopeLength);
         (_subjectIdLength, _subjectScopeLength) = (0, 0);
-        Seen = RecordProperties.None;
+        (Seen, Named) = (RecordProperties.None, RecordProperties.None);
         (Exporter, Recipient, Mechanism, Evidence, Onward) = (null, null, null, null, null);
         (Minor, Exemption) = (false, ExemptionKind.None);
         (Scenario, NoticeVersion, ConsentId, ConsentAt, ConsentVersion, SeparateConsent) = (null, null, null, null, null, null);

@@ -19,11 +19,18 @@ internal sealed partial class RecordJson
         }
 
         var coded = false;
+        var (hasEvidence, hasOnward) = (false, false);
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             var name = Text(ref reader);
             var (isCode, isEvidence, isOnward) = (name.SequenceEqual("code"u8), name.SequenceEqual("evidence"u8), name.SequenceEqual("onward"u8));
             reader.Read();
+            if ((isCode && coded) || (isEvidence && hasEvidence) || (isOnward && hasOnward))
+            {
+                return RefusalReason.DuplicateProperty;
+            }
+
+            (hasEvidence, hasOnward) = (hasEvidence || isEvidence, hasOnward || isOnward);
             var refusal = RefusalReason.None;
             if (isCode)
             {
@@ -116,6 +123,11 @@ internal sealed partial class RecordJson
             var name = Text(ref reader);
             var (isKind, isNumber) = (name.SequenceEqual("kind"u8), name.SequenceEqual("number"u8));
             reader.Read();
+            if ((isKind && kind is not null) || (isNumber && number is not null))
+            {
+                return RefusalReason.DuplicateProperty;
+            }
+
             if (reader.TokenType == JsonTokenType.String && (isKind || isNumber))
             {
                 (kind, number) = isKind ? (reader.GetString(), number) : (kind, reader.GetString());

@@ -78,7 +78,7 @@ internal sealed partial class RecordJson(RecordPools pools)
         {
             _nameAt = (int)reader.TokenStartIndex;
             var property = PropertyOf(Text(ref reader));
-            if ((draft.Seen & property) != 0)
+            if ((draft.Named & property) != 0)
             {
                 return Refuse(RefusalReason.DuplicateProperty, property);
             }
@@ -90,6 +90,7 @@ internal sealed partial class RecordJson(RecordPools pools)
                 continue;
             }
 
+            draft.Named |= property;
             if (reader.TokenType == JsonTokenType.Null)
             {
                 // As if it were absent.
@@ -200,7 +201,7 @@ internal sealed partial class RecordJson(RecordPools pools)
                 : name.SequenceEqual("minor"u8) ? RecordProperties.SubjectMinor
                 : name.SequenceEqual("scope"u8) || name.SequenceEqual("corpId"u8) || name.SequenceEqual("country"u8) ? RecordProperties.SubjectScope
                 : RecordProperties.None;
-            if ((draft.Seen & property) != 0)
+            if ((draft.Named & property) != 0)
             {
                 return RefusalReason.DuplicateProperty;
             }
@@ -212,6 +213,7 @@ internal sealed partial class RecordJson(RecordPools pools)
                 continue;
             }
 
+            draft.Named |= property;
             if (reader.TokenType == JsonTokenType.Null)
             {
                 continue;

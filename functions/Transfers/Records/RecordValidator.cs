@@ -104,7 +104,7 @@ internal sealed class RecordValidator(
             return Refuse(claim, "exemption");
         }
 
-        if (!TrySubject(draft, exporter, out var subject))
+        if (!TrySubject(draft, exporter, out var subject) || IsUnborn(draft.SubjectType, draft.SubjectId, draft.OccurredAt))
         {
             return Refuse(RefusalReason.InvalidSubject, "subject");
         }
@@ -138,7 +138,19 @@ internal sealed class RecordValidator(
             return false;
         }
 
-        var minor = shape.SaidToBeMinor || (shape.SubjectType == SubjectType.IdCard && IsMinor(subjectId, occurredAt));
+        var minor = shape.SaidToBeMinor;
+        if (shape.SubjectType == SubjectType.IdCard)
+        {
+            Span<char> number = stackalloc char[CanonicalSubject.LongestIdentifier];
+            number = number[..Encoding.ASCII.GetChars(subjectId, number)];
+            if (IsUnborn(SubjectType.IdCard, number, occurredAt))
+            {
+                return false;
+            }
+
+            minor |= IsMinor(SubjectType.IdCard, number, occurredAt);
+        }
+
         if (shape.FactsOn(minor) is not { } facts || shape.CircumstancesOf(notices != TransferNotices.None) is not { } circumstances)
         {
             return false;
@@ -268,11 +280,9 @@ internal sealed class RecordValidator(
     private static bool IsMinor(SubjectType type, ReadOnlySpan<char> identifier, DateTimeOffset occurredAt) =>
         CanonicalSubject.BirthDate(type, identifier) is { } birth && birth.AddYears(MinorUnder) >= LegalTime.DayOf(occurredAt);
 
-    private static bool IsMinor(ReadOnlySpan<byte> idCard, DateTimeOffset occurredAt)
-    {
-        Span<char> text = stackalloc char[CanonicalSubject.LongestIdentifier];
-        return IsMinor(SubjectType.IdCard, text[..Encoding.ASCII.GetChars(idCard, text)], occurredAt);
-    }
+    /// <summary>The identity number is of somebody born after the transfer: it is mistyped, and would be counted as a person that nobody is.</summary>
+    private static bool IsUnborn(SubjectType type, ReadOnlySpan<char> identifier, DateTimeOffset occurredAt) =>
+        CanonicalSubject.BirthDate(type, identifier) > LegalTime.DayOf(occurredAt);
 
     private static TransferNotices NoticesOn(RecordDraft draft) => draft.Recipient!.Recipient switch
     {

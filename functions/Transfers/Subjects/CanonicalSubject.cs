@@ -232,7 +232,8 @@ public static class CanonicalSubject
         {
             try
             {
-                domain = new IdnMapping { UseStd3AsciiRules = true }.GetAscii(domain.ToString());
+                // Lower case first: without tables of its own the program's mapping leaves capital letters as they are.
+                domain = new IdnMapping { UseStd3AsciiRules = true }.GetAscii(domain.ToString().ToLowerInvariant());
             }
             catch (ArgumentException)
             {

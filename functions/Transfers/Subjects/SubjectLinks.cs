@@ -12,68 +12,105 @@ public sealed class SubjectLinks(TransfersOptions options, SubjectIdentities ide
 {
     private long _seen;
 
-    /// <summary>Records that identifiers belong to one person each, and unites what is counted. Returns how many entries were united.</summary>
-    public async Task<int> LinkAsync(IReadOnlyList<IReadOnlyList<SubjectPseudonym>> persons, CancellationToken cancellationToken)
+    /// <summary>Records that identifiers belong to one person each, and unites what is counted.</summary>
+    public async Task<UnionOutcome> LinkAsync(IReadOnlyList<IReadOnlyList<SubjectPseudonym>> persons, CancellationToken cancellationToken)
     {
         await identities.LinkAsync(persons, cancellationToken);
         return await SettleAsync(cancellationToken);
     }
 
     /// <summary>Unites whatever is linked and counted apart.</summary>
-    public async Task<int> SettleAsync(CancellationToken cancellationToken) => (await UniteAsync(cancellationToken)).United;
+    public async Task<UnionOutcome> SettleAsync(CancellationToken cancellationToken) => (await UniteAsync(cancellationToken)).Outcome;
 
     /// <summary>
     /// The same for a timer, which confirms what the run before has seen: by then no batch is under way any more that was begun before the
-    /// links were known.
+    /// links were known. Where a ledger is full nothing is confirmed: what could not be united now may be later.
     /// </summary>
-    public async Task<int> SettleAndConfirmAsync(CancellationToken cancellationToken)
+    public async Task<UnionOutcome> SettleAndConfirmAsync(CancellationToken cancellationToken)
     {
         await identities.RefreshAsync(cancellationToken);
         var before = Interlocked.Read(ref _seen);
-        var (united, generation) = await UniteAsync(cancellationToken);
+        var (outcome, generation) = await UniteAsync(cancellationToken);
+        if (outcome.Full.Count > 0)
+        {
+            return outcome;
+        }
+
         if (before > 0)
         {
             await identities.ConfirmAsync(before, cancellationToken);
         }
 
         Interlocked.Exchange(ref _seen, generation);
-        return united;
+        return outcome;
     }
 
-    private async Task<(int United, long Generation)> UniteAsync(CancellationToken cancellationToken)
+    private async Task<(UnionOutcome Outcome, long Generation)> UniteAsync(CancellationToken cancellationToken)
     {
         var pending = await identities.PendingAsync(cancellationToken);
-        var united = 0;
+        var (united, full) = (0, new List<string>());
         if (pending.Unions.Count > 0)
         {
             var gone = pending.Unions.Select(union => union.From).Distinct().ToList();
             foreach (var exporter in options.Exporters.Values)
             {
-                foreach (var from in await ledger.HeldAsync(exporter.Id, gone, cancellationToken))
+                try
                 {
-                    var person = identities.Resolve(from);
-                    if (person != from)
+                    foreach (var from in await ledger.HeldAsync(exporter.Id, gone, cancellationToken))
                     {
-                        await ledger.UnionAsync(exporter.Id, person, from, cancellationToken);
-                        united++;
+                        var person = identities.Resolve(from);
+                        if (person != from)
+                        {
+                            await ledger.UnionAsync(exporter.Id, person, from, cancellationToken);
+                            united++;
+                        }
                     }
+                }
+                catch (LedgerRefusalException refusal) when (refusal.Reason == LedgerRefusal.TooManyUnions)
+                {
+                    // These persons stay counted under each identifier: too high, and no reason to count others not at all.
+                    full.Add(exporter.Id);
                 }
             }
         }
 
-        return (united, pending.Generation);
+        return (new(united, full), pending.Generation);
     }
 }
 
+/// <summary>What came of uniting.</summary>
+/// <param name="United">How many entries were brought into another.</param>
+/// <param name="Full">Exporters whose ledgers remember as many unions as they can: some of their persons are counted under each of their identifiers.</param>
+public sealed record UnionOutcome(int United, IReadOnlyList<string> Full);
+
 /// <summary>Unites what other instances, or a run that was interrupted, left apart.</summary>
-public sealed partial class UniteLinkedSubjects(SubjectLinks links, ILogger<UniteLinkedSubjects> logger) : ITimerFunction
+public sealed partial class UniteLinkedSubjects(SubjectLinks links, IAlertSender alerts, TimeProvider time, ILogger<UniteLinkedSubjects> logger) : ITimerFunction
 {
     /// <inheritdoc/>
     public async Task InvokeAsync(TimerTick tick, CancellationToken cancellationToken)
     {
-        if (await links.SettleAndConfirmAsync(cancellationToken) is var united and > 0)
+        var (united, full) = await links.SettleAndConfirmAsync(cancellationToken);
+        if (united > 0)
         {
             Log.United(logger, united);
+        }
+
+        var now = time.GetUtcNow();
+        foreach (var exporter in full)
+        {
+            Log.Full(logger, exporter);
+            await alerts.SendAsync(
+                new()
+                {
+                    AlertId = $"transfers.unions_full:{exporter}:{LegalTime.YearOf(now):d4}",
+                    Type = "transfers.unions_full",
+                    Severity = AlertSeverity.Warning,
+                    OccurredAt = now,
+                    Summary = $"The ledger of {exporter} remembers no more united identifiers: some persons are counted more than once. Send records under one kind of identifier.",
+                    About = exporter,
+                    Details = new Dictionary<string, string> { ["exporter"] = exporter },
+                },
+                cancellationToken);
         }
     }
 
@@ -81,6 +118,9 @@ public sealed partial class UniteLinkedSubjects(SubjectLinks links, ILogger<Unit
     {
         [LoggerMessage(1, LogLevel.Information, "{Count} entries of the ledger were united with another of the same person")]
         public static partial void United(ILogger logger, int count);
+
+        [LoggerMessage(2, LogLevel.Error, "The ledger of {Exporter} remembers no more united identifiers; its count errs high")]
+        public static partial void Full(ILogger logger, string exporter);
     }
 }
 

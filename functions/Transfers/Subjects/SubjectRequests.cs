@@ -89,11 +89,7 @@ public sealed partial class LookUpSubject(
             }
         }
 
-        if (years.Count == 0)
-        {
-            return null;
-        }
-
+        // Records that say nothing personal, or of years that are no longer counted, are held all the same.
         var (records, count) = (new List<RecordView>(), 0L);
         await foreach (var record in ledger.ReadRecordsOfAnyAsync(exporter.Id, person, cancellationToken))
         {
@@ -103,7 +99,7 @@ public sealed partial class LookUpSubject(
             }
         }
 
-        return new(
+        return years.Count == 0 && count == 0 ? null : new(
             exporter.Id, [.. years.Select(year => new YearView(year.Key, [.. year.Value.Select(FactView.Of)]))], records, count);
     }
 
@@ -144,14 +140,10 @@ public sealed partial class EraseSubject(
         SortedSet<string> erased = new(StringComparer.Ordinal);
         foreach (var (exporter, pseudonym) in places.At)
         {
-            foreach (var name in identities.PersonOf(pseudonym))
+            if (await ledger.EraseSubjectAsync(exporter.Id, identities.PersonOf(pseudonym), cancellationToken))
             {
-                if ((await ledger.ReadSubjectAsync(exporter.Id, name, cancellationToken)).Years.Count > 0)
-                {
-                    await ledger.EraseSubjectAsync(exporter.Id, name, cancellationToken);
-                    erased.Add(exporter.Id);
-                    details["erased"] = string.Join(' ', erased);
-                }
+                erased.Add(exporter.Id);
+                details["erased"] = string.Join(' ', erased);
             }
         }
 
@@ -221,9 +213,9 @@ public sealed partial class UniteSubjects(
             journal, LedgerQuestion.Unite([[.. names.OfType<SubjectPseudonym>()]]), [said],
             async details =>
             {
-                var united = await links.LinkAsync([[.. names.OfType<SubjectPseudonym>()]], context.RequestAborted);
+                var (united, full) = await links.LinkAsync([[.. names.OfType<SubjectPseudonym>()]], context.RequestAborted);
                 details["united"] = united.ToString(System.Globalization.CultureInfo.InvariantCulture);
-                return united;
+                return full.Count == 0 ? united : throw new LedgerRefusalException(LedgerRefusal.TooManyUnions);
             },
             context.RequestAborted);
         Log.United(logger, context.Principal(), names.Count, united);

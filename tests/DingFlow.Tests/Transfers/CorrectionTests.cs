@@ -73,6 +73,37 @@ public sealed class CorrectionTests(TransfersProgram program) : IClassFixture<Tr
     }
 
     [Fact]
+    public async Task The_rest_of_a_batch_that_was_voided_is_refused_also_for_other_exporters()
+    {
+        var (one, other) = (program.NewExporter(), program.NewExporter());
+        var first = await program.Sender.PostAsync(TransferSender.Lines([1, 2], one), TransferSender.NdJson, $"import of {one}");
+
+        var voided = await PostAsync($"/api/transfers/batches/{(string)first.Json["batchId"]!}/void", new() { ["reason"] = "The wrong file is being sent." });
+        var rest = await program.Sender.PostAsync(TransferSender.Lines([3, 4], other), TransferSender.NdJson, $"import of {one}");
+        var view = await AskAsync(HttpMethod.Get, $"/api/transfers/batches/{(string)first.Json["batchId"]!}", new());
+
+        Assert.Equal(one, (string?)Assert.Single(voided.Json["exporters"]!)["exporter"]);
+        rest.IsProblem(409, "conflict");
+        Assert.Equal(one, (string?)Assert.Single(view.Json["exporters"]!)["exporter"]);
+        Assert.Equal((0, 0), ((int)(await program.Compliance.CountersAsync(one))["subjects"]!, (int)(await program.Compliance.CountersAsync(other))["subjects"]!));
+    }
+
+    [Fact]
+    public async Task A_record_that_says_nothing_personal_is_held_and_told()
+    {
+        var exporter = program.NewExporter();
+        await program.Sender.PostAsync(TransferSender.Record("t-1", "E4713", exporter, record => (record["fields"], record["categories"]) = (new JArray(), new JArray("notPersonal"))));
+
+        var found = await PostAsync("/api/subjects/lookup", new()
+        {
+            ["subject"] = new JObject { ["type"] = "employeeId", ["id"] = "E4713" }, ["exporter"] = exporter, ["reason"] = "Access request of 21 November.",
+        });
+
+        var held = Assert.Single(found.Json["exporters"]!);
+        Assert.Equal((1, 0), ((int)held["recordCount"]!, held["years"]!.Count()));
+    }
+
+    [Fact]
     public async Task Two_identifiers_found_to_be_one_person_count_once_from_then_on()
     {
         var exporter = program.NewExporter();

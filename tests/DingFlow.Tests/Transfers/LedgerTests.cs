@@ -187,6 +187,47 @@ public sealed class LedgerTests : IAsyncLifetime
     }
 
     [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Whoever_reads_while_two_identifiers_are_united_counts_the_person(bool elsewhere)
+    {
+        await _ledger.AppendAsync(Batch("b", Record(1), Record(2, facts: Fact(dataClass: DataClass.Finance))), Token);
+        var (survivor, other) = (ShardOf(1), ShardOf(2));
+        Assert.NotEqual(survivor, other);
+        var (armed, united, survivorRead) = (false, 0, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        SubjectLedger? reader = null;
+        var store = new WatchedStore(
+            _store,
+            async partition =>
+            {
+                if (armed && partition == other && Interlocked.Exchange(ref united, 1) == 0)
+                {
+                    // The survivor's shard was read as it was; now the other loses its facts.
+                    await survivorRead.Task.WaitAsync(Token);
+                    await (elsewhere ? _ledger : reader!).UnionAsync(LedgerScenario.Exporter, Subject(1), Subject(2), Token);
+                }
+            },
+            partition =>
+            {
+                if (armed && partition == survivor)
+                {
+                    survivorRead.TrySetResult();
+                }
+            });
+        await using (reader = Ledger(store))
+        {
+            await reader.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
+            armed = true;
+
+            var counters = await reader.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
+
+            Assert.Equal((1, 1, 1), (united, counters.Counters["pi.general"], counters.Counters["pi.sensitive"]));
+        }
+
+        static string ShardOf(int subject) => LedgerRows.ShardPartition(LedgerScenario.Exporter, SubjectKey.Of(Subject(subject)).Shard(SmallOptions.Shards));
+    }
+
+    [Theory]
     [InlineData(8, "key-1", "Transfers:Shards")]
     [InlineData(4, "key-2", "Pseudonyms:LedgerKey")]
     public async Task Another_shard_count_or_key_is_refused(int shards, string keyId, string setting)
@@ -243,6 +284,53 @@ public sealed class LedgerTests : IAsyncLifetime
         Assert.Equal([3, .. Enumerable.Range(10, 10)], result.Refused.Select(record => record.Index));
         Assert.Equal((19, 0), (result.Accepted, again.Accepted));
         Assert.Equal(19, (await ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token)).Subjects);
+    }
+
+    [Fact]
+    public async Task A_ledger_that_remembers_no_more_refuses_what_is_new_and_goes_on_counting()
+    {
+        await using var ledger = Ledger(_store, SmallOptions with { HeaderBytes = 200 });
+        var voided = 0;
+        LedgerRefusalException? refusal = null;
+        while (refusal is null)
+        {
+            var batch = $"batch-{voided++}";
+            await ledger.AppendAsync(Batch(batch, Record(voided)), Token);
+            refusal = await Xunit.Record.ExceptionAsync(() => ledger.VoidBatchAsync(LedgerScenario.Exporter, batch, Token)) as LedgerRefusalException;
+        }
+
+        var known = await ledger.AppendAsync(Batch("more", Record(90), Record(91, facts: Fact(recipient: "new"))), Token);
+        var union = await Assert.ThrowsAsync<LedgerRefusalException>(() => ledger.UnionAsync(LedgerScenario.Exporter, Subject(90), Subject(91), Token));
+        await ledger.VoidBatchAsync(LedgerScenario.Exporter, "batch-0", Token);
+
+        Assert.InRange(voided, 5, 50);
+        Assert.Equal((LedgerRefusal.TooManyVoids, LedgerRefusal.TooManyUnions), (refusal.Reason, union.Reason));
+        Assert.Equal([new(1, LedgerRefusal.TooManyRecipients)], known.Refused);
+        Assert.Equal(2, (await ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token)).Subjects);
+    }
+
+    [Fact]
+    public async Task The_largest_checkpoint_is_one_that_the_store_takes()
+    {
+        var (options, header, position) = (new LedgerOptions("key-1"), new LedgerHeader(new("key-1")), 0L);
+        for (var subject = 0; subject < LedgerLimits.Aliases; subject++)
+        {
+            header.Observe(new(LogEntryKind.Union, "") { Position = ++position, Subject = SubjectKey.Of(Subject(-1)), Other = SubjectKey.Of(Subject(subject)) });
+        }
+
+        while (header.Bytes <= options.HeaderBytes)
+        {
+            header.Observe(new(LogEntryKind.Void, Guid.NewGuid().ToString("N")) { Position = ++position });
+        }
+
+        var row = new DingFlow.Storage.Entity(LedgerScenario.Exporter, LedgerRows.Checkpoint);
+        header.Write(row.Properties);
+        var result = await _store.SubmitAsync(
+            DingFlow.Storage.EntityTransaction.Of(LedgerRows.LogTable, DingFlow.Storage.EntityOperation.Insert(row)), Token);
+
+        Assert.True(result.Committed);
+        Assert.InRange(row.Properties.Values.OfType<byte[]>().Sum(bytes => bytes.Length), 700_000, header.Bytes);
+        Assert.Equal(LedgerLimits.Aliases, LedgerHeader.Of(row.Properties, position, options).Aliases);
     }
 
     [Fact]
@@ -317,6 +405,152 @@ public sealed class LedgerTests : IAsyncLifetime
         Assert.True((await fresh.RecountAsync(LedgerScenario.Exporter, Token)).Agrees);
         Assert.False(_store.Holds(Subject(4)));
         Assert.True(_store.Holds(Subject(5)));
+    }
+
+    /// <summary>Another instance accepts a record of the person between any two calls of the erasure.</summary>
+    [Fact]
+    public async Task A_record_that_is_accepted_while_its_person_is_erased_is_not_lost()
+    {
+        var (erased, refused) = (0, 0);
+        for (var call = 1; call <= 40; call++)
+        {
+            var (memory, clock) = (new LedgerMemoryStore(), Clock());
+            await using var other = Ledger(memory, time: clock);
+            await other.AppendAsync(Batch("old", Record(4), Record(5)), Token);
+            clock.Advance(TimeSpan.FromDays(3 * 366));
+            var store = new InterruptedStore(
+                memory, call, async () => await other.AppendAsync(Batch("new", Record(4) with { OccurredAt = clock.GetUtcNow() }), Token));
+            await using var ledger = Ledger(store, time: clock);
+            try
+            {
+                await ledger.EraseSubjectAsync(LedgerScenario.Exporter, Subject(4), Token);
+                erased++;
+            }
+            catch (LedgerRefusalException refusal) when (refusal.Reason == LedgerRefusal.WithinRetention)
+            {
+                refused++;
+            }
+
+            await store.EndAsync();
+            await other.AppendAsync(Batch("new", Record(4) with { OccurredAt = clock.GetUtcNow() }), Token);
+            foreach (var reader in (SubjectLedger[])[ledger, other])
+            {
+                Assert.Equal(1, (await reader.ReadCountersAsync(LedgerScenario.Exporter, 2029, Token)).Subjects);
+                Assert.True((await reader.RecountAsync(LedgerScenario.Exporter, Token)).Agrees);
+            }
+        }
+
+        Assert.True(erased > 0 && refused > 0, $"{erased} erased, {refused} refused");
+    }
+
+    /// <summary>A person under two identifiers is erased by one instance between any two calls of another that is behind, and comes again.</summary>
+    [Fact]
+    public async Task An_instance_that_is_behind_counts_nobody_who_was_erased_meanwhile()
+    {
+        for (var call = 1; call <= 60; call++)
+        {
+            var (memory, clock, model) = (new LedgerMemoryStore(), Clock(), new LedgerModel(Predicates));
+            await using var one = Ledger(memory, time: clock);
+            await AppendAsync("first", Record(1), Record(2), Record(3, facts: Fact(recipient: "first")));
+            var armed = false;
+            var store = new InterruptedStore(memory, call + 20, async () =>
+            {
+                if (armed)
+                {
+                    await EraseAsync();
+                }
+            });
+            await using var behind = Ledger(store, time: clock);
+            await behind.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
+            await one.UnionAsync(LedgerScenario.Exporter, Subject(1), Subject(2), Token);
+            model.Union(Subject(1), Subject(2));
+            await AppendAsync("second", Record(2, facts: Fact(recipient: "second")), Record(4, facts: Fact(recipient: "third")));
+            for (var more = 0; more < 5; more++)
+            {
+                await AppendAsync($"more-{more}", Record(5 + more), Record(2));
+            }
+
+            clock.Advance(TimeSpan.FromDays(3 * 366));
+            armed = true;
+            await behind.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
+            await store.EndAsync();
+            armed = false;
+            if (model.Holds(Record(1)))
+            {
+                await EraseAsync();
+            }
+
+            await model.AssertAgreesAsync(behind, LedgerScenario.Exporter, [2026, 2029], Token);
+            await model.AssertAgreesAsync(one, LedgerScenario.Exporter, [2026, 2029], Token);
+            Assert.False(memory.Holds(Subject(1)), $"call {call}");
+
+            async Task EraseAsync()
+            {
+                await one.EraseSubjectAsync(LedgerScenario.Exporter, Subject(1), Token);
+                model.Erase(Subject(1));
+            }
+
+            async Task AppendAsync(string batch, params SubjectTransfer[] records)
+            {
+                await one.AppendAsync(Batch(batch, records), Token);
+                model.Append(batch, records);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task A_person_who_comes_again_after_being_erased_is_united_again_also_where_both_are_read_at_once()
+    {
+        var clock = Clock();
+        await using var one = Ledger(_store, time: clock);
+        await using var behind = Ledger(_store, time: clock);
+        await one.AppendAsync(Batch("b", Record(1), Record(2)), Token);
+        await one.UnionAsync(LedgerScenario.Exporter, Subject(1), Subject(2), Token);
+        await behind.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
+        clock.Advance(TimeSpan.FromDays(3 * 366));
+        await one.EraseSubjectAsync(LedgerScenario.Exporter, Subject(2), Token);
+        await one.AppendAsync(Batch("again", Record(1, "2029-11-01T00:00:00Z"), Record(2, "2029-11-01T00:00:00Z")), Token);
+        await one.UnionAsync(LedgerScenario.Exporter, Subject(1), Subject(2), Token);
+
+        await behind.AppendAsync(Batch("more", Record(2, "2029-11-02T00:00:00Z", Fact(recipient: "more"))), Token);
+
+        foreach (var ledger in (SubjectLedger[])[behind, one])
+        {
+            Assert.Equal(1, (await ledger.ReadCountersAsync(LedgerScenario.Exporter, 2029, Token)).Subjects);
+            Assert.Equal(0, (await ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token)).Subjects);
+        }
+    }
+
+    [Fact]
+    public async Task An_instance_that_starts_after_an_erasure_numbers_recipients_as_the_others_do()
+    {
+        var rarely = SmallOptions with { CheckpointEntries = 1000 };
+        for (var at = 1; at < 40; at++)
+        {
+            var (copy, clock) = (new LedgerMemoryStore(), Clock());
+            await using (var filling = Ledger(copy, rarely, time: clock))
+            {
+                await filling.AppendAsync(Batch("b", Record(4, facts: Fact(recipient: "first", lane: "CN-JP")), Record(5, facts: Fact(recipient: "second")), Record(6, facts: Fact(recipient: "first"))), Token);
+                await filling.AppendAsync(Batch("c", Record(7, facts: Fact(recipient: "third"))), Token);
+                await filling.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token);
+            }
+
+            clock.Advance(TimeSpan.FromDays(3 * 366));
+            var dying = Ledger(new LedgerFaultyStore(copy, call => call == at ? StoreFault.DieAfter : StoreFault.None), rarely, time: clock);
+            try
+            {
+                await dying.EraseSubjectAsync(LedgerScenario.Exporter, Subject(4), Token);
+            }
+            catch (ProcessDiedException)
+            {
+                // The point of the test.
+            }
+
+            await using var fresh = Ledger(copy, time: clock);
+            var counters = (await fresh.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token)).Counters;
+            Assert.Equal((1, 1), (counters["recipient.second"], counters["recipient.third"]));
+            Assert.InRange(counters["recipient.first"], 1, 2);
+        }
     }
 
     [Fact]

@@ -209,13 +209,13 @@ public sealed class TransferIntakeTests
         // The process dies between the link and the union.
         await world.Identities.LinkAsync([[LedgerScenario.Subject(0), LedgerScenario.Subject(1), LedgerScenario.Subject(99)]], Token);
         await using var next = new World(memory);
-        Assert.Equal(1, await next.Links.SettleAndConfirmAsync(Token));
+        Assert.Equal(1, (await next.Links.SettleAndConfirmAsync(Token)).United);
         Assert.Equal(3, (await next.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
 
         // An instance that did not know of the link yet records under an identifier that was not held before: the second run finds it.
         await next.Ledger.AppendAsync(LedgerScenario.Batch("stale", LedgerScenario.Record(99)), Token);
-        Assert.Equal(1, await next.Links.SettleAndConfirmAsync(Token));
-        Assert.Equal(0, await next.Links.SettleAndConfirmAsync(Token));
+        Assert.Equal(1, (await next.Links.SettleAndConfirmAsync(Token)).United);
+        Assert.Equal(0, (await next.Links.SettleAndConfirmAsync(Token)).United);
         Assert.Equal(3, (await next.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
         Assert.True((await next.Ledger.RecountAsync(Exporter, Token)).Agrees);
         Assert.Empty((await next.Identities.PendingAsync(Token)).Unions);

@@ -55,6 +55,12 @@ public sealed class TransferReaderTests
     [InlineData("subject", "{\"type\":\"shoeSize\",\"id\":\"43\"}", "unknown-subject-type")]
     [InlineData("subject", "{\"type\":\"email\",\"id\":\"nobody\"}", "invalid-subject")]
     [InlineData("subject", "{\"type\":\"email\"}", "missing-property")]
+    [InlineData("subject", "{\"type\":\"idCard\",\"id\":\"110105202611230015\"}", "invalid-subject")]
+    [InlineData("subject", "{\"type\":\"idCard\",\"id\":\"110105999001010016\"}", "invalid-subject")]
+    [InlineData("subject", "{\"type\":\"employeeId\",\"id\":null,\"id\":\"E2\"}", "duplicate-property")]
+    [InlineData("exemption", "{\"code\":\"EX-LEGAL\",\"evidence\":{\"duty\":\"d\"},\"code\":\"EX-CONTRACT\"}", "duplicate-property")]
+    [InlineData("exemption", "{\"code\":\"EX-LEGAL\",\"evidence\":{\"duty\":\"d\"},\"evidence\":{\"duty\":\"e\"}}", "duplicate-property")]
+    [InlineData("mechanism", "{\"kind\":\"sc\",\"number\":\"1\",\"kind\":\"gba\"}", "duplicate-property")]
     [InlineData("fields", "[]", "no-fields")]
     [InlineData("fields", "\"name\"", "invalid-property")]
     [InlineData("categories", "[\"secrets\"]", "unknown-category")]
@@ -87,7 +93,7 @@ public sealed class TransferReaderTests
         }
         else
         {
-            record[property] = JToken.Parse(value);
+            record[property] = new JRaw(value);
         }
 
         var (transfers, refusals, _) = await ReadAsync(Text(record), TransferFormat.NdJson);
@@ -118,16 +124,32 @@ public sealed class TransferReaderTests
         Assert.DoesNotContain("c-é", $"{transfers[0].Consent} {new TransferConsent("c-é")}", StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task A_property_that_stands_twice_is_refused()
+    [Theory]
+    [InlineData("\"id\":\"t-2\"")]
+    [InlineData("\"mechanism\":\"sc:1\"")]
+    [InlineData("\"exemption\":null")]
+    [InlineData("\"consent\":{\"id\":\"c-1\",\"id\":\"c-2\"}")]
+    [InlineData("\"scenario\":\"a\",\"scenario\":\"a\"")]
+    public async Task A_property_that_stands_twice_is_refused_with_or_without_a_value(string again)
     {
         var record = Text(TransferSender.Record("t-1", "E1001"));
 
-        foreach (var twice in (string[])["\"id\":\"t-2\"", "\"consent\":{\"id\":\"c-1\",\"id\":\"c-2\"}", "\"scenario\":\"a\",\"scenario\":\"a\""])
-        {
-            var (_, refusals, _) = await ReadAsync($"{record[..^1]},{twice}}}", TransferFormat.NdJson);
-            Assert.Equal("duplicate-property", Assert.Single(refusals).Code);
-        }
+        var (transfers, refusals, _) = await ReadAsync($"{record[..^1]},{again}}}", TransferFormat.NdJson);
+
+        Assert.Empty(transfers);
+        Assert.Equal("duplicate-property", Assert.Single(refusals).Code);
+    }
+
+    [Fact]
+    public async Task A_mistyped_identity_number_among_good_ones_is_refused_alone()
+    {
+        var lines = string.Join('\n', ((string[])["11010519491231002X", "110105999001010016", "110105202611230015", "440524198001010013"]).Select((number, i) =>
+            Text(TransferSender.Record($"t-{i}", "E1", change: record => record["subject"] = new JObject { ["type"] = "idCard", ["id"] = number }))));
+
+        var (transfers, refusals, _) = await ReadAsync(lines, TransferFormat.NdJson);
+
+        Assert.Equal(["t-0", "t-3"], transfers.Select(transfer => transfer.RecordId));
+        Assert.Equal([(1L, "invalid-subject"), (2L, "invalid-subject")], refusals.Select(refusal => (refusal.Index, refusal.Code)));
     }
 
     [Theory]
