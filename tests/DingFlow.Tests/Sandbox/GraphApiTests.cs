@@ -156,7 +156,7 @@ public sealed class GraphApiTests : IAsyncLifetime
         var wrongType = await SendAsync(new StringContent("{}", Encoding.UTF8, "text/plain"));
         var malformed = await SendAsync(new StringContent("{", Encoding.UTF8, "application/json"));
         var twice = await SendAsync(new StringContent("""{"accountEnabled":true,"accountEnabled":false}""", Encoding.UTF8, "application/json"));
-        var large = await SendAsync(new StringContent(new string(' ', 300_000), Encoding.UTF8, "application/json"));
+        var large = await SendAsync(new StringContent(new string(' ', SandboxApplication.MaximumGraphBody + 1), Encoding.UTF8, "application/json"));
         var zipped = await SendAsync(new ByteArrayContent(compressed.ToArray())
         {
             Headers = { ContentType = new MediaTypeHeaderValue("application/json"), ContentEncoding = { "gzip" } },
