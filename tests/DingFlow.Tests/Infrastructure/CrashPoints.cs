@@ -131,9 +131,10 @@ internal static class CrashPoints
         Assert.True(begun.SequenceEqual(ended, StringComparer.Ordinal), $"{where}: begun are [{string.Join(", ", begun)}], ended [{string.Join(", ", ended)}]");
     }
 
+    /// <summary>The ids of changes. What a report on a permission calls its change is whether it was given.</summary>
     private static List<string> Changes(IReadOnlyList<ToldEntry> entries, bool isBegun) =>
     [
-        .. entries.Where(entry => entry.Kind.EndsWith(".change_begun", StringComparison.Ordinal) == isBegun)
+        .. entries.Where(entry => entry.Kind != "permissions.reported" && entry.Kind.EndsWith(".change_begun", StringComparison.Ordinal) == isBegun)
             .Select(static entry => entry.Detail("change")).Where(static change => change.Length > 0).Order(StringComparer.Ordinal),
     ];
 }
