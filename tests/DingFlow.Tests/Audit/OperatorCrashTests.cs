@@ -193,7 +193,7 @@ public sealed class OperatorCrashTests
 
     private static string KeyOf(int rank) => AlertWork.KeyOf($"tests.alert:{rank}");
 
-    private static async Task RaiseAsync(CrashWorld world, int rank)
+    internal static async Task RaiseAsync(CrashWorld world, int rank)
     {
         await world.Get<IAlertSender>().SendAsync(
             new()
