@@ -67,12 +67,9 @@ internal sealed class LedgerChangeSettler(SubjectLedger ledger, SubjectIdentitie
         {
             var person = identities.PersonOf(Pseudonym(place[1]));
             isLinked |= person.Count > 1;
-            foreach (var name in person)
+            if (await HoldsAsync(place[0], person, cancellationToken))
             {
-                if ((await ledger.ReadSubjectAsync(place[0], name, cancellationToken)).Years.Count > 0)
-                {
-                    holding.Add(place[0]);
-                }
+                holding.Add(place[0]);
             }
         }
 
@@ -84,6 +81,20 @@ internal sealed class LedgerChangeSettler(SubjectLedger ledger, SubjectIdentitie
         }
 
         return new(holding.Count > 0 ? AuditOutcome.Failed : AuditOutcome.Succeeded, found);
+    }
+
+    /// <summary>Facts of the person, or records that tell nothing that is counted.</summary>
+    private async Task<bool> HoldsAsync(string exporter, IReadOnlySet<SubjectPseudonym> person, CancellationToken cancellationToken)
+    {
+        foreach (var name in person)
+        {
+            if ((await ledger.ReadSubjectAsync(exporter, name, cancellationToken)).Years.Count > 0)
+            {
+                return true;
+            }
+        }
+
+        return await ledger.ReadRecordsOfAnyAsync(exporter, person, cancellationToken).AnyAsync(cancellationToken);
     }
 
     /// <summary>Links that were recorded are followed by the ledger, sooner or later: it is made to do so now.</summary>

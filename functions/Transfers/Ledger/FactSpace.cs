@@ -81,18 +81,20 @@ internal sealed class FactSpace(CompiledPredicates predicates, LedgerDictionary 
             return right;
         }
 
+        var pair = ((long)left << 32) | (uint)right;
+        if (_unions.TryGetValue(pair, out var union))
+        {
+            return union;
+        }
+
+        // Before anything is remembered: a space that is full throws, and must not leave behind that the two make nothing.
+        union = Intern(Merge(_states[left], _states[right]));
         if (_unions.Count == MostUnions)
         {
             _unions.Clear();
         }
 
-        ref var union = ref CollectionsMarshal.GetValueRefOrAddDefault(_unions, ((long)left << 32) | (uint)right, out var known);
-        if (!known)
-        {
-            // Interning touches other tables only, so the reference stays good.
-            union = Intern(Merge(_states[left], _states[right]));
-        }
-
+        _unions.Add(pair, union);
         return union;
     }
 
