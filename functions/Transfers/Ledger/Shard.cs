@@ -256,6 +256,9 @@ internal sealed partial class Shard(ShardContext context, int number)
         }
     }
 
+    /// <summary>Keys of subjects without facts are still there: a purge takes them away.</summary>
+    public bool KeepsForgotten() => _map.Count > Entries().Count();
+
     private void Change(ref SubjectEntry entry, int place, int state)
     {
         if (entry.State == state)

@@ -91,7 +91,7 @@ public sealed partial class SubjectLedger
             .Any(row => row.Properties.Require<int>("Day") < day);
 
     /// <summary>
-    /// Removes log entries accepted before the retention period, and the subjects' facts of calendar years that ended before it. For a
+    /// Removes log entries accepted before the retention period, and the subjects' facts of calendar years that ended before it; who is left without facts goes, too. For a
     /// timer; a run that was interrupted is finished by the next.
     /// </summary>
     /// <returns>How many log entries were removed.</returns>
@@ -160,7 +160,7 @@ public sealed partial class SubjectLedger
     {
         var shard = await shards.OpenAsync(number, cancellationToken);
         await shard.CatchUpAsync(cancellationToken);
-        if (!shard.Entries().Any(entry => shards.Space[entry.State][0].Year < before))
+        if (!shard.KeepsForgotten() && !shard.Entries().Any(entry => shards.Space[entry.State][0].Year < before))
         {
             return;
         }

@@ -407,6 +407,25 @@ public sealed class LedgerTests : IAsyncLifetime
         Assert.True(_store.Holds(Subject(5)));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_subject_of_whom_nothing_is_left_does_not_stay_as_a_name(bool restarts)
+    {
+        var clock = Clock();
+        await using var ledger = Ledger(_store, time: clock);
+        await ledger.AppendAsync(Batch("wrong", Record(4)), Token);
+        await ledger.VoidBatchAsync(LedgerScenario.Exporter, "wrong", Token);
+        Assert.Equal(0, (await ledger.ReadCountersAsync(LedgerScenario.Exporter, 2026, Token)).Subjects);
+        clock.Advance(TimeSpan.FromDays(5 * 366));
+
+        await using var later = Ledger(_store, time: clock);
+        await (restarts ? later : ledger).PruneAsync(LedgerScenario.Exporter, Token);
+
+        Assert.False(_store.Holds(Subject(4)));
+        Assert.True((await later.RecountAsync(LedgerScenario.Exporter, Token)).Agrees);
+    }
+
     /// <summary>Another instance accepts a record of the person between any two calls of the erasure.</summary>
     [Fact]
     public async Task A_record_that_is_accepted_while_its_person_is_erased_is_not_lost()
