@@ -8,6 +8,8 @@ namespace DingFlow.Transfers.Ledger;
 /// </summary>
 internal sealed class LedgerCorrections(ExporterLog log, ShardSet shards)
 {
+    private const int RewriteAttempts = 10;
+
     public Task ApplyAsync(LogEntry entry, CancellationToken cancellationToken) => entry.Kind switch
     {
         LogEntryKind.Void => VoidAsync(entry, cancellationToken),
@@ -178,7 +180,7 @@ internal sealed class LedgerCorrections(ExporterLog log, ShardSet shards)
         await log.CheckpointAsync(log.Checkpointed, always: true, cancellationToken);
         if (await log.RowAsync(entry.Position, cancellationToken) is { } own)
         {
-            await BlankAsync(own, LogEntry.FromRow(own), cancellationToken);
+            await RewriteAsync(own, Blank, cancellationToken);
         }
     }
 
@@ -194,37 +196,46 @@ internal sealed class LedgerCorrections(ExporterLog log, ShardSet shards)
         return true;
     }
 
-    private async Task ForgetAsync(Entity row, SubjectKey subject, long position, CancellationToken cancellationToken)
-    {
-        var entry = LogEntry.FromRow(row);
-        if (entry.Chunk is { } chunk)
+    private Task ForgetAsync(Entity row, SubjectKey subject, long position, CancellationToken cancellationToken) => RewriteAsync(
+        row,
+        entry =>
         {
-            var records = ChunkCodec.DecodeRecords(entry.Bytes, "");
-            if (records.RemoveAll(record => shards.Header.Resolve(record.Subject, position) == subject) > 0)
+            if (entry.Chunk is not { } chunk)
             {
-                await ReplaceAsync(row, entry, ChunkCodec.Encode(records, chunk.Table), cancellationToken);
+                return shards.Header.Resolve(entry.Subject, position) == subject || shards.Header.Resolve(entry.Other, position) == subject ? Blank(entry) : null;
             }
-        }
-        else if (shards.Header.Resolve(entry.Subject, position) == subject || shards.Header.Resolve(entry.Other, position) == subject)
-        {
-            await BlankAsync(row, entry, cancellationToken);
-        }
-    }
 
-    private Task BlankAsync(Entity row, LogEntry entry, CancellationToken cancellationToken) =>
-        ReplaceAsync(row, entry, [(entry with { Subject = default, Other = default }).PackCorrection()], cancellationToken);
+            var records = ChunkCodec.DecodeRecords(entry.Bytes, "");
+            return records.RemoveAll(record => shards.Header.Resolve(record.Subject, position) == subject) > 0 ? ChunkCodec.Encode(records, chunk.Table) : null;
+        },
+        cancellationToken);
 
-    private async Task ReplaceAsync(Entity row, LogEntry entry, IReadOnlyList<byte[]> pieces, CancellationToken cancellationToken)
+    private static IReadOnlyList<byte[]>? Blank(LogEntry entry) =>
+        entry.Subject == default && entry.Other == default ? null : [(entry with { Subject = default, Other = default }).PackCorrection()];
+
+    /// <summary>Writes a row of the log anew, unless nothing is to be changed. Another instance may be at the same at this moment.</summary>
+    private async Task RewriteAsync(Entity row, Func<LogEntry, IReadOnlyList<byte[]>?> change, CancellationToken cancellationToken)
     {
-        foreach (var name in row.Properties.Keys.Where(name => name.StartsWith("Data", StringComparison.Ordinal)).ToList())
+        for (var attempt = 1; ; attempt++)
         {
-            row.Properties.Remove(name);
-        }
+            var entry = LogEntry.FromRow(row);
+            if (change(entry) is not { } pieces)
+            {
+                return;
+            }
 
-        LedgerRows.Put(row.Properties, pieces);
-        if (!await log.ReplaceAsync(row, cancellationToken) && await log.EntryAsync(entry.Position, cancellationToken) is not null)
-        {
-            throw new EntityStoreException("The ledger's log changed while a subject was erased.");
+            foreach (var name in row.Properties.Keys.Where(name => name.StartsWith("Data", StringComparison.Ordinal)).ToList())
+            {
+                row.Properties.Remove(name);
+            }
+
+            LedgerRows.Put(row.Properties, pieces);
+            if (await log.ReplaceAsync(row, cancellationToken) || await log.RowAsync(entry.Position, cancellationToken) is not { } again)
+            {
+                return;
+            }
+
+            row = attempt < RewriteAttempts ? again : throw new EntityStoreException("The ledger's log kept changing while a subject was erased.");
         }
     }
 }
