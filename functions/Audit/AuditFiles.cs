@@ -50,7 +50,8 @@ public sealed class FolderFiles(string directory) : IAuditFiles
         ArgumentNullException.ThrowIfNull(content);
         var path = PathOf(name);
         PrivateFiles.CreateDirectory(Path.GetDirectoryName(path)!);
-        var temporary = path + ".new";
+        // Of its own: two instances may write one file at the same moment, and each is whole when it takes its place.
+        var temporary = $"{path}.{Guid.NewGuid():n}.new";
         var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, Share = FileShare.None, Options = FileOptions.Asynchronous };
         if (!OperatingSystem.IsWindows())
         {
