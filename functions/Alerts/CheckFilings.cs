@@ -129,7 +129,7 @@ public sealed partial class CheckFilings(
     /// <summary>Tells what is new since the last time, and ends what is not so any more.</summary>
     private async Task TellAsync(FilingStanding standing, CancellationToken cancellationToken)
     {
-        var known = await memory.FindAsync(standing.Exporter, standing.MemoryKey, cancellationToken);
+        var known = await memory.FindAsync(standing.MemoryPartition, standing.MemoryKey, cancellationToken);
         if (known is null && standing.Level == 0)
         {
             return;
@@ -158,7 +158,7 @@ public sealed partial class CheckFilings(
 
         if (told != known)
         {
-            await memory.SaveAsync(standing.Exporter, standing.MemoryKey, told, cancellationToken);
+            await memory.SaveAsync(standing.MemoryPartition, standing.MemoryKey, told, cancellationToken);
         }
     }
 
@@ -211,7 +211,10 @@ internal sealed record FilingStanding(string Exporter, string Scenario, FilingMa
     /// <summary>The alert of a level and round.</summary>
     public Func<int, int, AlertMessage>? Alert { get; init; }
 
-    /// <summary>Under which it is remembered what was told; no rule's id has a bar in it.</summary>
+    /// <summary>Where it is remembered what was told: apart from the rules of the exporter, of which each that is not looked at is over.</summary>
+    public string MemoryPartition => $"scenarios|{Exporter}";
+
+    /// <summary>Under which it is remembered.</summary>
     public string MemoryKey => $"scenario|{Scenario}|{Matter}";
 
     /// <summary>Names the alerts on it within a window.</summary>

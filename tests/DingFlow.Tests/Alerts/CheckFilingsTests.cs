@@ -45,6 +45,22 @@ public sealed class CheckFilingsTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task The_look_at_the_limits_leaves_what_was_told_of_scenarios_alone()
+    {
+        await _acme.RecordScenarioAsync("payroll", "2026-01-01", Terms with { Mechanism = new() { Kind = MechanismKind.StandardContract, ApprovedPersons = 2 } });
+        await _acme.SensitiveAsync("b", 1, 3);
+        foreach (var day in (DateOnly[])[new(2026, 3, 11), new(2026, 3, 12), new(2026, 3, 13)])
+        {
+            await LookOnAsync(day);
+            await _acme.CheckAsync(_acme.Store);
+        }
+
+        await LookOnAsync(new(2026, 3, 14));
+        Assert.Single(_acme.Told, "transfers.scope_exceeded");
+        Assert.Equal(AlertState.Open, (await _acme.StoredAsync("transfers.scope_exceeded")).State);
+    }
+
+    [Fact]
     public async Task A_withdrawn_scenario_needs_nobody_any_more()
     {
         var terms = Terms with
