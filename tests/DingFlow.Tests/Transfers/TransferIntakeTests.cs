@@ -11,13 +11,6 @@ namespace DingFlow.Tests.Transfers;
 public sealed class TransferIntakeTests
 {
     private const string Exporter = LedgerScenario.Exporter;
-    private static readonly PseudonymKey Key = new(new byte[32]);
-
-    private static readonly TransfersOptions Options = new()
-    {
-        Exporters = new Dictionary<string, Exporter>(StringComparer.OrdinalIgnoreCase) { [Exporter] = new() { Id = Exporter } },
-    };
-
     private static readonly AuditEvent Reported = new()
     {
         Kind = TransferAudit.BatchRecorded, Actor = AuditActor.System("Tests"), Payload = PayloadHash.None,
@@ -34,7 +27,7 @@ public sealed class TransferIntakeTests
                 var batch = Batch(records);
                 for (var attempt = 0; attempt < 2; attempt++)
                 {
-                    await using var failing = new World(new LedgerFaultyStore(memory, number => number == call ? fault : StoreFault.None));
+                    await using var failing = new TransferWorld(new LedgerFaultyStore(memory, number => number == call ? fault : StoreFault.None));
                     try
                     {
                         await failing.Intake.RecordAsync("batch", batch, Reported, Token);
@@ -46,7 +39,7 @@ public sealed class TransferIntakeTests
                     }
                 }
 
-                await using var world = new World(memory);
+                await using var world = new TransferWorld(memory);
                 var receipt = await world.Intake.RecordAsync("batch", batch, Reported, Token);
 
                 Assert.Equal(records, receipt.Accepted + receipt.Duplicates);
@@ -60,8 +53,8 @@ public sealed class TransferIntakeTests
     public async Task Two_instances_that_take_in_the_same_batch_at_once_count_it_once()
     {
         var memory = new LedgerMemoryStore();
-        await using var one = new World(memory);
-        await using var two = new World(memory);
+        await using var one = new TransferWorld(memory);
+        await using var two = new TransferWorld(memory);
 
         for (var round = 0; round < 20; round++)
         {
@@ -71,7 +64,7 @@ public sealed class TransferIntakeTests
             Assert.Equal((200, 200), (receipts.Sum(receipt => receipt.Accepted), receipts.Sum(receipt => receipt.Duplicates)));
         }
 
-        foreach (var world in (World[])[one, two])
+        foreach (var world in (TransferWorld[])[one, two])
         {
             Assert.Equal(2100, (await world.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
             Assert.Equal(20 * 200, await KeptAsync(world.Ledger));
@@ -86,10 +79,10 @@ public sealed class TransferIntakeTests
             async (call, records, others, from) =>
             {
                 var memory = new LedgerMemoryStore();
-                await using var other = new World(memory);
+                await using var other = new TransferWorld(memory);
                 TransferReceipt? between = null;
                 var store = new InterruptedStore(memory, call, async () => between = await other.Intake.RecordAsync("batch", Batch(others, from), Reported, Token));
-                await using var one = new World(store);
+                await using var one = new TransferWorld(store);
 
                 var receipt = await one.Intake.RecordAsync("batch", Batch(records), Reported, Token);
                 await store.EndAsync();
@@ -114,7 +107,7 @@ public sealed class TransferIntakeTests
             async (call, records) =>
             {
                 var memory = new LedgerMemoryStore();
-                await using var other = new World(memory);
+                await using var other = new TransferWorld(memory);
                 var voided = false;
                 var store = new InterruptedStore(memory, call, async () =>
                 {
@@ -124,7 +117,7 @@ public sealed class TransferIntakeTests
                         voided = true;
                     }
                 });
-                await using var one = new World(store);
+                await using var one = new TransferWorld(store);
                 try
                 {
                     await one.Intake.RecordAsync("batch", Batch(records), Reported, Token);
@@ -147,7 +140,7 @@ public sealed class TransferIntakeTests
     public async Task A_batch_that_takes_too_long_is_answered_with_how_far_it_got_and_goes_on_from_there()
     {
         var time = LedgerScenario.Clock();
-        await using var world = new World(new LedgerMemoryStore(), time: time);
+        await using var world = new TransferWorld(new LedgerMemoryStore(), time: time);
         var lines = TransferSender.Lines(Enumerable.Range(0, 300), Exporter);
         var until = lines.Split('\n').Take(200).Sum(static line => line.Length + 1);
         await using var stalling = new StallingStream(System.Text.Encoding.UTF8.GetBytes(lines[..(until + 50)]));
@@ -155,7 +148,7 @@ public sealed class TransferIntakeTests
 
         var taking = world.Intake.RecordAsync(body.BatchId, body, Reported, static _ => true, Token);
         await stalling.Stalled.WaitAsync(Token);
-        time.Advance(Options.BatchTime);
+        time.Advance(TransferWorld.Options.BatchTime);
         var receipt = await taking;
 
         Assert.Equal((BatchStop.TimeLimit, false, 200L, 200L), (receipt.Stopped, receipt.Complete, receipt.Read, receipt.Accepted));
@@ -169,14 +162,14 @@ public sealed class TransferIntakeTests
             var context = new Microsoft.AspNetCore.Http.DefaultHttpContext();
             (context.Request.Method, context.Request.ContentType, context.Request.Body) = ("POST", TransferSender.NdJson, body);
             context.Request.Headers["Idempotency-Key"] = "slow";
-            return (await BatchBody.OpenAsync(context, Options, Key, time))!;
+            return (await BatchBody.OpenAsync(context, TransferWorld.Options, TransferWorld.Key, time))!;
         }
     }
 
     [Fact]
     public async Task Records_that_become_acceptable_are_recorded_when_the_same_batch_comes_again()
     {
-        await using var world = new World(new LedgerMemoryStore());
+        await using var world = new TransferWorld(new LedgerMemoryStore());
         await world.Intake.RecordAsync("batch", Batch(3), Reported, Token);
 
         var again = await world.Intake.RecordAsync("batch", Batch(5), Reported, Token);
@@ -188,7 +181,7 @@ public sealed class TransferIntakeTests
     [Fact]
     public async Task More_recipients_than_can_be_told_apart_are_refused_record_by_record()
     {
-        await using var world = new World(new LedgerMemoryStore(), LedgerScenario.SmallOptions with { RecipientLimit = 2 });
+        await using var world = new TransferWorld(new LedgerMemoryStore(), LedgerScenario.SmallOptions with { RecipientLimit = 2 });
         var batch = Enumerable.Range(0, 3).Select(i => LedgerScenario.Record(i, facts: LedgerScenario.Fact(recipient: $"recipient-{i}"))).ToList();
 
         var receipt = await world.Intake.RecordAsync("batch", batch, Reported, Token);
@@ -203,12 +196,12 @@ public sealed class TransferIntakeTests
     public async Task Identifiers_linked_after_they_were_counted_are_united_by_whoever_comes_first()
     {
         var memory = new LedgerMemoryStore();
-        await using var world = new World(memory);
+        await using var world = new TransferWorld(memory);
         await world.Intake.RecordAsync("batch", Batch(4), Reported, Token);
 
         // The process dies between the link and the union.
         await world.Identities.LinkAsync([[LedgerScenario.Subject(0), LedgerScenario.Subject(1), LedgerScenario.Subject(99)]], Token);
-        await using var next = new World(memory);
+        await using var next = new TransferWorld(memory);
         Assert.Equal(1, (await next.Links.SettleAndConfirmAsync(Token)).United);
         Assert.Equal(3, (await next.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
 
@@ -224,7 +217,7 @@ public sealed class TransferIntakeTests
     [Fact]
     public async Task Only_what_says_something_new_is_news()
     {
-        await using var world = new World(new LedgerMemoryStore());
+        await using var world = new TransferWorld(new LedgerMemoryStore());
         await world.Intake.RecordAsync("batch", Batch(2), Reported, Token);
 
         var news = await world.Ledger.NewsAsync(
@@ -243,7 +236,7 @@ public sealed class TransferIntakeTests
     {
         var store = new LedgerMemoryStore();
         var time = LedgerScenario.Clock();
-        await using var world = new World(store, time: time);
+        await using var world = new TransferWorld(store, time: time);
         var history = new CounterHistory(store, time);
         await world.Intake.RecordAsync("one", Batch(2), Reported, Token);
         await history.RecordAsync(await world.Ledger.ReadCountersAsync(Exporter, 2026, Token), Token);
@@ -264,14 +257,14 @@ public sealed class TransferIntakeTests
     {
         var store = new LedgerMemoryStore();
         var time = LedgerScenario.Clock();
-        await using var world = new World(store, time: time);
+        await using var world = new TransferWorld(store, time: time);
         await world.Intake.RecordAsync("old", [LedgerScenario.Record(1), LedgerScenario.Record(2)], Reported, Token);
         await Assert.ThrowsAsync<LedgerRefusalException>(() => world.Ledger.EraseSubjectAsync(Exporter, LedgerScenario.Subject(1), Token));
 
         time.Advance(TimeSpan.FromDays(3 * 366));
         await world.Ledger.EraseSubjectAsync(Exporter, LedgerScenario.Subject(1), Token);
         Assert.False(store.Holds(LedgerScenario.Subject(1)));
-        await new PruneTransfers(Options, world.Ledger, TestJournal.Aside(LedgerScenario.Clock()).Journal, Microsoft.Extensions.Logging.Abstractions.NullLogger<PruneTransfers>.Instance).InvokeAsync(new(false), Token);
+        await new PruneTransfers(TransferWorld.Options, world.Ledger, TestJournal.Aside(LedgerScenario.Clock()).Journal, Microsoft.Extensions.Logging.Abstractions.NullLogger<PruneTransfers>.Instance).InvokeAsync(new(false), Token);
 
         Assert.Null(await world.Ledger.FindBatchAsync(Exporter, "old", Token));
         Assert.Equal(1, (await world.Ledger.ReadCountersAsync(Exporter, 2026, Token)).Subjects);
@@ -311,96 +304,6 @@ public sealed class TransferIntakeTests
             _stalled.TrySetResult();
             await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken);
             return 0;
-        }
-    }
-
-    /// <summary>A store before one call of which something else happens.</summary>
-    private sealed class InterruptedStore(IEntityStore inner, int at, Func<Task> meanwhile) : IEntityStore
-    {
-        private readonly Lock _gate = new();
-        private Task _meanwhile = Task.CompletedTask;
-        private int _calls;
-
-        /// <summary>Waits for what happens meanwhile; from now on nothing does.</summary>
-        public Task EndAsync()
-        {
-            lock (_gate)
-            {
-                _calls = at;
-                return _meanwhile;
-            }
-        }
-
-        public async Task<Entity?> GetAsync(string table, string partitionKey, string rowKey, CancellationToken cancellationToken)
-        {
-            await StepAsync();
-            return await inner.GetAsync(table, partitionKey, rowKey, cancellationToken);
-        }
-
-        public async Task<EntityPage> QueryAsync(
-            string table, string partitionKey, RowKeyRange range, int pageSize, string? continuation, CancellationToken cancellationToken)
-        {
-            await StepAsync();
-            return await inner.QueryAsync(table, partitionKey, range, pageSize, continuation, cancellationToken);
-        }
-
-        public async Task<TransactionResult> SubmitAsync(EntityTransaction transaction, CancellationToken cancellationToken)
-        {
-            await StepAsync();
-            return await inner.SubmitAsync(transaction, cancellationToken);
-        }
-
-        public async Task<IReadOnlyList<TransactionResult>> SubmitManyAsync(IReadOnlyList<EntityTransaction> transactions, CancellationToken cancellationToken)
-        {
-            await StepAsync();
-            return await inner.SubmitManyAsync(transactions, cancellationToken);
-        }
-
-        private Task StepAsync()
-        {
-            lock (_gate)
-            {
-                return ++_calls == at ? _meanwhile = Task.Run(meanwhile) : Task.CompletedTask;
-            }
-        }
-    }
-
-    /// <summary>One instance of the program's middle.</summary>
-    private sealed class World : IAsyncDisposable
-    {
-        public World(IEntityStore store, LedgerOptions? options = null, TimeProvider? time = null)
-        {
-            time ??= LedgerScenario.Clock();
-            Ledger = LedgerScenario.Ledger(store, options, time: time);
-            Identities = new(store, Key);
-            var (journal, trail) = TestJournal.Aside(time);
-            Intake = new(Options, new(() => FieldClassifier.Load(ClassificationProfile.Conservative, Options.FieldMap, (_, _) => { })), Key, Identities, Ledger, _bulk, journal, trail, time);
-            Links = new(Options, Identities, Ledger);
-        }
-
-        private readonly BulkScheduler _bulk = new(new(TimeProvider.System));
-
-        public SubjectLedger Ledger { get; }
-
-        public SubjectIdentities Identities { get; }
-
-        public TransferIntake Intake { get; }
-
-        public SubjectLinks Links { get; }
-
-        public async ValueTask DisposeAsync()
-        {
-            try
-            {
-                await Ledger.DisposeAsync();
-            }
-            catch (ProcessDiedException)
-            {
-                // It died while it merged.
-            }
-
-            Identities.Dispose();
-            _bulk.Dispose();
         }
     }
 }
